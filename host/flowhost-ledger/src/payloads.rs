@@ -13,7 +13,7 @@ mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read as _, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -257,6 +257,7 @@ pub enum PayloadError {
 /// Opening reads the files once for where each payload lies; the bytes stay on the disk.
 pub struct Payloads<'d> {
     disk: &'d dyn Source,
+    dir: PathBuf,
     places: Places,
     /// The file that was read last.
     open: Mutex<Option<OpenFile>>,
@@ -295,8 +296,30 @@ impl<'d> Payloads<'d> {
         Ok(Self {
             places: Places::read(disk, dir)?,
             disk,
+            dir: dir.to_owned(),
             open: Mutex::default(),
         })
+    }
+
+    /// Those of a ledger that somebody may be writing: none yet, and each [`Payloads::more`] finds those that
+    /// have come since.
+    #[must_use]
+    pub fn growing(disk: &'d dyn Source, dir: &Path) -> Self {
+        Self {
+            disk,
+            dir: dir.to_owned(),
+            places: Places::default(),
+            open: Mutex::default(),
+        }
+    }
+
+    /// Reads where the payloads are that have come since the last time. A half-written last line is left for the
+    /// next time. Nobody may erase payloads of the ledger in between: its writer holds the lock that an erasure needs.
+    ///
+    /// # Errors
+    /// [`PayloadError`].
+    pub fn more(&mut self) -> Result<(), PayloadError> {
+        self.places.more(self.disk, &self.dir)
     }
 
     /// The payload of record `seq`, checked against its `commit`; `None` if it is not there

@@ -104,3 +104,50 @@ fn an_erasure_that_is_refused_leaves_the_file_as_it_was_and_no_other() {
     assert_eq!(std::fs::read(&path).unwrap(), lines);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test writes as a ledger's writer does"
+)]
+fn payloads_of_a_growing_ledger_are_found_as_they_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |seq: u64| {
+        let mut line = Vec::new();
+        push_line(&mut line, seq, &[5; 32], format!("said {seq}").as_bytes(), None);
+        line
+    };
+    let file = |number: u32| dir.path().join(format!("payloads-{number:08}.jsonl"));
+    let mut payloads = Payloads::growing(&crate::disk::RealDisk, dir.path());
+    let said = |payloads: &Payloads<'_>, seq: u64| {
+        let bytes = format!("said {seq}").into_bytes();
+        let got = payloads.get(seq, &commitment(&[5; 32], &bytes)).unwrap();
+        got.is_some_and(|got| got == bytes)
+    };
+    payloads.more().unwrap();
+    assert!(!said(&payloads, 1), "there is no file yet");
+    // The second line is half written when somebody looks.
+    let mut text = line(1);
+    let second = line(4);
+    let (begin, end) = second.split_at(second.len() / 2);
+    text.extend_from_slice(begin);
+    std::fs::write(file(0), &text).unwrap();
+    payloads.more().unwrap();
+    assert!(said(&payloads, 1) && !said(&payloads, 4));
+    text.extend_from_slice(end);
+    std::fs::write(file(0), &text).unwrap();
+    payloads.more().unwrap();
+    assert!(said(&payloads, 1) && said(&payloads, 4));
+    // The writer goes on to the next file, and both have grown since somebody looked.
+    text.extend(line(5));
+    std::fs::write(file(0), &text).unwrap();
+    std::fs::write(file(1), line(9)).unwrap();
+    payloads.more().unwrap();
+    payloads.more().unwrap();
+    assert!([1, 4, 5, 9].iter().all(|seq| said(&payloads, *seq)));
+    let mut broken = line(9);
+    broken.extend_from_slice(b"{}\n");
+    std::fs::write(file(1), broken).unwrap();
+    let told = payloads.more().unwrap_err().to_string();
+    assert!(told.contains("payloads-00000001.jsonl line 2"), "{told}");
+}

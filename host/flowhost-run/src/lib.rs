@@ -32,7 +32,7 @@ pub use given::options::{RunOptions, WorkTree};
 pub use given::project::{Documented, Member, Project};
 pub use given::redaction::redaction;
 pub use given::world::{
-    FactObserver, HostConfig, Operator, Said, StageMade, StageWanted, Views, Workers, World,
+    FactObserver, HostConfig, Operator, Said, StageMade, StageViews, StageWanted, Views, Workers, World,
     local_bus,
 };
 pub use host::elsewhere::Work;

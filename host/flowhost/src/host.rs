@@ -17,7 +17,8 @@ use flowhost_ledger::{Durability, HostKey, Reached};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
-    FactObserver, Host, HostConfig, Member, Operator, Project, Said, StageMade, StageWanted, Views,
+    FactObserver, Host, HostConfig, Member, Operator, Project, Said, StageMade, StageViews, StageWanted,
+    Views,
     Workers, World,
 };
 
@@ -302,7 +303,18 @@ impl Views for Pages {
         Ok(vec![(html::FILE.to_owned(), page.into_bytes())])
     }
 
-    fn stage(&self, run_dir: &Path, wanted: StageWanted) -> Result<StageMade, Failure> {
+    fn stages(&self, run_dir: &Path) -> Result<Box<dyn StageViews>, Failure> {
+        Ok(Box::new(Stages(
+            stage::Stages::open(run_dir).map_err(unreadable)?,
+        )))
+    }
+}
+
+/// The files of one run's stages.
+struct Stages(stage::Stages);
+
+impl StageViews for Stages {
+    fn stage(&mut self, wanted: StageWanted) -> Result<StageMade, Failure> {
         let costs = wanted.costs.and_then(|it| serde_json::from_slice(&it).ok());
         let wanted = stage::Wanted {
             spec_id: wanted.spec_id,
@@ -312,7 +324,7 @@ impl Views for Pages {
             costs,
             taken: wanted.taken,
         };
-        let (views, answers) = stage::views(run_dir, &wanted).map_err(|error| {
+        let (views, answers) = self.0.views(&wanted).map_err(|error| {
             let message = "the evidence of a stage cannot be made";
             Failure::new(Exit::Internal, message).caused_by(&error)
         })?;

@@ -1,14 +1,14 @@
-//! What the records say of one stage.
+//! What the records say of the stages of a run.
 
 use std::collections::{BTreeMap, HashMap};
 
 use flowhost_flow::consensus::Verdict;
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{Record, ToolCall, ToolResult};
+use flowhost_ledger::records::{GuardVerdict, Record, StepStart, ToolCall, ToolResult};
+use flowhost_ledger::{Kind, StoredRecord};
 use serde_json::Value;
 
 use super::calls::Call;
-use super::guards::Guards;
+use super::guards::{Answered, Guards};
 use crate::story::PayloadSource;
 
 /// A stage that has ended.
@@ -59,8 +59,40 @@ impl Stage {
     }
 }
 
-/// Reads records one by one, and keeps those of one step.
+/// Kinds of records that say something of a stage; most of a run's are others, and are not read any further.
+const TELLING: [Kind; 10] = [
+    Kind::PlannerEvent,
+    Kind::StepStart,
+    Kind::AttemptStart,
+    Kind::ToolCall,
+    Kind::ToolResult,
+    Kind::ModelIntent,
+    Kind::ModelResult,
+    Kind::Consensus,
+    Kind::GuardVerdict,
+    Kind::StepEnd,
+];
+
+/// All stages of a run, of records that are read one by one, each once.
+///
+/// A step that is no stage, and an item of one, is not kept: a run may have tens of thousands of them. A stage is kept
+/// when it has ended, without its texts: it may be started once more.
+#[derive(Debug, Default)]
 pub(super) struct Gather {
+    labels: BTreeMap<String, String>,
+    note: Option<String>,
+    budget_micro_usd: Option<u64>,
+    /// By the id of its step.
+    stages: HashMap<String, Growing>,
+    /// Which step made a call, by the call.
+    callers: HashMap<String, String>,
+    /// The planner's last event, where it is an answer that has no record of its own.
+    answered: Option<Answered>,
+}
+
+/// A stage, as far as its records have come.
+#[derive(Debug, Default)]
+struct Growing {
     stage: Stage,
     verdict: Option<(String, u64, Option<String>)>,
     ended: bool,
@@ -68,54 +100,116 @@ pub(super) struct Gather {
 }
 
 impl Gather {
-    pub(super) fn new(step_id: &str) -> Self {
-        Self {
-            stage: Stage {
-                step_id: step_id.to_owned(),
-                ..Stage::default()
-            },
-            verdict: None,
-            ended: false,
-            places: HashMap::new(),
-        }
-    }
-
     pub(super) fn record(&mut self, record: &StoredRecord) {
+        let kind = record.kind();
+        if kind == Some(Kind::RunStart) {
+            return self.began(record);
+        }
+        if !kind.is_some_and(|kind| TELLING.contains(&kind)) {
+            return;
+        }
         // A record that is not what its kind says is the verifier's business.
         let Ok(Some(said)) = record.read() else {
             return;
         };
-        if let Record::RunStart(start) = &said {
-            self.stage.labels = start.labels.clone().unwrap_or_default();
-            self.stage.note.clone_from(&start.note);
-            let budget = start.budget.as_ref().and_then(|it| it.get("micro_usd"));
-            self.stage.budget_micro_usd = budget.and_then(|it| it.parse().ok());
-        }
-        if let Record::PlannerEvent(event) = &said {
-            return self.stage.guards.event(event);
-        }
-        if let Record::ToolResult(result) = &said
-            && result.caller.is_none()
-        {
-            return self.returned(record, result);
-        }
-        if said.step() != self.stage.step_id {
-            return;
-        }
-        let event = |what, note: &str| (record.ts.clone(), what, note.to_owned());
         match &said {
-            Record::StepStart(start) => {
-                if self.stage.started.is_empty() {
-                    self.stage.started.clone_from(&record.ts);
+            Record::PlannerEvent(event) => self.answered = Answered::of(event),
+            Record::ToolResult(result) if result.caller.is_none() => {
+                let call = result.call_of.call.as_deref();
+                let step = call.and_then(|call| self.callers.get(root(call)));
+                if let Some(growing) = step.and_then(|step| self.stages.get_mut(step)) {
+                    growing.returned(record, result);
                 }
-                self.stage.path.clone_from(&start.at.path);
-                self.stage.stage = start.stage.clone().unwrap_or_default();
-                self.stage.events.push(event("queued", ""));
             }
-            Record::AttemptStart(start) if start.attempt > 1 => {
-                self.stage.events.push(event("reset", ""));
+            Record::StepStart(start) if is_stage(start) => {
+                let growing = self.stages.entry(start.at.step.clone()).or_default();
+                growing.started(record, start);
             }
-            Record::ToolCall(call) if call.caller.is_none() => self.called(record, call),
+            _ => self.of_step(record, &said),
+        }
+    }
+
+    fn began(&mut self, record: &StoredRecord) {
+        if let Ok(Some(Record::RunStart(start))) = record.read() {
+            self.labels = start.labels.clone().unwrap_or_default();
+            self.note.clone_from(&start.note);
+            let budget = start.budget.as_ref().and_then(|it| it.get("micro_usd"));
+            self.budget_micro_usd = budget.and_then(|it| it.parse().ok());
+        }
+    }
+
+    fn of_step(&mut self, record: &StoredRecord, said: &Record) {
+        let Some(growing) = self.stages.get_mut(said.step()) else {
+            return;
+        };
+        match said {
+            Record::ToolCall(call) if call.caller.is_none() => {
+                // Ledgers of the first wave name no calls, and have no stages.
+                if let Some(id) = &call.call_of.call {
+                    growing.called(record, call, id);
+                    self.callers.insert(id.clone(), said.step().to_owned());
+                }
+            }
+            Record::GuardVerdict(verdict) => growing.judged(verdict, &mut self.answered),
+            _ => growing.record(record, said),
+        }
+    }
+
+    /// The stage of a step, with its payloads; none when it has not ended.
+    pub(super) fn stage(&self, step_id: &str, source: &dyn PayloadSource) -> Option<Stage> {
+        let growing = self.stages.get(step_id).filter(|it| it.ended)?;
+        let mut stage = Stage {
+            step_id: step_id.to_owned(),
+            labels: self.labels.clone(),
+            note: self.note.clone(),
+            budget_micro_usd: self.budget_micro_usd,
+            ..growing.stage.clone()
+        };
+        let mut wanted: Vec<(u64, Option<String>)> = Vec::new();
+        for call in &stage.calls {
+            wanted.push(call.asked.clone());
+            wanted.extend(call.answered.iter().cloned());
+            wanted.extend(call.prompt.iter().cloned());
+        }
+        for (seq, commit) in wanted {
+            let payload = commit.and_then(|commit| source.payload(seq, &commit).ok().flatten());
+            let text = payload.and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some(text) = text {
+                stage.payloads.insert(seq, text);
+            }
+        }
+        stage.verdict = growing.verdict.clone().and_then(|(ts, seq, commit)| {
+            let bytes = source.payload(seq, &commit?).ok().flatten()?;
+            let verdict = serde_json::from_slice(&bytes).ok()?;
+            Some((ts, verdict))
+        });
+        Some(stage)
+    }
+}
+
+/// Whether a step is a stage of which files are made: a whole step that names one, and no item of it.
+fn is_stage(start: &StepStart) -> bool {
+    start.stage.is_some() && !start.at.path.contains(['[', '!'])
+}
+
+impl Growing {
+    fn event(&mut self, record: &StoredRecord, what: &'static str, note: &str) {
+        let event = (record.ts.clone(), what, note.to_owned());
+        self.stage.events.push(event);
+    }
+
+    fn started(&mut self, record: &StoredRecord, start: &StepStart) {
+        if self.stage.started.is_empty() {
+            self.stage.started.clone_from(&record.ts);
+        }
+        self.stage.path.clone_from(&start.at.path);
+        self.stage.stage = start.stage.clone().unwrap_or_default();
+        self.event(record, "queued", "");
+    }
+
+    fn record(&mut self, record: &StoredRecord, said: &Record) {
+        match said {
+            Record::AttemptStart(start) if start.attempt > 1 => self.event(record, "reset", ""),
             Record::ModelIntent(intent) if !said.is_denial() => {
                 let seen = (record.seq, record.commit.clone());
                 let id = intent.call_of.call.as_deref();
@@ -135,17 +229,8 @@ impl Gather {
                 }
             }
             Record::Consensus(_) => {
-                self.stage.events.push(event("checking_consensus", ""));
+                self.event(record, "checking_consensus", "");
                 self.verdict = Some((record.ts.clone(), record.seq, record.commit.clone()));
-            }
-            Record::GuardVerdict(verdict) => {
-                // A guardrail that failed gave no verdict; its attempt says so.
-                let Some(word) = &verdict.verdict else { return };
-                match &verdict.check {
-                    Some(_) if word == "pass" => self.stage.checks_passed += 1,
-                    Some(_) => self.stage.checks_failed += 1,
-                    None => self.stage.guards.spoke(verdict, word),
-                }
             }
             Record::StepEnd(end) => {
                 let what = match end.status.as_str() {
@@ -153,7 +238,7 @@ impl Gather {
                     "cancelled" => "cancelled",
                     _ => "failed",
                 };
-                self.stage.events.push(event(what, &end.status));
+                self.event(record, what, &end.status);
                 self.stage.status.clone_from(&end.status);
                 self.stage.ended.clone_from(&record.ts);
                 self.stage.duration_ms = end.duration_ms.unwrap_or(0);
@@ -164,22 +249,27 @@ impl Gather {
         }
     }
 
+    fn judged(&mut self, verdict: &GuardVerdict, answered: &mut Option<Answered>) {
+        // A guardrail that failed gave no verdict; its attempt says so.
+        let Some(word) = &verdict.verdict else { return };
+        match &verdict.check {
+            Some(_) if word == "pass" => self.stage.checks_passed += 1,
+            Some(_) => self.stage.checks_failed += 1,
+            None => self.stage.guards.spoke(verdict, word, answered.take()),
+        }
+    }
+
     fn of(&mut self, call: Option<&str>) -> Option<&mut Call> {
         let place = *self.places.get(root(call?))?;
         self.stage.calls.get_mut(place)
     }
 
-    fn called(&mut self, record: &StoredRecord, call: &ToolCall) {
-        // Ledgers of the first wave name no calls, and have no stages.
-        let Some(id) = call.call_of.call.clone() else {
-            return;
-        };
+    fn called(&mut self, record: &StoredRecord, call: &ToolCall, id: &str) {
         if self.stage.calls.is_empty() {
-            let event = (record.ts.clone(), "dispatched", String::new());
-            self.stage.events.push(event);
+            self.event(record, "dispatched", "");
         }
-        let usage = self.stage.guards.release(&id).unwrap_or_default();
-        self.places.insert(id, self.stage.calls.len());
+        let usage = self.stage.guards.release(id).unwrap_or_default();
+        self.places.insert(id.to_owned(), self.stage.calls.len());
         let seat = call.part.as_deref().and_then(|it| it.strip_prefix("seat-"));
         self.stage.calls.push(Call {
             agent: own(record).to_owned(),
@@ -202,33 +292,6 @@ impl Gather {
             call.duration_ms = result.used.duration_ms;
             call.answered = Some(seen);
         }
-    }
-
-    /// The stage, with its payloads; none when it has not ended.
-    pub(super) fn finish(self, source: &dyn PayloadSource) -> Option<Stage> {
-        if !self.ended {
-            return None;
-        }
-        let mut stage = self.stage;
-        let mut wanted: Vec<(u64, Option<String>)> = Vec::new();
-        for call in &stage.calls {
-            wanted.push(call.asked.clone());
-            wanted.extend(call.answered.iter().cloned());
-            wanted.extend(call.prompt.iter().cloned());
-        }
-        for (seq, commit) in wanted {
-            let payload = commit.and_then(|commit| source.payload(seq, &commit).ok().flatten());
-            let text = payload.and_then(|bytes| String::from_utf8(bytes).ok());
-            if let Some(text) = text {
-                stage.payloads.insert(seq, text);
-            }
-        }
-        stage.verdict = self.verdict.and_then(|(ts, seq, commit)| {
-            let bytes = source.payload(seq, &commit?).ok().flatten()?;
-            let verdict = serde_json::from_slice(&bytes).ok()?;
-            Some((ts, verdict))
-        });
-        Some(stage)
     }
 }
 

@@ -18,8 +18,6 @@ pub(super) struct Guards {
     pub(super) after: Phase,
     /// What models were used for, by the call that asked them: guardrails, once the calls of agents are taken out.
     asked: BTreeMap<String, Asked>,
-    /// The planner's last event, where it is an answer that has no record of its own.
-    answered: Option<Answered>,
 }
 
 /// Those before the work, or those after it.
@@ -42,20 +40,24 @@ pub(super) struct Asked {
     pub(super) usage: Usage,
 }
 
+/// An answer that has no record of its own, as the planner heard it.
 #[derive(Debug, Clone)]
-struct Answered {
+pub(super) struct Answered {
     call: Option<String>,
     took_us: Option<u64>,
 }
 
-impl Guards {
-    pub(super) fn event(&mut self, event: &PlannerEvent) {
-        self.answered = event.plugin.as_ref().map(|_| Answered {
+impl Answered {
+    /// What an event says of such an answer; none where it is about something else.
+    pub(super) fn of(event: &PlannerEvent) -> Option<Self> {
+        event.plugin.as_ref().map(|_| Self {
             call: event.call.map(|call| call.to_string()),
             took_us: event.took_us,
-        });
+        })
     }
+}
 
+impl Guards {
     pub(super) fn intent(&mut self, call: &str, by: &str, intent: &ModelIntent) {
         let asked = self.asked.entry(call.to_owned()).or_default();
         by.clone_into(&mut asked.by);
@@ -73,10 +75,10 @@ impl Guards {
         self.asked.remove(call).map(|it| it.usage)
     }
 
-    /// A guardrail spoke.
-    pub(super) fn spoke(&mut self, said: &GuardVerdict, word: &str) {
+    /// A guardrail spoke. `answered` is the planner's last event before that, if it is an answer without a record.
+    pub(super) fn spoke(&mut self, said: &GuardVerdict, word: &str, answered: Option<Answered>) {
         // A guardrail between two plugins has no event: its time is a part of its caller's, and so is what it used.
-        let answered = self.answered.take().filter(|_| said.tool.is_none());
+        let answered = answered.filter(|_| said.tool.is_none());
         let call = answered.as_ref().and_then(|it| it.call.as_ref());
         let model = call
             .and_then(|it| self.asked.get(it))

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use flowhost_ledger::{Payloads, RealDisk, read_run};
+use flowhost_ledger::{Payloads, RealDisk, Tail};
 use serde_json::Value;
 
 use crate::Unreadable;
@@ -27,6 +27,9 @@ mod trial;
 
 pub use check::{Form, Judged, form_of, judge};
 pub(crate) use files::file_name;
+
+/// Records that are held at once: a run that goes on may have a hundred thousand behind it.
+const RECORDS_AT_ONCE: usize = 4_096;
 
 /// Where and for whom the files are made.
 #[derive(Debug, Clone, Default)]
@@ -86,25 +89,55 @@ pub struct Answer {
     pub text: String,
 }
 
-/// Makes the files of a stage from the ledger in `run_dir`, each held against its schema, and gives the answers that
-/// count beside them.
-///
-/// # Errors
-/// [`StageError`].
-pub fn views(run_dir: &Path, wanted: &Wanted) -> Result<(Vec<View>, Vec<Answer>), StageError> {
-    let records = read_run(run_dir).map_err(Unreadable::from)?;
-    let mut gather = gather::Gather::new(&wanted.step_id);
-    for record in records {
-        gather.record(&record.map_err(Unreadable::from)?);
+/// The stages of one run, read from its ledger while that grows: each record once, however many stages there are.
+pub struct Stages {
+    tail: Tail,
+    gather: gather::Gather,
+    payloads: Payloads<'static>,
+}
+
+impl Stages {
+    /// The stages of the run whose ledger is in `run_dir`; nothing is read yet.
+    ///
+    /// # Errors
+    /// When it is no ledger.
+    pub fn open(run_dir: &Path) -> Result<Self, Unreadable> {
+        Ok(Self {
+            tail: Tail::open(run_dir)?,
+            gather: gather::Gather::default(),
+            payloads: Payloads::growing(&RealDisk, run_dir),
+        })
     }
-    let payloads = Payloads::open(&RealDisk, run_dir).map_err(Unreadable::from)?;
-    let stage = gather.finish(&payloads).ok_or(StageError::NoStep)?;
-    let views = files::files(&stage, wanted);
-    for view in &views {
-        if let Some(what) = check::fault(view) {
-            let path = view.path.clone();
-            return Err(StageError::Schema { path, what });
+
+    /// Makes the files of a stage from what is in the ledger now, each held against its schema, and gives the answers
+    /// that count beside them.
+    ///
+    /// # Errors
+    /// [`StageError`].
+    pub fn views(&mut self, wanted: &Wanted) -> Result<(Vec<View>, Vec<Answer>), StageError> {
+        self.read_on()?;
+        let stage = self.gather.stage(&wanted.step_id, &self.payloads);
+        let stage = stage.ok_or(StageError::NoStep)?;
+        let views = files::files(&stage, wanted);
+        for view in &views {
+            if let Some(what) = check::fault(view) {
+                let path = view.path.clone();
+                return Err(StageError::Schema { path, what });
+            }
         }
+        Ok((views, files::answers(&stage)))
     }
-    Ok((views, files::answers(&stage)))
+
+    /// Reads what has come since the last time.
+    fn read_on(&mut self) -> Result<(), Unreadable> {
+        loop {
+            let records = self.tail.more(RECORDS_AT_ONCE)?;
+            records.iter().for_each(|record| self.gather.record(record));
+            if records.len() < RECORDS_AT_ONCE {
+                break;
+            }
+        }
+        // A payload is written before the record that commits to it, so all that the records name are there.
+        Ok(self.payloads.more()?)
+    }
 }

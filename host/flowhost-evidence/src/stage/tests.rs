@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use flowhost_ledger::records::{
-    BegunPart, CallPart, GuardVerdict, ModelIntent, ModelResult, PlacePart, PlannerEvent, Record,
-    RecordKind, StepEnd, StepPart, StepStart, ToolCall, TryPart,
+    BegunPart, CallPart, EndedPart, GuardVerdict, ModelIntent, ModelResult, PlacePart,
+    PlannerEvent, Record, RecordKind, StepEnd, StepPart, StepStart, ToolCall, ToolResult, TryPart,
 };
 use flowhost_ledger::{Fact, StoredRecord};
 use serde_json::Value;
@@ -73,15 +73,18 @@ fn facts(twice: bool) -> Vec<Fact> {
     [start()].into_iter().chain(again).chain(rest).collect()
 }
 
-fn made(facts: Vec<Fact>, wanted: &Wanted) -> Vec<super::View> {
-    let mut gather = Gather::new("s1");
+fn gathered(facts: Vec<Fact>) -> Gather {
+    let mut gather = Gather::default();
     for (seq, fact) in facts.into_iter().enumerate() {
         gather.record(&record(seq as u64, fact));
     }
-    files::files(
-        &gather.finish(&Nothing).expect("the step has ended"),
-        wanted,
-    )
+    gather
+}
+
+fn made(facts: Vec<Fact>, wanted: &Wanted) -> Vec<super::View> {
+    let gather = gathered(facts);
+    let stage = gather.stage("s1", &Nothing);
+    files::files(&stage.expect("the step has ended"), wanted)
 }
 
 fn wanted() -> Wanted {
@@ -107,9 +110,64 @@ fn by_name(views: &[super::View]) -> HashMap<String, String> {
 
 #[test]
 fn a_step_that_has_not_ended_has_no_files() {
-    let mut gather = Gather::new("s1");
-    gather.record(&record(0, start()));
-    assert!(gather.finish(&Nothing).is_none());
+    let gather = gathered(vec![start()]);
+    assert!(gather.stage("s1", &Nothing).is_none());
+}
+
+/// The facts of a stage with another step's id, path and calls.
+fn of_step(facts: Vec<Fact>, step: &str, path: &str, call: &str) -> Vec<Fact> {
+    let mut facts = facts;
+    for fact in &mut facts {
+        for (name, value) in [("step", step), ("path", path), ("call", call)] {
+            if let Some(text) = fact.fields.get_mut(name) {
+                *text = value.into();
+            }
+        }
+    }
+    facts
+}
+
+#[test]
+fn stages_whose_records_lie_between_each_other_are_what_they_are_alone() {
+    let one = facts(false);
+    let other = of_step(facts(false), "s2", "tasks", "4");
+    let returned = |call: &str| {
+        let result = ToolResult {
+            call_of: EndedPart {
+                call: Some(call.to_owned()),
+                ..EndedPart::default()
+            },
+            status: "ok".to_owned(),
+            ..ToolResult::default()
+        };
+        result.by("default/host")
+    };
+    let between: Vec<Fact> = one
+        .into_iter()
+        .zip(other)
+        .flat_map(|(one, other)| [one, other])
+        .chain([returned("4")])
+        .collect();
+    let gather = gathered(between);
+    let of = |step: &str| gather.stage(step, &Nothing).unwrap();
+    let (first, second) = (of("s1"), of("s2"));
+    assert_eq!((first.path.as_str(), second.path.as_str()), ("plan", "tasks"));
+    assert_eq!((first.calls.len(), second.calls.len()), (1, 1));
+    assert_eq!((first.calls[0].ok, second.calls[0].ok), (false, true));
+    assert_eq!(first.events.len(), 3);
+}
+
+#[test]
+fn an_item_of_a_stage_and_a_step_that_is_none_are_not_kept() {
+    let item = of_step(facts(false), "s1", "plan[0]", "3");
+    assert!(gathered(item).stage("s1", &Nothing).is_none());
+    let mut plain = facts(false);
+    plain[0] = StepStart {
+        at: at(),
+        stage: None,
+    }
+    .by("default/host");
+    assert!(gathered(plain).stage("s1", &Nothing).is_none());
 }
 
 #[test]
@@ -183,12 +241,12 @@ fn lines_of_other_stages_stay_in_the_costs_and_those_of_this_one_are_replaced() 
 
 #[test]
 fn records_of_kinds_that_are_not_known_are_passed_over() {
-    let mut gather = Gather::new("s1");
+    let mut gather = Gather::default();
     let mut odd = record(0, start());
     odd.kind_text = "step.dance".into();
     gather.record(&odd);
     assert!(Record::of(flowhost_ledger::Kind::StepStart, &odd.fields).is_ok());
-    assert!(gather.finish(&Nothing).is_none());
+    assert!(gather.stage("s1", &Nothing).is_none());
 }
 
 /// A guardrail answered the call of this number and gave its verdict.

@@ -1,6 +1,7 @@
 //! Where the payloads of a ledger lie: each line of each file is looked at once, by several threads where a file is
 //! large, and no payload's bytes are kept.
 
+use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,28 +21,63 @@ pub(super) struct Place {
 }
 
 /// All payload files, and where the payload of each record lies in them.
+#[derive(Default)]
 pub(super) struct Places {
     pub(super) files: Vec<PathBuf>,
     /// By the number of the record, each once.
     all: Vec<(u64, Place)>,
+    /// How far the last of the files was read, which may have grown since.
+    last: Reached,
+}
+
+/// How far a file was read.
+#[derive(Default, Clone, Copy)]
+struct Reached {
+    /// In bytes.
+    offset: u64,
+    /// In lines.
+    lines: u64,
+}
+
+/// Whether somebody may be writing the last line of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Nobody is: a line without its end is a fault or the last one.
+    Settled,
+    /// Somebody may be: such a line is left for the next time.
+    Growing,
 }
 
 impl Places {
     pub(super) fn read(disk: &dyn Source, dir: &Path) -> Result<Self, PayloadError> {
-        let mut places = Self {
-            files: Vec::new(),
-            all: Vec::new(),
-        };
-        for name in files(disk, dir)? {
-            places.read_file(disk, dir.join(&name), &name)?;
+        let mut places = Self::default();
+        places.read_on(disk, dir, End::Settled)?;
+        Ok(places)
+    }
+
+    /// Those that have come since the last time. A half-written last line is left for the next one.
+    pub(super) fn more(&mut self, disk: &dyn Source, dir: &Path) -> Result<(), PayloadError> {
+        self.read_on(disk, dir, End::Growing)
+    }
+
+    fn read_on(&mut self, disk: &dyn Source, dir: &Path, end: End) -> Result<(), PayloadError> {
+        // A writer goes on to the next file only when this one is whole, so only the last one can have grown.
+        let known = self.files.len().saturating_sub(1);
+        for (place, name) in files(disk, dir)?.into_iter().enumerate().skip(known) {
+            let path = dir.join(&name);
+            if place == self.files.len() {
+                self.files.push(path.clone());
+                self.last = Reached::default();
+            }
+            self.read_file(disk, &path, &name, end)?;
         }
-        if !places
+        if !self
             .all
             .is_sorted_by(|(before, _), (after, _)| before < after)
         {
             // No writer left it so. Of two lines for one record the later counts.
-            places.all.sort_by_key(|(seq, _)| *seq);
-            places.all.dedup_by(|later, earlier| {
+            self.all.sort_by_key(|(seq, _)| *seq);
+            self.all.dedup_by(|later, earlier| {
                 let is_same = later.0 == earlier.0;
                 if is_same {
                     std::mem::swap(later, earlier);
@@ -49,40 +85,50 @@ impl Places {
                 is_same
             });
         }
-        Ok(places)
+        Ok(())
     }
 
+    /// Reads the last of the files from where it was left.
     fn read_file(
         &mut self,
         disk: &dyn Source,
-        path: PathBuf,
+        path: &Path,
         name: &str,
+        end: End,
     ) -> Result<(), PayloadError> {
-        let bounds = (disk.len(&path)?, PAYLOAD_LINE_BYTES_MAX);
+        let file = self.files.len().saturating_sub(1);
+        let from = self.last.offset;
+        let bounds = (
+            disk.len(path)?.saturating_sub(from),
+            PAYLOAD_LINE_BYTES_MAX,
+        );
+        let mut opened = disk.open_read(path)?;
+        opened.seek(SeekFrom::Start(from))?;
         let effort = Effort::of_this_machine();
-        let mut chunks = Chunks::new(disk.open_read(&path)?, bounds, effort, Arc::new(Seen::look));
-        let (mut offset, mut number) = (0, 0);
+        let mut chunks = Chunks::new(opened, bounds, effort, Arc::new(Seen::look));
         let mut seen = Seen::default();
         while let Some(chunk) = chunks.next(seen)? {
             seen = chunk;
             for line in seen.lines.drain(..) {
-                number += 1;
+                if end == End::Growing && line.stored == line.len {
+                    return Ok(());
+                }
                 let (seq, of) = line.found.map_err(|what| PayloadError::Malformed {
                     file: name.to_owned(),
-                    line: number,
+                    line: self.last.lines + 1,
                     what,
                 })?;
                 let place = Place {
-                    file: self.files.len(),
-                    offset,
+                    file,
+                    offset: self.last.offset,
                     len: line.len,
                     of,
                 };
                 self.all.push((seq, place));
-                offset += line.stored;
+                self.last.offset += line.stored;
+                self.last.lines += 1;
             }
         }
-        self.files.push(path);
         Ok(())
     }
 

@@ -126,12 +126,22 @@ pub trait Views: Send + Sync + 'static {
     /// When the ledger cannot be read.
     fn of(&self, run_dir: &Path, signed: &Reached) -> Result<Vec<(String, Vec<u8>)>, Failure>;
 
-    /// Files of a stage that has ended, by their paths below the evidence root, made from what is on the
-    /// disk in the run's folder, each what its schema says. May take its time, as [`Views::of`].
+    /// Who makes the files of the stages of one run, from what is on the disk in its folder.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn stages(&self, run_dir: &Path) -> Result<Box<dyn StageViews>, Failure>;
+}
+
+/// Makes the files of a run's stages while the run goes on. It is asked once for each stage, and may remember what it
+/// has read.
+pub trait StageViews: Send + Sync {
+    /// Files of a stage that has ended, by their paths below the evidence root, each what its schema says. May take
+    /// its time, as [`Views::of`].
     ///
     /// # Errors
     /// When the ledger cannot be read, or a file would not be what its schema says.
-    fn stage(&self, run_dir: &Path, wanted: StageWanted) -> Result<StageMade, Failure>;
+    fn stage(&mut self, wanted: StageWanted) -> Result<StageMade, Failure>;
 }
 
 /// What a stage leaves.

@@ -2,12 +2,12 @@
 //!
 //! Owns the lock of a spec, the bounds of its footprint, and the order of writing: the records first and
 //! signed, then the files that are read from them, then the records that name the files. What the files say
-//! is a view's ([`crate::Views::stage`]). Must never write outside of the evidence root, and never into the
+//! is a view's ([`crate::StageViews::stage`]). Must never write outside of the evidence root, and never into the
 //! folders of another spec.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
@@ -20,7 +20,7 @@ use crate::base::failure::{Failure, ledger_failure};
 use crate::base::nofollow;
 use crate::base::tasks::blocking;
 use crate::given::project::Project;
-use crate::given::world::{StageMade, StageWanted};
+use crate::given::world::{StageMade, StageViews, StageWanted};
 use crate::host::Inner;
 use crate::kept::journal::Journal;
 use crate::kept::memory;
@@ -45,6 +45,8 @@ pub(crate) struct Stages {
     warned: bool,
     /// What is kept of stages beyond the run, by the paths of their steps.
     remembered: BTreeMap<String, Remember>,
+    /// Who makes the files; none until the first stage has ended, and while somebody makes some.
+    views: Option<Box<dyn StageViews>>,
     /// Released by the system when this is dropped, also when the process dies.
     _lock: std::fs::File,
 }
@@ -184,6 +186,7 @@ impl Locked {
             footprint: self.footprint,
             warned: false,
             remembered: self.remembered,
+            views: None,
             _lock: self.lock,
         }
     }
@@ -226,13 +229,20 @@ impl Stages {
         // As durable as the records that they are read from: what a loss of power takes of a relaxed run it may
         // take of its views too.
         let durability = self.ledger.durability();
+        let views = self.views.take();
         let made = blocking(move || {
+            let mut views = match views {
+                Some(views) => views,
+                None => host.config.views.stages(&run_dir)?,
+            };
             let dir = specs::root(&*host.config.world, &plan_dir, &root);
             let dir = dir.map_err(|error| unwritten(&root, &error))?;
-            let of = (run_dir.as_path(), path.as_str());
-            write(&host, (&dir, root.as_str()), of, wanted, durability)
+            let to = (&dir, root.as_str(), durability);
+            let made = write(&mut *views, to, &path, wanted)?;
+            Ok((made, views))
         });
-        let made = made.await?;
+        let (made, views) = made.await?;
+        self.views = Some(views);
         let written = made.files;
         for (path, bytes) in &written {
             journal.view_below(&self.spec.root, path, bytes)?;
@@ -286,11 +296,10 @@ impl Stages {
 
 /// Makes the files and writes them, each whole or not at all.
 fn write(
-    host: &Inner,
-    (dir, root): (&Dir, &str),
-    (run_dir, step): (&Path, &str),
+    views: &mut dyn StageViews,
+    (dir, root, durability): (&Dir, &str, Durability),
+    step: &str,
     mut wanted: StageWanted,
-    durability: Durability,
 ) -> Result<StageMade, Failure> {
     wanted.costs = costs(dir, &wanted.spec_id);
     // Under the spec's lock: what is there now stays as it is until the files are written.
@@ -299,7 +308,7 @@ fn write(
         .map(|dir| Spec::within(dir, &wanted.spec_id));
     let taken = spec.and_then(|spec| spec.lifecycles_of_others(&wanted.run_id, step));
     wanted.taken = taken.map_err(|error| unwritten(root, &error))?;
-    let made = host.config.views.stage(run_dir, wanted)?;
+    let made = views.stage(wanted)?;
     for (path, bytes) in &made.files {
         nofollow::write(dir, path, bytes, durability)
             .map_err(|error| unwritten(&format!("{root}/{path}"), &error))?;
