@@ -19,9 +19,27 @@ const PLACES: usize = 8_192;
 
 static CLEAN: LazyLock<Clean> = LazyLock::new(Clean::new);
 
+/// How a text was looked at. A document is looked at text by text, so that one that was clean as a document need not
+/// be so as a text, nor the other way round.
+#[derive(Clone, Copy, Hash)]
+enum As {
+    Text,
+    Document,
+}
+
 /// Everything found, of every kind.
 pub(crate) fn find(text: &str) -> Vec<Found> {
     CLEAN.find(text)
+}
+
+/// Whether nothing was found in any text of this document before.
+pub(crate) fn knows_document(text: &str) -> bool {
+    CLEAN.knows_document(text)
+}
+
+/// Remembers that nothing was found in any text of this document.
+pub(crate) fn keep_document(text: &str) {
+    CLEAN.keep_document(text);
 }
 
 struct Clean {
@@ -42,7 +60,7 @@ impl Clean {
     }
 
     fn find(&self, text: &str) -> Vec<Found> {
-        let mark = (text.len() >= LEAST).then(|| self.mark(text));
+        let mark = (text.len() >= LEAST).then(|| self.mark(As::Text, text));
         if mark.is_some_and(|mark| self.knows(mark)) {
             return Vec::new();
         }
@@ -53,8 +71,18 @@ impl Clean {
         found
     }
 
-    fn mark(&self, text: &str) -> Mark {
-        self.keys.each_ref().map(|key| key.hash_one(text))
+    fn knows_document(&self, text: &str) -> bool {
+        text.len() >= LEAST && self.knows(self.mark(As::Document, text))
+    }
+
+    fn keep_document(&self, text: &str) {
+        if text.len() >= LEAST {
+            self.keep(self.mark(As::Document, text));
+        }
+    }
+
+    fn mark(&self, how: As, text: &str) -> Mark {
+        self.keys.each_ref().map(|key| key.hash_one((how, text)))
     }
 
     fn knows(&self, mark: Mark) -> bool {
@@ -86,9 +114,35 @@ mod tests {
             assert_eq!(clean.find(&nothing), []);
             assert_eq!(clean.find(&some), Detector::all().find(&some));
         }
-        assert!(clean.knows(clean.mark(&nothing)));
-        assert!(!clean.knows(clean.mark(&some)));
-        assert!(!clean.knows(clean.mark(&nothing[1..])));
+        assert!(clean.knows(clean.mark(As::Text, &nothing)));
+        assert!(!clean.knows(clean.mark(As::Text, &some)));
+        assert!(!clean.knows(clean.mark(As::Text, &nothing[1..])));
+    }
+
+    #[test]
+    fn a_document_that_was_clean_is_not_a_text_that_was() {
+        let clean = Clean::new();
+        let document = format!("[{}\"nothing\"]", "\"a word\",".repeat(20));
+        assert!(!clean.knows_document(&document));
+        clean.keep_document(&document);
+        assert!(clean.knows_document(&document));
+        assert!(!clean.knows(clean.mark(As::Text, &document)));
+        assert!(!clean.knows_document(&document[1..]));
+        let short = "[\"a word\"]";
+        clean.keep_document(short);
+        assert!(!clean.knows_document(short), "too short to be worth it");
+    }
+
+    #[test]
+    fn whatever_is_remembered_a_document_says_what_it_says() {
+        let clean = format!("{{\"said\": [{}1]}}", "\"a word or two\",".repeat(9));
+        let some = clean.replace("1]", "\"ann@example.org\"]");
+        for _ in 0..2 {
+            assert_eq!(crate::redact_document(&clean), None);
+            let (redacted, counts) = crate::redact_document(&some).unwrap();
+            assert_eq!(counts.total(), 1);
+            assert!(redacted.contains("[redacted:email]"), "{redacted}");
+        }
     }
 
     #[test]

@@ -176,11 +176,19 @@ pub fn redact_json(value: &mut serde_json::Value) -> Counts {
 #[must_use]
 pub fn redact_document(text: &str) -> Option<(String, Counts)> {
     let start = text.trim_start();
-    if start.starts_with(['{', '[', '"'])
-        && let Ok(mut value) = serde_json::from_str::<serde_json::Value>(text)
-    {
-        let counts = redact_json(&mut value);
-        return (counts.total() > 0).then(|| (value.to_string(), counts));
+    if start.starts_with(['{', '[', '"']) {
+        // An answer comes by as it was said, as it is recorded and as it is handed on: it is not parsed for each.
+        if clean::knows_document(text) {
+            return None;
+        }
+        if let Ok(mut value) = serde_json::from_str::<serde_json::Value>(text) {
+            let counts = redact_json(&mut value);
+            if counts.total() == 0 {
+                clean::keep_document(text);
+                return None;
+            }
+            return Some((value.to_string(), counts));
+        }
     }
     let found = clean::find(text);
     let mut counts = Counts::default();

@@ -23,13 +23,14 @@ use crate::{
     tokens,
 };
 
-use script::{Chosen, Script};
+use script::{Chosen, Script, Shelf};
 
 /// The provider's part that lasts.
 pub(crate) struct Mock {
     scripts: Option<String>,
     latency: Duration,
     files: Arc<dyn ScriptFiles>,
+    shelf: Shelf,
 }
 
 impl Mock {
@@ -38,6 +39,7 @@ impl Mock {
             scripts: settings.scripts.clone(),
             latency: settings.latency,
             files,
+            shelf: Shelf::default(),
         }
     }
 
@@ -74,7 +76,7 @@ impl Mock {
     ) -> Result<Raw, Fault> {
         let entry = match &self.scripts {
             None => None,
-            Some(folder) => match Script::find(self.files.as_ref(), folder, who)? {
+            Some(folder) => match Script::find(self.files.as_ref(), &self.shelf, folder, who)? {
                 None => None,
                 Some(script) => Some(script.entry(prompt, who)?),
             },

@@ -5,6 +5,8 @@
 //! answers the calls that it describes; the entries without are the turns of a conversation in order,
 //! chosen by how often the assistant has spoken, and the last of them repeats.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -25,7 +27,31 @@ const ENTRIES_MAX: usize = 10_000;
 /// A script that was found.
 pub(super) struct Script {
     path: String,
-    entries: Vec<Entry>,
+    entries: Arc<[Entry]>,
+}
+
+/// Scripts as they were read last. A file is read at each call, because a person may change it between two; what it
+/// says is worked out only when it says something else.
+#[derive(Default)]
+pub(super) struct Shelf(Mutex<HashMap<String, Known>>);
+
+struct Known {
+    text: String,
+    entries: Arc<[Entry]>,
+}
+
+impl Shelf {
+    fn get(&self, path: &str, text: &str) -> Option<Arc<[Entry]>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get(path).filter(|known| known.text == text)?;
+        Some(known.entries.clone())
+    }
+
+    fn keep(&self, path: &str, text: String, entries: &Arc<[Entry]>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = entries.clone();
+        known.insert(path.to_owned(), Known { text, entries });
+    }
 }
 
 /// One answer.
@@ -129,6 +155,7 @@ impl Script {
     /// The caller's script, if there is one.
     pub(super) fn find(
         files: &dyn ScriptFiles,
+        shelf: &Shelf,
         folder: &str,
         who: &Who<'_>,
     ) -> Result<Option<Self>, Fault> {
@@ -142,9 +169,13 @@ impl Script {
             for kind in ["json", "jsonl", "md"] {
                 let path = format!("{stem}.{kind}");
                 let text = files.read(&path).map_err(|why| wrong(&path, &why))?;
-                if let Some(text) = text {
-                    return Self::read(path, kind, &text).map(Some);
+                let Some(text) = text else { continue };
+                if let Some(entries) = shelf.get(&path, &text) {
+                    return Ok(Some(Self { path, entries }));
                 }
+                let script = Self::read(path, kind, &text)?;
+                shelf.keep(&script.path, text, &script.entries);
+                return Ok(Some(script));
             }
         }
         Ok(None)
@@ -170,6 +201,7 @@ impl Script {
         if entries.len() > ENTRIES_MAX {
             return Err(wrong(&path, &format!("more than {ENTRIES_MAX} entries")));
         }
+        let entries = entries.into();
         Ok(Self { path, entries })
     }
 
@@ -351,8 +383,18 @@ mod tests {
     }
 
     fn said(files: &[(&'static str, &'static str)], prompt: &Prompt, who: &Who<'_>) -> String {
+        said_with(&Shelf::default(), files, prompt, who)
+    }
+
+    fn said_with(
+        shelf: &Shelf,
+        files: &[(&'static str, &'static str)],
+        prompt: &Prompt,
+        who: &Who<'_>,
+    ) -> String {
         let files = Files(files.iter().copied().collect());
-        match Script::find(&files, "s", who).and_then(|script| script.unwrap().entry(prompt, who)) {
+        let script = Script::find(&files, shelf, "s", who);
+        match script.and_then(|script| script.unwrap().entry(prompt, who)) {
             Ok(chosen) => chosen.entry.content(),
             Err(fault) => fault.error.to_string(),
         }
@@ -380,6 +422,18 @@ mod tests {
                 "{text}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn a_script_that_somebody_changes_between_two_calls_says_something_else() {
+        let ask = prompt(&[(Speaker::User, "x")]);
+        let (shelf, who) = (Shelf::default(), who("a", "b", 1));
+        for text in ["[\"one\"]", "[\"two\"]", "[\"two\"]", "[\"one\"]"] {
+            let said = said_with(&shelf, &[("s/default.json", text)], &ask, &who);
+            assert_eq!(format!("[\"{said}\"]"), text);
+        }
+        let broken = said_with(&shelf, &[("s/default.json", "[")], &ask, &who);
+        assert!(broken.contains("EOF"), "{broken}");
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::base::state::State;
 
 /// Earlier runs that are looked at: the newest say most, and each is read from start to end.
 const RUNS_MAX: usize = 10;
+/// Records after which no older run is looked at. Somebody waits for the run to begin, and these take some ten
+/// milliseconds; a run that alone has more is still read.
+const RECORDS_MAX: usize = 2_000;
 
 /// What steps cost in the newest runs of a plan.
 #[derive(Debug, Default)]
@@ -21,8 +24,14 @@ impl History {
     /// What cannot be read says nothing: an estimate must not keep a run from starting.
     pub(super) fn read(state: &State, past: &dyn Past, plan: &str) -> Self {
         let mut history = Self::default();
+        let mut read = 0;
         for run in past.runs(plan, RUNS_MAX) {
-            history.add(of_run(state, &run));
+            let (steps, records) = of_run(state, &run);
+            history.add(steps);
+            read += records;
+            if read >= RECORDS_MAX {
+                break;
+            }
         }
         history
     }
@@ -51,15 +60,17 @@ impl History {
 }
 
 /// Each step of a run, by path and by the model that it asked first, with what it and its items spent;
-/// steps that did not end well say nothing of those that do.
-fn of_run(state: &State, run: &str) -> BTreeMap<(String, String), Amount> {
+/// steps that did not end well say nothing of those that do. And how many records it has.
+fn of_run(state: &State, run: &str) -> (BTreeMap<(String, String), Amount>, usize) {
+    let mut read = 0;
     let mut own = BTreeMap::new();
     let mut items = BTreeMap::<(String, String), Amount>::new();
     let mut models = BTreeMap::<String, String>::new();
     let Ok(records) = read_run(&state.run_dir(run)) else {
-        return own;
+        return (own, read);
     };
     for record in records.map_while(Result::ok) {
+        read += 1;
         let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
         if record.kind() == Some(Kind::ModelIntent) && record.text("decision") == Some("allow") {
             models.entry(text("step")).or_insert_with(|| text("asked"));
@@ -86,7 +97,7 @@ fn of_run(state: &State, run: &str) -> BTreeMap<(String, String), Amount> {
         }
     }
     own.extend(items);
-    own
+    (own, read)
 }
 
 /// `audit[3]/read` is `audit/read`.
