@@ -114,7 +114,13 @@ fn payloads_of_a_growing_ledger_are_found_as_they_come() {
     let dir = tempfile::tempdir().unwrap();
     let line = |seq: u64| {
         let mut line = Vec::new();
-        push_line(&mut line, seq, &[5; 32], format!("said {seq}").as_bytes(), None);
+        push_line(
+            &mut line,
+            seq,
+            &[5; 32],
+            format!("said {seq}").as_bytes(),
+            None,
+        );
         line
     };
     let file = |number: u32| dir.path().join(format!("payloads-{number:08}.jsonl"));

@@ -17,9 +17,8 @@ use flowhost_ledger::{Durability, HostKey, Reached};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
-    FactObserver, Host, HostConfig, Member, Operator, Project, Said, StageMade, StageViews, StageWanted,
-    Views,
-    Workers, World,
+    FactObserver, Host, HostConfig, Member, Operator, Project, Said, StageMade, StageViews,
+    StageWanted, Views, Workers, World,
 };
 
 use crate::ambient::Ambient;

@@ -151,7 +151,10 @@ fn stages_whose_records_lie_between_each_other_are_what_they_are_alone() {
     let gather = gathered(between);
     let of = |step: &str| gather.stage(step, &Nothing).unwrap();
     let (first, second) = (of("s1"), of("s2"));
-    assert_eq!((first.path.as_str(), second.path.as_str()), ("plan", "tasks"));
+    assert_eq!(
+        (first.path.as_str(), second.path.as_str()),
+        ("plan", "tasks")
+    );
     assert_eq!((first.calls.len(), second.calls.len()), (1, 1));
     assert_eq!((first.calls[0].ok, second.calls[0].ok), (false, true));
     assert_eq!(first.events.len(), 3);

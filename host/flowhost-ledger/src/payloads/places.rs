@@ -98,10 +98,7 @@ impl Places {
     ) -> Result<(), PayloadError> {
         let file = self.files.len().saturating_sub(1);
         let from = self.last.offset;
-        let bounds = (
-            disk.len(path)?.saturating_sub(from),
-            PAYLOAD_LINE_BYTES_MAX,
-        );
+        let bounds = (disk.len(path)?.saturating_sub(from), PAYLOAD_LINE_BYTES_MAX);
         let mut opened = disk.open_read(path)?;
         opened.seek(SeekFrom::Start(from))?;
         let effort = Effort::of_this_machine();
