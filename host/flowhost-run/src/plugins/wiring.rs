@@ -227,7 +227,7 @@ impl Ready {
                 spending: router.clone(),
                 redact: redaction(project).model,
             },
-            time: Arc::new(WallTime(host.config.world.clone())),
+            time: nowhere.clone(),
             entropy: nowhere.clone(),
             variables: Arc::new(Variables(host.config.operator.clone())),
             http,

@@ -296,6 +296,64 @@ fn another_component_is_found_where_it_first_does_something_else() {
     .expect(0);
 }
 
+/// The guest that stands in reads the clock once more than the one did whose run it was.
+#[test]
+fn a_clock_that_was_not_read_then_is_found_at_its_record() {
+    let home = ran("deny_clock", "[clock]\nwall = \"real\"\n", &json!({}));
+    let records = home.records();
+    let result = records.iter().find(|it| it["kind"] == "tool.result");
+    let seq = result.unwrap()["seq"].as_str().unwrap().to_owned();
+    let other = format!("guest={}", guest("ok_clock").display());
+    let replayed = differs(&home, &["--plugin", &other]);
+    let difference = &replayed["difference"];
+    assert_eq!(difference["record"].to_string(), seq, "{replayed:#}");
+    assert_eq!(difference["expected"]["kind"], "tool.result");
+    let clock = "flowhost:clock/clock@0.1.0";
+    assert_eq!(
+        difference["got"],
+        json!({ "asked": "time", "call": "1", "interface": clock })
+    );
+    let all = ["runs", "replay", "latest", "--plugin", &other];
+    let told = home.flowhost(&all).expect(1);
+    let what =
+        format!("it differs at record {seq}\n  call 1 asks for what the record has no answer to\n");
+    assert!(told.stdout.contains(&what), "{}", told.all());
+    let line = format!("\n+  \"interface\": \"{clock}\"\n");
+    assert!(told.stdout.contains(&line), "{}", told.all());
+}
+
+/// A variable that tells the time: its value stands in no record, and the replay takes it from the host again.
+#[test]
+fn a_clock_that_the_host_lets_through_unrecorded_is_found_where_it_is_read() {
+    let home = Home::new();
+    home.warm();
+    home.guest("deny_environment");
+    home.file(
+        "policies/told.toml",
+        "version = 1\nname = \"told\"\n[env]\nNOW = { from = \"NOW\" }\n",
+    );
+    let step = "  only: { uses: deny_environment/run, with: {} }";
+    home.file("plan.yaml", plan(&tool("deny_environment", "told"), step));
+    let at = |now: &str, arguments: &[&str]| {
+        let output = home.command(arguments).env("NOW", now).output().unwrap();
+        home.ran(&output, arguments)
+    };
+    let run = ["run", "plan.yaml", "--policies", "policies", "--json"];
+    at("12:00:01", &run).expect(0);
+    let replay = ["runs", "replay", "latest", "--json"];
+    assert_eq!(at("12:00:01", &replay).expect(0).json()["same"], true);
+    let told = at("12:00:02", &replay).expect(1);
+    assert!(!told.stdout.contains("12:00:0"), "{}", told.all());
+    let replayed = told.json();
+    let records = home.records();
+    let read = records.iter().find(|it| it["kind"] == "host.answer");
+    let (difference, seq) = (&replayed["difference"], read.unwrap()["seq"].as_str());
+    assert_eq!(difference["record"].to_string(), seq.unwrap());
+    let answer = |side: &str| difference[side]["payload"]["answer"]["NOW"].clone();
+    assert!(answer("expected").is_string(), "{replayed:#}");
+    assert_ne!(answer("expected"), answer("got"), "{replayed:#}");
+}
+
 #[test]
 fn another_plan_is_found_at_the_first_step_that_it_does_otherwise() {
     let home = example("first-plan");

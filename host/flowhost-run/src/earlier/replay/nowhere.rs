@@ -1,5 +1,6 @@
 //! What a replay has for a world: nothing. Everything that a guest is told comes from the record before
-//! any of this is asked; whatever is asked all the same gets an error and never an answer of its own.
+//! any of this is asked; whatever is asked all the same gets an error, or the beginning of time, and never an answer
+//! that could be right.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use flowhost_bus::{
     Bus, BusError, Envelope, Pattern, Receipt, Subject, SubscribeOptions, Subscription,
 };
+use flowhost_caps::clock::TimeSource;
 use flowhost_caps::http::{Connector, ResolveError, Resolver, Stream};
 use flowhost_caps::log::{LogLine, LogSink, ProgressLine};
 use flowhost_caps::random::Entropy;
@@ -93,6 +95,13 @@ impl Resolver for Nowhere {
 impl Connector for Nowhere {
     async fn connect(&self, _: SocketAddr) -> io::Result<Box<dyn Stream>> {
         Err(io::Error::other(WHY))
+    }
+}
+
+/// A time that no record has: a clock that is asked in place of the record is found in what it says.
+impl TimeSource for Nowhere {
+    fn now(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
