@@ -65,6 +65,11 @@ impl Channel {
         Subject::of(&self.tenant, &self.run, &names)
     }
 
+    /// What the subjects of all topics of the run lie below, whichever process sends to them.
+    pub(crate) fn topics(&self) -> Result<Subject, SubjectError> {
+        Subject::of(&self.tenant, &self.run, &["topic"])
+    }
+
     /// Listens to what is said in this channel, as one of those who share it.
     pub(crate) async fn listen(
         &self,
@@ -78,7 +83,14 @@ impl Channel {
     /// The id of what is said of a call in one direction: the same thing said twice has the same.
     pub(crate) fn id(&self, call: u64, direction: &str) -> Ulid {
         let said = format!("{}/{direction}", self.name);
-        id_of(&self.run, self.started_ms, call, &said)
+        id_of(&self.run, self.started_ms, &call.to_be_bytes(), &said)
+    }
+
+    /// The id under which this process sends what has an id of its own already
+    /// ([`afresh`](mod@crate::calls::afresh)).
+    pub(crate) fn afresh(&self, id: Ulid) -> Ulid {
+        let said = format!("{}/afresh", self.name);
+        id_of(&self.run, self.started_ms, &id.to_bytes(), &said)
     }
 }
 
@@ -102,19 +114,13 @@ pub(crate) async fn listen(
 /// The id of a message that an agent hands back, by the number of its record: whoever sends it again, in whichever
 /// process, sends the same.
 pub(crate) fn message_id(run: &RunScope, record: u64) -> Ulid {
-    id_of(&run.run, run.started_ms, record, "message")
+    id_of(&run.run, run.started_ms, &record.to_be_bytes(), "message")
 }
 
-/// The run's start and 80 bits of run, number and what is said.
-fn id_of(run: &str, started_ms: u64, number: u64, said: &str) -> Ulid {
+/// The run's start and 80 bits of run, of what it is said, and what is said of it.
+fn id_of(run: &str, started_ms: u64, of: &[u8], said: &str) -> Ulid {
     let mut hash = Sha256::new();
-    for part in [
-        run.as_bytes(),
-        b"/",
-        &number.to_be_bytes(),
-        b"/",
-        said.as_bytes(),
-    ] {
+    for part in [run.as_bytes(), b"/", of, b"/", said.as_bytes()] {
         hash.update(part);
     }
     let bits = hash

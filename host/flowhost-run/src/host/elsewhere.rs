@@ -10,6 +10,7 @@ use flowhost_flow::Exit;
 use flowhost_ledger::MemoryRecorder;
 
 use crate::base::failure::Failure;
+use crate::calls::afresh::afresh;
 use crate::calls::channel::Channel;
 use crate::calls::desk::Remote;
 use crate::calls::driver::bus_failure;
@@ -78,6 +79,7 @@ async fn serve(host: &Arc<Inner>, project: &Project, work: Work) -> Result<(), F
         ..RunOptions::default()
     };
     let gateway = host.config.operator.gateway(project)?;
+    let bus = afresh(bus, &channel).map_err(bus_failure)?;
     let seat = Seat {
         bus: bus.clone(),
         funds: Arc::new(driver.clone()),

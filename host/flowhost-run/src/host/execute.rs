@@ -14,9 +14,10 @@ use crate::base::failure::Failure;
 use crate::base::lines;
 use crate::base::tasks::blocking;
 use crate::before::estimate::{self, Estimate};
+use crate::calls::afresh::afresh;
 use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Greeting};
-use crate::calls::driver::{self, status_word};
+use crate::calls::driver::{self, bus_failure, status_word};
 use crate::earlier::fork::{self, Branch, Of, Parent};
 use crate::earlier::resume::Resumed;
 use crate::earlier::reuse::{Earlier, Reuse};
@@ -60,7 +61,9 @@ pub(crate) async fn execute(
         host.config.operator.admits(member)?;
     }
     let hash = wiring::plan_hash(&project)?;
-    let prepared = prepare(host, &project, options, options.only.as_deref(), run).await?;
+    let channel = Channel::named((host.config.state.tenant(), run.id()), started_ms, 0);
+    let only = options.only.as_deref();
+    let prepared = prepare(host, &project, options, only, run, &channel).await?;
     if let Some(failure) = prepared.estimate.exceeds(&project.plan) {
         return Err(failure);
     }
@@ -150,20 +153,21 @@ pub(crate) struct Prepared {
 }
 
 /// Looks at everything that could refuse the run, and compiles. Nothing is on record yet, so that what is refused here
-/// leaves nothing behind. `only` is the step that is wanted alone.
+/// leaves nothing behind. `only` is the step that is wanted alone, `channel` the one of this process.
 pub(crate) async fn prepare(
     host: &Arc<Inner>,
     project: &Project,
     options: &RunOptions,
     only: Option<&str>,
     run: &Run,
+    channel: &Channel,
 ) -> Result<Prepared, Failure> {
     let config = &host.config;
     let gateway = config.operator.gateway(project)?;
     let revealed = Arc::new(Revealed::default());
     let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
     let seat = Seat {
-        bus: (config.bus)(),
+        bus: afresh((config.bus)(), channel).map_err(bus_failure)?,
         funds: purse.clone(),
         revealed: revealed.clone(),
         driver: None,

@@ -37,8 +37,7 @@ impl Books {
         past: Option<&Past>,
     ) -> Self {
         let (counted, written) = past.map_or((0, 0), |past| (past.own_calls, past.bytes));
-        // Whoever takes it up comes after the one that began it, too.
-        let before = past.map_or(0, |past| past.taken_up.saturating_add(1));
+        let before = past.map_or(0, |past| past.processes);
         let own_calls = Arc::new(AtomicU64::new(counted));
         let (account, recorded) =
             account::of_run(Arc::new(journal.clone()), written, account::allowed(plan));

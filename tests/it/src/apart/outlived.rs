@@ -1,6 +1,7 @@
 //! A bus that outlives the process that drives a run: what it kept of that one must not reach the next, and the next
 //! must be able to order again what was open.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use flowhost_bus::{
     Subscription,
 };
 use flowhost_flow::Exit;
-use flowhost_run::{Host, ResumeOptions, Workers};
+use flowhost_run::{Host, ResumeOptions, Run, Spoken, Word, Workers};
 use tokio::sync::watch;
 
 use super::{STEP, Worker, let_pass, serve, socket_of};
+use crate::cli::plan;
 use crate::held::{Gate, options, parts, project, sound, waiting};
 use crate::support::Home;
 use crate::taken_up::Unchanged;
@@ -23,7 +25,8 @@ struct Outliving {
     inner: Arc<LocalBus>,
     /// A member of each group beside those who listen, which takes nothing and keeps the queue.
     kept: Mutex<Vec<Box<dyn Subscription>>>,
-    ordered: watch::Sender<bool>,
+    /// The kinds of what was sent so far.
+    sent: watch::Sender<BTreeSet<String>>,
 }
 
 impl Outliving {
@@ -33,14 +36,29 @@ impl Outliving {
         Arc::new(Self {
             inner,
             kept: Mutex::default(),
-            ordered: watch::Sender::new(false),
+            sent: watch::Sender::default(),
         })
     }
 
     fn heard(&self, envelope: &Envelope) {
-        if envelope.kind == "step.start" {
-            self.ordered.send_replace(true);
-        }
+        self.sent
+            .send_modify(|kinds| drop(kinds.insert(envelope.kind.clone())));
+    }
+
+    /// Waits until something of this kind was sent.
+    async fn carries(&self, kind: &str) {
+        let mut sent = self.sent.subscribe();
+        let seen = |kinds: &BTreeSet<String>| kinds.iter().any(|it| it.starts_with(kind));
+        let seen = sent.wait_for(seen);
+        tokio::time::timeout(Duration::from_secs(120), seen)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    /// Forgets every queue that nobody reads, and no id of what was in it.
+    fn loses_its_queues(&self) {
+        self.kept.lock().unwrap().clear();
     }
 }
 
@@ -90,6 +108,16 @@ fn driver(home: &Home, bus: &Arc<Outliving>) -> Host {
     Host::new(parts).unwrap()
 }
 
+/// Another process goes on with the run.
+fn taken_up(home: &Home, bus: &Arc<Outliving>, run: &Run) -> Run {
+    let options = ResumeOptions {
+        allow_private_network: true,
+        ..ResumeOptions::default()
+    };
+    let kept = Arc::new(Unchanged(project(home)));
+    driver(home, bus).resume(run.id(), kept, options)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_nobody_had_taken_yet_is_made_once_when_its_run_is_taken_up() {
     let mut gate = Gate::new().await;
@@ -98,21 +126,83 @@ async fn a_call_that_nobody_had_taken_yet_is_made_once_when_its_run_is_taken_up(
     let run = driver(&home, &bus).start(project(&home), options());
     let run = run.unwrap();
     // No worker is there: the order waits on the bus, and soon a word to stop it, too.
-    let mut ordered = bus.ordered.subscribe();
-    ordered.wait_for(|ordered| *ordered).await.unwrap();
+    bus.carries("step.start").await;
     run.pause(Exit::Terminated);
     assert!(run.outcome().await.unwrap().outcome.paused.is_some());
-    let (kept, options) = (
-        Arc::new(Unchanged(project(&home))),
-        ResumeOptions {
-            allow_private_network: true,
-            ..ResumeOptions::default()
-        },
-    );
-    let taken_up = driver(&home, &bus).resume(run.id(), kept, options);
+    let taken_up = taken_up(&home, &bus, &run);
     let _worker = Worker::start(&home, &taken_up);
     gate.reached_by(1).await;
     gate.open();
     sound(&taken_up.outcome().await.unwrap());
     assert_eq!(gate.count(), 1);
+}
+
+/// An agent that reads what the plan sends, and a gate; what else the plan does is in its steps.
+fn reading(steps: &str) -> Home {
+    let home = Home::new();
+    home.guest("ok_agent_relay");
+    let profile = "version = 1\nname = \"ann\"\n[messages]\nsubscribe = [\"agents.self.in\"]\n";
+    home.file("policies/ann.toml", profile);
+    let agent = "  ann: { kind: agent, source: ./ok_agent_relay.wasm, profile: ann }\n";
+    home.file("plan.yaml", plan(agent, steps));
+    home
+}
+
+const GREET: &str = "emit: { subject: agents.ann.in, payload: { route: [], text: hello } }";
+
+/// Goes through the gate with the run, which waits there.
+async fn let_through(home: &Home, bus: &Arc<Outliving>, run: &Run) -> Run {
+    let waits = run.outcome().await.unwrap().outcome;
+    assert_eq!(waits.end.exit, Exit::Waiting, "{:?}", waits.end);
+    let yes = Spoken {
+        gate: "gate".to_owned(),
+        word: Word::Approve(String::new()),
+        by: "bob".to_owned(),
+    };
+    let kept = Unchanged(project(home));
+    driver(home, bus).speak(run.id(), &kept, &yes).unwrap();
+    taken_up(home, bus, run)
+}
+
+/// How often the agent read a message.
+fn reads(home: &Home) -> usize {
+    let records = home.records().into_iter();
+    let reads = records.filter(|it| it["kind"] == "tool.call" && it["tool"] == "on-message");
+    reads.count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_id_the_bus_remembers_is_read_when_its_run_is_taken_up() {
+    let home = reading(&format!(
+        "  greet: {{ {GREET} }}\n  gate: {{ needs: [greet], wait_for: approval, timeout: 1h }}"
+    ));
+    let bus = Outliving::on(&home);
+    let run = driver(&home, &bus).start(project(&home), options());
+    let run = run.unwrap();
+    // No worker is there: the message lies in the agent's mailbox, and is lost with it.
+    bus.carries("message").await;
+    run.outcome().await.unwrap();
+    bus.loses_its_queues();
+    let taken_up = let_through(&home, &bus, &run).await;
+    let _worker = Worker::start(&home, &taken_up);
+    sound(&taken_up.outcome().await.unwrap());
+    assert_eq!(reads(&home), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_outlived_its_driver_takes_no_message_of_the_next() {
+    let home = reading(&format!(
+        "  first: {{ uses: ann, with: {{}} }}\n  gate: {{ needs: [first], wait_for: approval, timeout: 1h }}\n  \
+         greet: {{ needs: [gate], {GREET} }}"
+    ));
+    let bus = Outliving::on(&home);
+    let run = driver(&home, &bus).start(project(&home), options());
+    let run = run.unwrap();
+    // It has done the first step, so that it listens; and it lives on.
+    let _outlived = Worker::start(&home, &run);
+    let taken_up = let_through(&home, &bus, &run).await;
+    bus.carries("message").await;
+    let _worker = Worker::start(&home, &taken_up);
+    sound(&taken_up.outcome().await.unwrap());
+    assert_eq!(reads(&home), 1);
 }

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::base::failure::{Failure, ledger_failure};
 use crate::base::finding::Finding;
 use crate::base::tasks::blocking;
+use crate::calls::channel::Channel;
 use crate::given::bundle::{BUNDLE, Bundle};
 use crate::given::options::RunOptions;
 use crate::given::project::{Project, at_member};
@@ -154,8 +155,11 @@ pub(crate) async fn execute(
         allow_process: options.allow_process,
         ..RunOptions::default()
     };
+    let started_ms = Ulid::from_string(run.id()).map_or(0, |id| id.timestamp_ms());
+    let tenant = host.config.state.tenant();
+    let channel = Channel::named((tenant, run.id()), started_ms, past.processes);
     let only = fed.setup.only.as_deref();
-    let prepared = prepare(host, &project, &running, only, run).await?;
+    let prepared = prepare(host, &project, &running, only, run, &channel).await?;
     let (planner, rebuilt) =
         rebuild(project.plan.clone(), &fed).map_err(|error| foreign(&error))?;
     let journal = journal_of(host, &ledger, &project, run.id(), &prepared.revealed);
@@ -181,7 +185,6 @@ pub(crate) async fn execute(
     if let Some(reason) = &options.cancel {
         run.cancel(reason);
     }
-    let started_ms = Ulid::from_string(run.id()).map_or(0, |id| id.timestamp_ms());
     let setup = resumed.fed.setup.clone();
     let work = Conduct {
         project,

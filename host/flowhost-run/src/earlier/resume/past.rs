@@ -94,8 +94,9 @@ pub(crate) struct Reached {
 pub(crate) struct Past {
     /// The plan's hash, as the first record has it.
     pub(crate) plan_hash: String,
-    /// How often it was taken up before.
-    pub(crate) taken_up: u64,
+    /// How many processes have driven it: the one that began it, and those that took it up. None has driven a run that
+    /// begins with the past of another.
+    pub(crate) processes: u64,
     /// The status of its `run.end` record: then it is over.
     pub(crate) ended: Option<String>,
     /// SHA-256 of the document of what it is made of.

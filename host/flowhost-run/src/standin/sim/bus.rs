@@ -10,6 +10,7 @@ use flowhost_bus::{
     Bus, BusError, Delivery, Envelope, LocalBus, LocalConfig, Pattern, Receipt, Settle, Subject,
     SubscribeOptions, Subscription, Ulid,
 };
+use flowhost_caps::messaging::MESSAGE;
 use flowhost_flow::plan::Effects;
 
 use super::world::World;
@@ -57,7 +58,7 @@ impl SimBus {
     }
 
     /// A carrier that outlives the process hands out what it never had an acknowledgement for: orders and answers of
-    /// calls that have ended since and of calls that are made again, and words to stop them.
+    /// calls that have ended since and of calls that are made again, words to stop them, and messages of agents.
     pub(super) fn outlives(&self, ended: BTreeSet<u64>) {
         let said = {
             let mut seen = self.world.seen();
@@ -79,9 +80,10 @@ impl SimBus {
     }
 }
 
-/// What one process says to the other of a call, and another process must not hear.
+/// What one process says to the other of a call, and what agents say to each other: another process must not hear
+/// it.
 fn may_be_kept(kind: &str) -> bool {
-    matches!(kind, "step.start" | "step.end" | "step.cancel")
+    matches!(kind, "step.start" | "step.end" | "step.cancel") || kind.starts_with(MESSAGE)
 }
 
 /// Only orders and answers: what waits for an answer must not be overtaken by its own time limit, and a

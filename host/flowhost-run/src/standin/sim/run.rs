@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use flowhost_bus::BusError;
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{Effects, RunScope};
 use flowhost_flow::planner::RunEnd;
@@ -22,6 +23,7 @@ use super::disk::Rng;
 use super::guest::StandIn;
 use super::random::{self, Mood};
 use super::world::{BEGINNING_MS, Lent, Slow, World};
+use crate::calls::afresh::afresh;
 use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Funds, Greeting};
 use crate::calls::driver::{self, Course, Drive};
@@ -353,11 +355,13 @@ impl Simulated {
         let purse = Arc::new(Purse::new(wiring::ceiling(&self.plan)));
         let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);
         let books = Books::open(&journal, &self.plan, &purse, past);
+        let desk = self.desk(&setup, &books, &purse);
+        let registry = self.machinery(&purse, resumed.as_ref(), &desk.channel);
         let drive = Drive {
             journal: journal.clone(),
-            registry: self.machinery(&purse, resumed.as_ref()),
+            registry: registry.map_err(|error| error.to_string())?,
             workers: Workers::Here,
-            desk: Arc::new(self.desk(&setup, &books, &purse)),
+            desk: Arc::new(desk),
             world: Arc::new(Lent(self.world.clone())),
             stages: None,
             reuse: None,
@@ -431,7 +435,12 @@ impl Simulated {
         }
     }
 
-    fn machinery(&self, purse: &Arc<Purse>, resumed: Option<&TakenUp>) -> Machinery {
+    fn machinery(
+        &self,
+        purse: &Arc<Purse>,
+        resumed: Option<&TakenUp>,
+        channel: &Channel,
+    ) -> Result<Machinery, BusError> {
         let funds: Arc<dyn Funds> = purse.clone();
         let bus = SimBus::new(self.world.clone());
         let ended = resumed.map(|(_, resumed)| {
@@ -439,12 +448,12 @@ impl Simulated {
             ended.map(|call| call.0).collect()
         });
         bus.outlives(ended.unwrap_or_default());
-        Machinery {
-            bus: Arc::new(bus),
+        Ok(Machinery {
+            bus: afresh(Arc::new(bus), channel)?,
             tally: Arc::default(),
             origins: Arc::default(),
             plugins: Arc::new(self.installed(&funds)),
-        }
+        })
     }
 }
 

@@ -81,6 +81,7 @@ impl<'p> Reader<'p> {
         self.denied(record);
         match said {
             Some(Record::RunStart(start)) => {
+                self.past.processes += 1;
                 self.past.plan_hash = start.plan.unwrap_or_default();
                 self.past.fork_at = start.fork_at;
             }
@@ -90,7 +91,7 @@ impl<'p> Reader<'p> {
                 self.past.bundle_sha256 = Some(view.sha256);
             }
             Some(Record::RunResume(resume)) => {
-                self.past.taken_up += 1;
+                self.past.processes += 1;
                 self.past
                     .swapped
                     .extend(resume.replaced.unwrap_or_default().into_keys());
