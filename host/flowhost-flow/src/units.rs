@@ -3,6 +3,8 @@
 //! Durations are whole milliseconds and money is whole micro-dollars from here on: no floats, so that
 //! sums are exact and the same everywhere.
 
+use flowhost_words::meant;
+
 /// The longest duration a plan may ask for: 366 days. Longer is a slip of the keyboard.
 pub const DURATION_MS_MAX: u64 = 366 * 24 * 3_600_000;
 
@@ -26,15 +28,25 @@ pub fn parse_duration_ms(text: &str) -> Result<u64, String> {
         .unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        return Err(format!("`{text}` is not a duration"));
+        return Err(not_a_duration(text));
     };
     let Ok(number) = digits.parse::<u64>() else {
-        return Err(format!("`{text}` is not a duration"));
+        return Err(not_a_duration(text));
     };
     match number.checked_mul(*factor) {
         Some(0) => Err(format!("`{text}` is zero, and a duration is longer")),
         Some(ms) if ms <= DURATION_MS_MAX => Ok(ms),
         _ => Err(format!("`{text}` is longer than 366 days")),
+    }
+}
+
+/// What is wrong with the text, and what was probably meant.
+fn not_a_duration(text: &str) -> String {
+    let candidates = meant::durations(text).into_iter();
+    let fitting = candidates.filter(|it| parse_duration_ms(it).is_ok());
+    match meant::asked(fitting) {
+        Some(asked) => format!("`{text}` is not a duration; {asked}"),
+        None => format!("`{text}` is not a duration"),
     }
 }
 

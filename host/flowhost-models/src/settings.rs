@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use flowhost_detect::{Detector, Kind};
+use flowhost_words::meant;
 use url::{Host, Url};
 
 use crate::{
@@ -195,7 +196,11 @@ impl Reader {
     fn latency(&mut self, key: &str, text: &str) -> Duration {
         units::duration(text).unwrap_or_else(|| {
             let message = format!("\"{text}\" is not a duration of up to 24h");
-            self.problem(key, text, message, "a whole number and ms, s, m or h");
+            let meant = meant::durations(text).into_iter();
+            let meant = meant.filter(|it| units::duration(it).is_some());
+            let cure = meant::asked(meant.map(|it| format!("\"{it}\"")));
+            let cure = cure.unwrap_or_else(|| "a whole number and ms, s, m or h".to_owned());
+            self.problem(key, text, message, &cure);
             Duration::ZERO
         })
     }

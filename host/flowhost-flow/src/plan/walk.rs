@@ -3,7 +3,7 @@
 //! Must not build anything: the conversion that follows reads what fits and leaves the rest at its
 //! default, because whatever does not fit has been reported here.
 
-use flowhost_words::nearest;
+use flowhost_words::{meant, nearest};
 use semver::VersionReq;
 
 use crate::plan::habits;
@@ -268,7 +268,66 @@ fn walk_scalar(node: &Node, shape: &Shape, what: &str, problems: &mut Problems) 
         _ => false,
     };
     if !fits {
-        wrong(node, what, &expected(shape), problems);
+        let message = expected_but(node, what, &expected(shape));
+        problems.add(node.at, message, probably(node, shape).unwrap_or_default());
+    }
+}
+
+/// What was probably meant by a value that does not fit: a unit is missing or written as elsewhere, or quotes stand
+/// where none belong.
+fn probably(node: &Node, shape: &Shape) -> Option<String> {
+    let written = money(node)?;
+    let bare = || match &node.data {
+        Data::Text(text) => Some(text.trim()),
+        _ => None,
+    };
+    let unquoted = |text: &str| format!("write it without quotes: `{text}`");
+    match shape {
+        Shape::Duration => {
+            let fits = |it: &String| parse_duration_ms(it).is_ok();
+            meant::asked(meant::durations(&written).into_iter().filter(fits))
+        }
+        Shape::Size { max } => {
+            let fits = |it: &String| parse_bytes(it).is_ok_and(|bytes| bytes <= *max);
+            meant::asked(meant::sizes(&written).into_iter().filter(fits))
+        }
+        Shape::Money => {
+            let fits = |it: &String| parse_micro_usd(it).is_ok();
+            meant::asked(meant::dollars(&written).into_iter().filter(fits))
+        }
+        Shape::Count { min, max } => {
+            let text = bare()?;
+            let number = text.replace('_', "").parse::<u64>().ok()?;
+            (*min..=*max).contains(&number).then(|| unquoted(&number.to_string()))
+        }
+        Shape::Number { min, max } => {
+            let text = bare()?;
+            let fits = (*min..=*max).contains(&text.parse::<f64>().ok()?);
+            fits.then(|| unquoted(text))
+        }
+        Shape::Bool => {
+            let yes = ["true", "yes", "on", "y"];
+            let no = ["false", "no", "off", "n"];
+            let word = bare()?.to_ascii_lowercase();
+            let said = |words: [&str; 4]| words.contains(&word.as_str());
+            match (said(yes), said(no)) {
+                (true, _) => Some("write `true`".to_owned()),
+                (_, true) => Some("write `false`".to_owned()),
+                _ => None,
+            }
+        }
+        Shape::Text | Shape::Name if matches!(node.data, Data::Integer(_)) => {
+            Some(format!("write it in quotes: `\"{written}\"`"))
+        }
+        Shape::Require => {
+            let count = bare()?.parse::<u32>().ok().filter(|count| *count > 0)?;
+            Some(unquoted(&count.to_string()))
+        }
+        Shape::Sha256 => {
+            let plain = bare()?.trim_start_matches("sha256:").to_ascii_lowercase();
+            is_sha256(&plain).then(|| format!("write `{plain}`"))
+        }
+        _ => None,
     }
 }
 

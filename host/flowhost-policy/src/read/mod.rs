@@ -10,7 +10,7 @@ pub(crate) mod node;
 
 use std::collections::BTreeMap;
 
-use flowhost_words::nearest;
+use flowhost_words::{meant, nearest};
 
 use crate::{
     problem::{Lines, Position, Problem},
@@ -281,15 +281,15 @@ impl Reader {
             )
         };
         let Some(value) = quantity_of(node, unit) else {
-            let message = match too_large(node, unit) {
-                Some(text) => outside(&text::shown(text, 32)),
-                None => format!(
-                    "`{path}` is not {}, such as {}",
-                    unit_name(unit),
-                    unit.example()
-                ),
+            let (message, cure) = match too_large(node, unit) {
+                Some(text) => (outside(&text::shown(text, 32)), None),
+                None => {
+                    let (name, like) = (unit_name(unit), unit.example());
+                    let message = format!("`{path}` is not {name}, such as {like}");
+                    (message, probably(node, unit, (floor, ceiling)))
+                }
             };
-            self.problem(node.at, message, None);
+            self.problem(node.at, message, cure);
             return None;
         };
         if (floor..=ceiling).contains(&value) {
@@ -376,6 +376,36 @@ fn too_large(node: &Node, unit: Unit) -> Option<&str> {
         _ => return None,
     };
     unit::is_well_written(unit, text).then_some(text.as_str())
+}
+
+/// What was probably meant by what is no such quantity: a unit is missing or written as elsewhere, or quotes stand
+/// where none belong.
+fn probably(node: &Node, unit: Unit, (floor, ceiling): (u64, u64)) -> Option<String> {
+    let within = |value: Option<u64>| value.is_some_and(|it| (floor..=ceiling).contains(&it));
+    let in_quotes = |it: &String| format!("\"{it}\"");
+    let asked = |candidates: Vec<String>| {
+        let fitting = candidates.iter();
+        let fitting = fitting.filter(|it| within(unit::parse(unit, it)));
+        meant::asked(fitting.map(in_quotes))
+    };
+    match (&node.value, unit) {
+        (Value::Text(text) | Value::Whole(text) | Value::Decimal(text), Unit::Bytes) => {
+            asked(meant::sizes(text))
+        }
+        (Value::Text(text) | Value::Whole(text) | Value::Decimal(text), Unit::Millis) => {
+            asked(meant::durations(text))
+        }
+        (Value::Text(text), Unit::Count) => {
+            let fits = within(unit::whole(text.trim()));
+            fits.then(|| format!("write it without quotes: `{}`", text.trim()))
+        }
+        (Value::Text(text), Unit::MicroUsd) => {
+            let dollars = meant::dollars(text).into_iter();
+            let mut fitting = dollars.filter(|it| within(unit::micro_usd(it)));
+            fitting.next().map(|it| format!("write it without quotes: `{it}`"))
+        }
+        _ => None,
+    }
 }
 
 const fn unit_name(unit: Unit) -> &'static str {
