@@ -119,6 +119,16 @@ impl Problems {
         });
     }
 
+    /// The same, unless it has been told: what stands in `defaults:` is looked at for each step.
+    pub(crate) fn add_once(&mut self, at: At, message: String, cure: String) {
+        let told = |problem: &Problem| {
+            (problem.line, problem.column) == (at.line, at.column) && problem.message == message
+        };
+        if !self.found.iter().any(told) {
+            self.add(at, message, cure);
+        }
+    }
+
     /// [`suggest`], as long as problems are listed: to compare each of thousands of wrong names with thousands of
     /// known ones takes minutes, and nobody reads the result.
     pub(crate) fn suggest<'a>(

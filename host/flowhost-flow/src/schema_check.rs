@@ -75,6 +75,11 @@ impl OutputSchema {
         Arc::clone(&self.source)
     }
 
+    /// The same, borrowed.
+    pub(crate) fn written(&self) -> &Value {
+        &self.source
+    }
+
     /// What is wrong with `value`, in one line that shows none of it, or nothing. A check that would
     /// cost too much, or that was stopped, is a violation too: it says so.
     #[must_use]

@@ -6,7 +6,9 @@
 
 use serde_json::{Map, Value};
 
+use super::kinds::{Kinds, Known};
 use super::template::{Node, Template};
+use super::Expr;
 use crate::problem::child;
 use crate::schema_check::{Misfit, OutputSchema};
 
@@ -32,21 +34,36 @@ impl Template {
     /// ```
     #[must_use]
     pub fn misfits(&self, schema: &Value) -> Vec<Misfit> {
-        let mut found = Found(Vec::new());
+        self.misfits_of(schema, &|_| Known::ANYTHING.kinds)
+    }
+
+    /// The same, with what kinds of values its expressions can give.
+    pub(crate) fn misfits_of(
+        &self,
+        schema: &Value,
+        kinds: &dyn Fn(&Expr) -> Kinds,
+    ) -> Vec<Misfit> {
+        let mut found = Found {
+            misfits: Vec::new(),
+            kinds,
+        };
         found.look(self.node(), schema, "");
-        found.0
+        found.misfits
     }
 }
 
-struct Found(Vec<Misfit>);
+struct Found<'k> {
+    misfits: Vec<Misfit>,
+    kinds: &'k dyn Fn(&Expr) -> Kinds,
+}
 
-impl Found {
+impl Found<'_> {
     fn look(&mut self, node: &Node, schema: &Value, pointer: &str) {
         if !self.has_room() {
             return;
         }
         match node {
-            Node::One(_) => {} // may give anything
+            Node::One(expr) => self.given(expr, schema, pointer),
             Node::Fixed(value) => self.constant(value, schema, pointer),
             Node::Text(_) => self.kind(schema, pointer, "string", "a text"),
             Node::List(nodes) => {
@@ -61,8 +78,19 @@ impl Found {
         }
     }
 
+    /// What an expression gives, where no value of its kinds fits.
+    fn given(&mut self, expr: &Expr, schema: &Value, pointer: &str) {
+        let (kinds, wanted) = ((self.kinds)(expr), Kinds::of_schema(schema));
+        // What is no value of JSON is told of the expression itself.
+        if kinds.meets(Kinds::JSON) && !kinds.meets(wanted) {
+            let (source, told) = (expr.shown(), kinds.told());
+            let what = format!("`{source}` gives {told}, and {} is wanted", wanted.told());
+            self.tell(pointer, &what);
+        }
+    }
+
     fn has_room(&self) -> bool {
-        self.0.len() < FAULTS_MAX
+        self.misfits.len() < FAULTS_MAX
     }
 
     fn constant(&mut self, value: &Value, schema: &Value, pointer: &str) {
@@ -70,9 +98,9 @@ impl Found {
         let Ok(schema) = OutputSchema::compile(schema.clone()) else {
             return;
         };
-        let room = FAULTS_MAX.saturating_sub(self.0.len());
+        let room = FAULTS_MAX.saturating_sub(self.misfits.len());
         let misfits = schema.misfits(value).into_iter().take(room);
-        self.0.extend(misfits.map(|misfit| Misfit {
+        self.misfits.extend(misfits.map(|misfit| Misfit {
             pointer: format!("{pointer}{}", misfit.pointer),
             ..misfit
         }));
@@ -113,7 +141,7 @@ impl Found {
             match properties.get(key) {
                 Some(property) => self.look(node, property, &child(pointer, key)),
                 None if closed && self.has_room() => {
-                    self.0.push(Misfit {
+                    self.misfits.push(Misfit {
                         pointer: pointer.to_owned(),
                         member: Some(key.clone()),
                         what: format!("`{key}` is not taken"),
@@ -125,7 +153,7 @@ impl Found {
     }
 
     fn tell(&mut self, pointer: &str, what: &str) {
-        self.0.push(Misfit {
+        self.misfits.push(Misfit {
             pointer: pointer.to_owned(),
             member: None,
             what: what.to_owned(),

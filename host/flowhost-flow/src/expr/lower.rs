@@ -101,7 +101,7 @@ pub(super) fn compile(source: &str) -> Result<Node, String> {
 }
 
 /// At most 60 characters of an expression, for messages.
-fn shorten(source: &str) -> String {
+pub(super) fn shorten(source: &str) -> String {
     let mut short: String = source.chars().take(60).collect();
     if short.len() < source.len() {
         short.push('…');

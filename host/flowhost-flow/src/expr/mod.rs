@@ -25,6 +25,7 @@ mod fault;
 mod fit;
 mod functions;
 mod json;
+pub(crate) mod kinds;
 mod literals;
 mod lower;
 mod macros;
@@ -39,7 +40,9 @@ mod value;
 pub use crate::effort::Limits;
 pub(crate) use pattern::states_of as pattern_states;
 pub(crate) use refs::{Reference, References};
+pub(crate) use template::Sure;
 pub use template::Template;
+pub(crate) use value::kind_of;
 
 /// Bytes of one expression: a screenful; more belongs into a tool.
 pub const EXPR_BYTES_MAX: usize = 2_048;
@@ -152,6 +155,11 @@ impl Expr {
         &self.source
     }
 
+    /// As much of it as a message shows.
+    pub(crate) fn shown(&self) -> String {
+        lower::shorten(&self.source)
+    }
+
     /// Its value.
     ///
     /// # Errors
@@ -201,6 +209,19 @@ impl Expr {
                 )))
             }
         }
+    }
+
+    /// What is known of its value without evaluating it, and what is certainly wrong with it, in one line.
+    pub(crate) fn foreseen<'s>(
+        &self,
+        names: kinds::Names<'_, 's>,
+    ) -> (kinds::Known<'s>, Option<kinds::Wrong>) {
+        let (known, wrong) = kinds::look(&self.node, names);
+        let named = wrong.map(|wrong| kinds::Wrong {
+            what: format!("`{}`: {}", self.shown(), wrong.what),
+            ..wrong
+        });
+        (known, named)
     }
 
     /// Whether the name `root` is used.

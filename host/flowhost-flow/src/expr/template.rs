@@ -15,6 +15,21 @@ use crate::expr::value::Val;
 use crate::expr::{COST_MAX, EvalError, Expr, Names, Reference, json};
 use crate::problem::child;
 
+/// What is sure of a value before its expressions have theirs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sure<'t> {
+    /// This value, where no expression decides it.
+    Value(&'t Value),
+    /// Some text.
+    Text,
+    /// Some list.
+    List,
+    /// Some object.
+    Object,
+    /// Nothing but what the expression gives.
+    Of(&'t Expr),
+}
+
 /// JSON with expressions in it.
 #[derive(Clone)]
 pub struct Template {
@@ -89,6 +104,18 @@ impl Template {
         }
     }
 
+    /// What is sure of a member; none where it has no such member.
+    pub(crate) fn member(&self, name: &str) -> Option<Sure<'_>> {
+        match &self.node {
+            Node::Fixed(Value::Object(members)) => members.get(name).map(Sure::Value),
+            Node::Object(members) => {
+                let (_, node) = members.iter().find(|(key, _)| key == name)?;
+                Some(node.sure())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a list can come out of it.
     pub(crate) fn may_be_list(&self) -> bool {
         match &self.node {
@@ -107,10 +134,20 @@ impl Template {
                 .any(|(_, reference)| reference.root == root)
     }
 
+    /// Its expressions, with the JSON pointer of the string that each stands in.
+    pub(crate) fn expressions(&self) -> Vec<(String, &Expr)> {
+        let mut found = Vec::new();
+        expressions(&self.node, "", &mut found);
+        found
+    }
+
     /// What the template refers to, with the JSON pointer of the string that does.
     pub(crate) fn references(&self) -> Vec<(String, &Reference)> {
         let mut found = Vec::new();
-        references(&self.node, "", &mut found);
+        for (pointer, expr) in self.expressions() {
+            let all = expr.references().iter();
+            found.extend(all.map(|reference| (pointer.clone(), reference)));
+        }
         found
     }
 }
@@ -157,6 +194,16 @@ fn compile(source: &Value, pointer: &str, errors: &mut Vec<(String, String)>) ->
 }
 
 impl Node {
+    fn sure(&self) -> Sure<'_> {
+        match self {
+            Self::Fixed(value) => Sure::Value(value),
+            Self::One(expr) => Sure::Of(expr),
+            Self::Text(_) => Sure::Text,
+            Self::List(_) => Sure::List,
+            Self::Object(_) => Sure::Object,
+        }
+    }
+
     const fn is_fixed(&self) -> bool {
         matches!(self, Self::Fixed(_))
     }
@@ -307,32 +354,25 @@ impl Written {
     }
 }
 
-fn references<'t>(node: &'t Node, pointer: &str, found: &mut Vec<(String, &'t Reference)>) {
-    let mut take = |expr: &'t Expr| {
-        found.extend(
-            expr.references()
-                .iter()
-                .map(|reference| (pointer.to_owned(), reference)),
-        );
-    };
+fn expressions<'t>(node: &'t Node, pointer: &str, found: &mut Vec<(String, &'t Expr)>) {
     match node {
         Node::Fixed(_) => {}
-        Node::One(expr) => take(expr),
+        Node::One(expr) => found.push((pointer.to_owned(), expr)),
         Node::Text(pieces) => {
             for piece in pieces {
                 if let Piece::Expr(expr) = piece {
-                    take(expr);
+                    found.push((pointer.to_owned(), expr));
                 }
             }
         }
         Node::List(nodes) => {
             for (index, node) in nodes.iter().enumerate() {
-                references(node, &format!("{pointer}/{index}"), found);
+                expressions(node, &format!("{pointer}/{index}"), found);
             }
         }
         Node::Object(members) => {
             for (key, node) in members {
-                references(node, &child(pointer, key), found);
+                expressions(node, &child(pointer, key), found);
             }
         }
     }

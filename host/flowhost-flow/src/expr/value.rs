@@ -174,7 +174,7 @@ impl<'a> From<&'a Value> for Val<'a> {
 }
 
 /// What a JSON value is, in words.
-pub(super) fn kind_of(value: &Value) -> &'static str {
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     Val::from(value).kind()
 }
 

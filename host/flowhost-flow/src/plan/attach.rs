@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::plan::{Plan, PluginDecl, SchemaSource, Step, Work, limits};
-use crate::problem::{At, Problem, Problems, suggest};
+use crate::expr::Sure;
+use crate::plan::{
+    InputDecl, InputType, Plan, PluginDecl, SchemaSource, Step, VARIANT, Work, limits,
+};
+use crate::problem::{At, Problem, Problems, child as below, suggest};
 use crate::schema_check::OutputSchema;
 
 /// A reference to something outside the plan file.
@@ -113,7 +116,7 @@ impl Plan {
         }
         for step in self.steps() {
             if matches!(&step.work, Work::Plan { reference: used } if used == reference) {
-                check_inputs(step, &child, &mut problems);
+                check_inputs(step, reference, &child, &mut problems);
             }
         }
         if !problems.is_empty() {
@@ -207,31 +210,48 @@ impl Plan {
     }
 }
 
-/// The step's `with` against the inputs of the plan it runs.
-fn check_inputs(step: &Step, child: &Plan, problems: &mut Problems) {
+/// The step's `with` against the inputs of the plan it runs, as far as it is known before the run.
+fn check_inputs(step: &Step, reference: &str, child: &Plan, problems: &mut Problems) {
     let given = step.with.source().as_object();
     let id = &step.id;
     for name in given.into_iter().flatten().map(|(name, _)| name) {
         if !child.inputs.contains_key(name) {
             let cure = suggest("input", name, child.inputs.keys().map(String::as_str));
             let message = format!("step `{id}`: the sub-plan has no input `{name}`");
-            problems.add(step.place(&format!("/with/{name}")), message, cure);
+            problems.add(step.place(&below("/with", name)), message, cure);
         }
     }
     for input in child.inputs.values() {
-        let is_given = given.is_some_and(|given| given.contains_key(&input.name));
-        let needs_reading = input.ty == crate::plan::InputType::File;
-        let has_default = input.default.is_some() || (input.path.is_some() && !needs_reading);
-        if !is_given && !has_default {
-            let message = format!(
-                "step `{id}`: the sub-plan's input `{}` is not given",
-                input.name
-            );
-            problems.add(
-                step.place("/with"),
-                message,
-                format!("add `{}:` to its `with`", input.name),
-            );
+        let Some(given) = step.with.member(&input.name) else {
+            if !has_default(input) && !varied(step, child, &input.name) {
+                let name = &input.name;
+                let message = format!("step `{id}`: the sub-plan's input `{name}` is not given");
+                let cure = format!("add `{name}:` to its `with`");
+                problems.add(step.place("/with"), message, cure);
+            }
+            continue;
+        };
+        if let Some((what, cure)) = input.misfit(&given) {
+            let name = &input.name;
+            let message = format!("step `{id}`: the input `{name}` of `{reference}` {what}");
+            problems.add(step.place(&below("/with", name)), message, cure);
         }
+    }
+}
+
+fn has_default(input: &InputDecl) -> bool {
+    let needs_reading = input.ty == InputType::File;
+    input.default.is_some() || (input.path.is_some() && !needs_reading)
+}
+
+/// Whether the variant that the step chooses gives the input its value, or may.
+fn varied(step: &Step, child: &Plan, input: &str) -> bool {
+    match step.with.member(VARIANT) {
+        Some(Sure::Value(Value::String(name))) => {
+            let values = child.variants.get(name);
+            values.is_some_and(|values| values.contains_key(input))
+        }
+        Some(_) => child.varies(input),
+        None => false,
     }
 }

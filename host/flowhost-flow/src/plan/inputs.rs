@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use flowhost_words::nearest;
 use serde_json::{Map, Value};
 
-use crate::expr::Names;
+use crate::expr::{Names, Sure, kind_of};
 use crate::json_text::parse_json_text;
 use crate::plan::tree::Node;
 use crate::plan::{InputDecl, InputType, Plan};
@@ -130,13 +131,56 @@ impl InputDecl {
         format!("--input {}={value}", self.name)
     }
 
+    /// What is wrong with what a plan's step gives for it, as far as that is sure before the step runs, and what to
+    /// write instead.
+    pub(super) fn misfit(&self, given: &Sure<'_>) -> Option<(String, String)> {
+        let one = self.ty.one();
+        let Sure::Value(value) = given else {
+            let what = match given {
+                Sure::Text if !matches!(self.ty, InputType::String) && !self.ty.is_path() => "text",
+                Sure::List if self.ty != InputType::List => "a list",
+                Sure::Object if self.ty != InputType::Object => "an object",
+                _ => return None,
+            };
+            return Some((format!("is {one}, and {what} is given"), String::new()));
+        };
+        if !self.ty.fits(value) {
+            let what = format!("is {one}, and {} is given", kind_of(value));
+            return Some((what, self.written_right(value).unwrap_or_default()));
+        }
+        if self.allowed.is_empty() || self.allowed.contains(value) {
+            return None;
+        }
+        let allowed: Vec<_> = self.allowed.iter().map(Value::to_string).collect();
+        let what = format!("must be one of {}", allowed.join(", "));
+        let words = self.allowed.iter().filter_map(Value::as_str);
+        let near = value.as_str().and_then(|wrong| nearest(wrong, words));
+        let cure = near.map(|near| format!("did you mean `{near}`?"));
+        Some((what, cure.unwrap_or_default()))
+    }
+
+    /// The value as the input's type is written, where only the quotes are wrong.
+    fn written_right(&self, value: &Value) -> Option<String> {
+        match (self.ty, value) {
+            (InputType::String, Value::Number(_) | Value::Bool(_)) => {
+                Some(format!("write it in quotes: `\"{value}\"`"))
+            }
+            (InputType::Number | InputType::Bool, Value::String(text)) => {
+                let plain = parse_json_text(text).ok()?;
+                self.ty.fits(&plain).then(|| format!("write it without quotes: `{text}`"))
+            }
+            (InputType::List, Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
+                Some(format!("write a list of one: `[{value}]`"))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn problem_with(&self, value: &Value) -> Option<String> {
         let name = &self.name;
         if !self.ty.fits(value) {
-            return Some(format!(
-                "input `{name}` is {}, another type was given",
-                self.ty.one()
-            ));
+            let (one, given) = (self.ty.one(), kind_of(value));
+            return Some(format!("input `{name}` is {one}, and {given} was given"));
         }
         if !self.allowed.is_empty() && !self.allowed.contains(value) {
             let allowed: Vec<_> = self.allowed.iter().map(Value::to_string).collect();
@@ -180,16 +224,10 @@ pub(super) fn check_decl(input: &InputDecl, node: &Node, problems: &mut Problems
         .and_then(|value| input.problem_with(value))
         && !input.ty.is_path()
     {
-        let unquoted = match (input.ty, &input.default) {
-            (InputType::Number, Some(Value::String(text))) => text.parse::<f64>().is_ok(),
-            (InputType::Bool, Some(Value::String(text))) => text.parse::<bool>().is_ok(),
-            _ => false,
-        };
-        let cure = match (&input.default, unquoted) {
-            (Some(Value::String(text)), true) => format!("write it without quotes: `{text}`"),
-            _ => String::new(),
-        };
-        problems.add(place("default"), format!("{message} as its default"), cure);
+        let cure = input.default.as_ref();
+        let cure = cure.and_then(|value| input.written_right(value));
+        let message = format!("{message} as its default");
+        problems.add(place("default"), message, cure.unwrap_or_default());
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::budget::BudgetSpec;
-use crate::expr::{Expr, Names, Reference, Template};
+use crate::expr::{Expr, Template};
 use crate::problem::{At, Places, Problem, Problems};
 use crate::retry::RetryPolicy;
 use crate::schema_check::OutputSchema;
@@ -22,6 +22,7 @@ mod check;
 mod consensus;
 mod defaults;
 mod evidence;
+mod foresight;
 mod habits;
 mod inputs;
 mod keys;
@@ -43,6 +44,7 @@ pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
 pub use behavior::{Decorator, NodeKind, Tree, TreeNode};
 pub use consensus::{Consensus, Follows, Mode, React, Rule};
 pub use evidence::{Document, Evidence, ROLES as DOCUMENT_ROLES, Remember};
+pub use foresight::{Foresight, Promised};
 pub use inputs::FileInput;
 pub use machine::{Fsm, State, Transition};
 pub use reads::Read;
@@ -142,6 +144,9 @@ pub struct Plan {
     /// What its expressions read of outputs.
     #[serde(skip)]
     pub(crate) reads: Vec<Read>,
+    /// Its expressions, with their places.
+    #[serde(skip)]
+    pub(crate) stated: Vec<foresight::Stated>,
     /// Attached sub-plans, by reference.
     #[serde(serialize_with = "shared")]
     pub(crate) children: BTreeMap<String, Arc<Plan>>,
@@ -595,6 +600,20 @@ impl Plan {
         }
     }
 
+    /// Everything that may be done: steps as [`Plan::steps`] has them, handlers, and what takes the effect of one of
+    /// those back, with that one.
+    #[must_use]
+    pub fn everything(&self) -> Vec<(&Step, Option<&Step>)> {
+        let handlers = self.handlers.values().map(AsRef::as_ref);
+        let all = self.steps().into_iter().chain(handlers);
+        all.flat_map(|step| {
+            let back = step.compensate.as_deref();
+            let back = back.map(|compensation| (compensation, Some(step)));
+            std::iter::once((step, None)).chain(back)
+        })
+        .collect()
+    }
+
     /// The word of its kind in the file.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -631,28 +650,6 @@ impl Plan {
     #[must_use]
     pub fn prompt_of(&self, step: &Step) -> Option<&Arc<str>> {
         self.prompts.get(&step.prompt.as_ref()?.file)
-    }
-
-    /// What a template will be, where nothing but the run's inputs decides it.
-    #[must_use]
-    pub fn known(&self, template: &Template, inputs: &Map<String, Value>) -> Option<Value> {
-        let only_inputs = template
-            .references()
-            .iter()
-            .all(|(_, reference)| reference.root == "inputs");
-        let inputs = Value::Object(inputs.clone());
-        let names = [("inputs", &inputs)];
-        // An expression that fails on these inputs is told of when its step runs.
-        only_inputs.then(|| template.render(&Names::new(&names)).ok())?
-    }
-
-    /// Whether a template asks for inputs while not every input has a value, as where one was refused or comes
-    /// later: what it will be is not known then.
-    #[must_use]
-    pub fn awaits_inputs(&self, template: &Template, inputs: &Map<String, Value>) -> bool {
-        let all = self.inputs.keys().all(|name| inputs.contains_key(name));
-        let asks = |(_, reference): &(String, &Reference)| reference.root == "inputs";
-        !all && template.references().iter().any(asks)
     }
 
     /// Renders the labels.

@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> Option<P
         return None;
     }
     let mut plan = plan(&root, kind, file, problems);
-    plan.reads = check::check(&plan, &root, problems);
+    (plan.reads, plan.stated) = check::check(&plan, &root, problems);
     Some(plan)
 }
 
@@ -98,6 +98,7 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
         },
         outputs: templates(root, "outputs", problems),
         reads: Vec::new(),
+        stated: Vec::new(),
         children: BTreeMap::new(),
         schemas: BTreeMap::new(),
         prompts: BTreeMap::new(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use flowhost_words::{PluginKind, nearest};
 
 use crate::expr::{Expr, Reference, Template};
+use crate::plan::foresight::{Stated, Wants};
 use crate::plan::habits;
 use crate::plan::keys::is_name;
 use crate::plan::reads::Read;
@@ -20,21 +21,28 @@ mod behavior;
 mod consensus;
 mod machine;
 mod order;
+mod reach;
 
 use order::Before;
+use reach::Reach;
 
-/// Checks, and gives what the plan's expressions read of outputs.
-pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) -> Vec<Read> {
+/// Checks, and gives what the plan's expressions read of outputs, and the expressions themselves.
+pub(super) fn check(
+    plan: &Plan,
+    root: &Node,
+    problems: &mut Problems,
+) -> (Vec<Read>, Vec<Stated>) {
     let count = plan.steps().len();
     if count > limits::STEPS_MAX {
         let message = format!("{count} steps; a plan has at most {}", limits::STEPS_MAX);
         problems.add(At::default(), message, "use `foreach` or sub-plans");
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     }
     let mut check = Check {
         plan,
         problems,
         reads: Vec::new(),
+        stated: Vec::new(),
         before: Before::of(plan),
         kinds: kinds(plan, root),
         ids: BTreeSet::new(),
@@ -47,35 +55,14 @@ pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) -> Vec<Re
     }
     check.shared(root);
     check.reads.sort();
-    check.reads
-}
-
-/// Which names an expression may use.
-enum Reach<'a> {
-    /// `inputs`.
-    Inputs,
-    /// `inputs`, `run` and all steps, states or nodes: what is rendered at the end.
-    All,
-    /// As `All`; what works in a state machine or a tree may go back, so nothing is known of order.
-    Work { failure: bool, output: bool },
-    /// As `Work` in a state machine, and `approval`: the ways out of a gate.
-    Gate,
-    /// `inputs`, `run` and what this step needs.
-    Step {
-        step: &'a Step,
-        item: bool,
-        output: bool,
-    },
-    /// As `All`, and `failure`.
-    Handler,
-    /// As `All`, `failure` and the step's `output`.
-    Compensation,
+    (check.reads, check.stated)
 }
 
 struct Check<'p> {
     plan: &'p Plan,
     problems: &'p mut Problems,
     reads: Vec<Read>,
+    stated: Vec<Stated>,
     before: Before<'p>,
     /// What each plugin is said to be, but for those whose word is not known: that has been told, and what
     /// would follow from a guess misleads.
@@ -203,7 +190,7 @@ impl<'p> Check<'p> {
         }
         if let (Some(foreach), Some(node)) = (&step.foreach, node.get("foreach")) {
             if let Some(items) = node.get("items") {
-                self.template(&foreach.items, items, &reach);
+                self.template_for(&foreach.items, items, &reach, Wants::Items);
                 if !foreach.items.may_be_list() && !items.json().is_null() {
                     let cure = "write a list, or one expression that gives a list";
                     self.problems
@@ -417,6 +404,8 @@ impl<'p> Check<'p> {
             let at = with.map_or(guard.at, |node| node.place(&pointer));
             self.reference(reference, at, reach);
         }
+        let place = |pointer: &str| with.map_or(guard.at, |node| node.place(pointer));
+        self.state(&guard.with, &place, reach, Wants::Value);
     }
 
     /// The plugins that a `guardrails:` names.
@@ -453,6 +442,11 @@ impl<'p> Check<'p> {
     }
 
     fn template(&mut self, template: &Template, node: &Node, reach: &Reach<'_>) {
+        self.template_for(template, node, reach, Wants::Value);
+    }
+
+    /// A template whose value must be such a one.
+    fn template_for(&mut self, template: &Template, node: &Node, reach: &Reach<'_>, wants: Wants) {
         let all = template.references();
         for (pointer, reference) in &all {
             self.reference(reference, node.place(pointer), reach);
@@ -462,8 +456,33 @@ impl<'p> Check<'p> {
         for (pointer, reference) in all.iter().filter(|(pointer, _)| !unsure.contains(pointer)) {
             self.read(reference, node.place(pointer), reach);
         }
+        self.state(template, &|pointer: &str| node.place(pointer), reach, wants);
     }
 
+    /// Keeps the expressions of a template, with their places.
+    fn state(
+        &mut self,
+        template: &Template,
+        place: &dyn Fn(&str) -> At,
+        reach: &Reach<'_>,
+        wants: Wants,
+    ) {
+        for (pointer, expr) in template.expressions() {
+            let wants = match pointer.as_str() {
+                "" => wants,
+                _ => Wants::Value,
+            };
+            let at = place(&pointer);
+            self.stated.push(Stated {
+                at,
+                expr: expr.clone(),
+                wants,
+                own: reach.own().map(|step| step.id.clone()),
+            });
+        }
+    }
+
+    /// A condition.
     fn expr(&mut self, expr: &Expr, at: At, reach: &Reach<'_>) {
         for reference in expr.references() {
             self.reference(reference, at, reach);
@@ -472,16 +491,16 @@ impl<'p> Check<'p> {
         for reference in expr.references().iter().filter(|_| expr.is_sure()) {
             self.read(reference, at, reach);
         }
+        self.stated.push(Stated {
+            at,
+            expr: expr.clone(),
+            wants: Wants::Condition,
+            own: reach.own().map(|step| step.id.clone()),
+        });
     }
 
     fn read(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {
-        let own = match reach {
-            Reach::Step {
-                step, output: true, ..
-            } => Some(*step),
-            _ => None,
-        };
-        let read = Read::of(reference, self.results_name(), own, at);
+        let read = Read::of(reference, self.results_name(), reach.own(), at);
         self.reads.extend(read);
     }
 

@@ -210,10 +210,9 @@ impl Unit {
             }
             Err(problems) => {
                 let messages: Vec<_> = problems.into_iter().map(|it| it.message).collect();
-                self.fail(
-                    desk,
-                    Failure::new(FailureClass::Invalid, messages.join("; ")),
-                )
+                let hint = format!("`inputs:` of `{reference}` says what `with:` may give");
+                let failure = Failure::new(FailureClass::Invalid, messages.join("; "));
+                self.fail(desk, failure.with_hint(hint))
             }
         }
     }

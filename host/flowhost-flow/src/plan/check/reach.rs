@@ -1,0 +1,37 @@
+//! Which names are in reach of an expression, by where it stands.
+
+use crate::plan::Step;
+
+/// Which names an expression may use.
+pub(super) enum Reach<'a> {
+    /// `inputs`.
+    Inputs,
+    /// `inputs`, `run` and all steps, states or nodes: what is rendered at the end.
+    All,
+    /// As `All`; what works in a state machine or a tree may go back, so nothing is known of order.
+    Work { failure: bool, output: bool },
+    /// As `Work` in a state machine, and `approval`: the ways out of a gate.
+    Gate,
+    /// `inputs`, `run` and what this step needs.
+    Step {
+        step: &'a Step,
+        item: bool,
+        output: bool,
+    },
+    /// As `All`, and `failure`.
+    Handler,
+    /// As `All`, `failure` and the step's `output`.
+    Compensation,
+}
+
+impl Reach<'_> {
+    /// The step whose output is `output`.
+    pub(super) const fn own(&self) -> Option<&Step> {
+        match self {
+            Reach::Step {
+                step, output: true, ..
+            } => Some(*step),
+            _ => None,
+        }
+    }
+}

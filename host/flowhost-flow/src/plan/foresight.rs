@@ -1,0 +1,242 @@
+//! What of a plan's expressions is certainly wrong, and what their values cannot fit, before anything runs: held
+//! against what the plan declares, and against what tools promise to give.
+//!
+//! Must tell nothing that could come right in a run. What a step gives may be null, because it may have been skipped.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::expr::kinds::{Kinds, Known, as_condition};
+use crate::expr::{Expr, Names, Reference, Sure, Template};
+use crate::plan::{Body, InputType, Plan, Step, Work};
+use crate::problem::{At, Problem, Problems, child};
+use crate::schema_check::Misfit;
+
+/// An expression of a plan, where it stands, and what it must give there.
+#[derive(Clone, Debug)]
+pub(crate) struct Stated {
+    pub(super) at: At,
+    pub(super) expr: Expr,
+    pub(super) wants: Wants,
+    /// The step whose output it sees as `output`.
+    pub(super) own: Option<String>,
+}
+
+/// What an expression must give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// Any value.
+    Value,
+    /// True or false.
+    Condition,
+    /// A list.
+    Items,
+}
+
+/// JSON Schemas of what steps hand on, by step: what somebody promises who is held to it.
+pub type Promised<'s> = BTreeMap<&'s str, &'s Value>;
+
+/// A plan with what is known of its values before it runs.
+///
+/// # Examples
+/// ```
+/// use flowhost_flow::Plan;
+/// use flowhost_flow::plan::{Foresight, Promised};
+///
+/// let text = "flowhost: v1\nkind: workflow\nname: hello\ninputs: { n: { type: number } }\n\
+///             plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
+///             steps: { greet: { uses: say, when: \"inputs.n < '3'\" } }\n";
+/// let plan = Plan::parse(text, "plan.yaml").unwrap();
+/// let problems = Foresight::new(&plan, &Promised::new()).problems();
+/// assert_eq!(problems[0].message, "`inputs.n < '3'`: `<` does not go with a number and text");
+/// ```
+#[derive(Debug)]
+pub struct Foresight<'p> {
+    plan: &'p Plan,
+    inputs: Known<'p>,
+    results: Known<'p>,
+    /// Of each step that runs once or per item: what one of its runs gives.
+    outputs: BTreeMap<&'p str, Known<'p>>,
+}
+
+impl<'p> Foresight<'p> {
+    /// Looks at what the plan declares and at what is promised.
+    #[must_use]
+    pub fn new(plan: &'p Plan, promised: &Promised<'p>) -> Self {
+        let inputs = plan.inputs.iter();
+        let inputs = inputs.map(|(name, input)| (name.clone(), Known::of(input.ty.kinds())));
+        let mut outputs = BTreeMap::new();
+        let mut results = BTreeMap::new();
+        for step in plan.steps() {
+            let given = given(plan, step, promised);
+            let of_all = match step.foreach {
+                Some(_) => Known::list(given.clone().or_null()),
+                None => given.clone(),
+            };
+            let members = [
+                (step.output_name().to_owned(), of_all.or_null()),
+                ("status".to_owned(), Known::of(Kinds::TEXT)),
+            ];
+            results.insert(step.id.clone(), Known::object(members.into()));
+            outputs.insert(step.id.as_str(), given);
+        }
+        Self {
+            plan,
+            inputs: Known::object(inputs.collect()),
+            results: Known::object(results),
+            outputs,
+        }
+    }
+
+    /// What is certainly wrong, in the order of the file.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::new(&self.plan.file);
+        for stated in &self.plan.stated {
+            self.judge(stated, &mut problems);
+        }
+        for (step, _) in self.plan.everything() {
+            if let Work::Plan { reference } = &step.work {
+                self.handed_down(step, reference, &mut problems);
+            }
+        }
+        problems.into_sorted()
+    }
+
+    /// What of a step's `with` cannot fit `schema`, whatever is handed on to the step.
+    #[must_use]
+    pub fn misfits(&self, with: &Template, schema: &Value) -> Vec<Misfit> {
+        with.misfits_of(schema, &|expr| self.kinds(expr, None))
+    }
+
+    fn judge(&self, stated: &Stated, problems: &mut Problems) {
+        let own = stated.own.as_deref();
+        let (known, wrong) = stated.expr.foreseen(&|name| self.name(name, own));
+        if let Some(wrong) = wrong {
+            problems.add_once(stated.at, wrong.what, wrong.cure);
+            return;
+        }
+        let kinds = known.kinds;
+        let source = stated.expr.shown();
+        let (what, cure) = match stated.wants {
+            Wants::Condition if !kinds.meets(Kinds::BOOL) => {
+                let told = kinds.told();
+                let what = format!("the condition `{source}` gives {told}, not true or false");
+                (what, as_condition(kinds))
+            }
+            Wants::Items if !kinds.meets(Kinds::LIST) => {
+                let what = format!("`items` of `foreach`: `{source}` gives {}, not a list", kinds.told());
+                (what, "")
+            }
+            Wants::Value | Wants::Items if !kinds.meets(Kinds::JSON) => {
+                let what = format!("`{source}` gives {}, which no value of a plan is", kinds.told());
+                (what, "say what holds where there is none: `….orValue(…)`")
+            }
+            _ => return,
+        };
+        problems.add_once(stated.at, what, cure.to_owned());
+    }
+
+    /// What a step hands to the plan that it runs, where an expression gives it.
+    fn handed_down(&self, step: &Step, reference: &str, problems: &mut Problems) {
+        let Some(child_plan) = self.plan.sub_plan(reference) else {
+            return; // that it could not be read has been told
+        };
+        for (name, input) in &child_plan.inputs {
+            let Some(Sure::Of(expr)) = step.with.member(name) else {
+                continue;
+            };
+            let kinds = self.kinds(expr, None);
+            if kinds.meets(input.ty.kinds()) {
+                continue;
+            }
+            let message = format!(
+                "step `{}`: the input `{name}` of `{reference}` is {}, and `{}` gives {}",
+                step.id,
+                input.ty.one(),
+                expr.shown(),
+                kinds.told()
+            );
+            let at = step.place(&child("/with", name));
+            problems.add_once(at, message, String::new());
+        }
+    }
+
+    fn kinds(&self, expr: &Expr, own: Option<&str>) -> Kinds {
+        expr.foreseen(&|name| self.name(name, own)).0.kinds
+    }
+
+    fn name(&self, name: &str, own: Option<&str>) -> Known<'p> {
+        let results = match self.plan.body {
+            Body::Workflow { .. } => "steps",
+            Body::Fsm(_) => "states",
+            Body::BehaviorTree(_) => "nodes",
+        };
+        let known = match (name, own) {
+            ("inputs", _) => Some(&self.inputs),
+            ("output", Some(own)) => self.outputs.get(own),
+            (name, _) if name == results => Some(&self.results),
+            _ => None,
+        };
+        known.cloned().unwrap_or(Known::ANYTHING)
+    }
+}
+
+/// What one run of the step gives, as far as somebody is held to it.
+fn given<'p>(plan: &'p Plan, step: &'p Step, promised: &Promised<'p>) -> Known<'p> {
+    // It is held against the output as guardrails left it.
+    if let Some(schema) = plan.schema_of(step) {
+        return Known::schema(schema.written());
+    }
+    // A guardrail may hand on another value than the plugin's.
+    if !step.after.is_empty() {
+        return Known::ANYTHING;
+    }
+    match &step.work {
+        Work::Plan { .. } => Known::of(Kinds::OBJECT),
+        Work::Call { .. } => match promised.get(step.id.as_str()) {
+            Some(schema) => Known::schema(schema),
+            None => Known::ANYTHING,
+        },
+        Work::Barrier(_) | Work::Gate(_) | Work::Emit { .. } | Work::Consensus(_) => {
+            Known::ANYTHING
+        }
+    }
+}
+
+impl InputType {
+    const fn kinds(self) -> Kinds {
+        match self {
+            Self::String | Self::File | Self::Dir => Kinds::TEXT,
+            Self::Number => Kinds::NUMBER,
+            Self::Bool => Kinds::BOOL,
+            Self::List => Kinds::LIST,
+            Self::Object => Kinds::OBJECT,
+        }
+    }
+}
+
+impl Plan {
+    /// What a template will be, where nothing but the run's inputs decides it.
+    #[must_use]
+    pub fn known(&self, template: &Template, inputs: &Map<String, Value>) -> Option<Value> {
+        let only_inputs = template
+            .references()
+            .iter()
+            .all(|(_, reference)| reference.root == "inputs");
+        let inputs = Value::Object(inputs.clone());
+        let names = [("inputs", &inputs)];
+        // An expression that fails on these inputs is told of when its step runs.
+        only_inputs.then(|| template.render(&Names::new(&names)).ok())?
+    }
+
+    /// Whether a template asks for inputs while not every input has a value, as where one was refused or comes
+    /// later: what it will be is not known then.
+    #[must_use]
+    pub fn awaits_inputs(&self, template: &Template, inputs: &Map<String, Value>) -> bool {
+        let all = self.inputs.keys().all(|name| inputs.contains_key(name));
+        let asks = |(_, reference): &(String, &Reference)| reference.root == "inputs";
+        !all && template.references().iter().any(asks)
+    }
+}
