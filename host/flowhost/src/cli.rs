@@ -78,7 +78,7 @@ pub(crate) enum Command {
     /// Run a plan again and again while its files and plugins change
     Dev(DevArgs),
     /// Report everything that is wrong with a plan, its profiles and its components, and run nothing
-    Validate(PlanArgs),
+    Validate(ValidateArgs),
     /// Show what a component is and asks for, without compiling it
     Inspect(InspectArgs),
     /// Check the evidence of a run
@@ -194,12 +194,9 @@ pub(crate) struct RunArgs {
 /// What a run that begins and one that goes on have in common.
 #[derive(Debug, Args)]
 pub(crate) struct RunningArgs {
-    /// Second of the two keys to private addresses; the first is `private_network` in a profile
-    #[arg(long)]
-    pub(crate) allow_private_network: bool,
-    /// Second of the two keys to native processes; the first is `[[process]]` in a profile
-    #[arg(long)]
-    pub(crate) allow_process: bool,
+    /// What a profile alone does not open
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// Append every signed checkpoint to this file, away from the ledger
     #[arg(long, value_name = "FILE")]
     pub(crate) witness: Option<PathBuf>,
@@ -211,6 +208,28 @@ pub(crate) struct RunningArgs {
     pub(crate) log_format: LogFormat,
 }
 
+/// The second of two keys, for what a profile alone does not open.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct KeyArgs {
+    /// Second of the two keys to private addresses; the first is `private_network` in a profile
+    #[arg(long)]
+    pub(crate) allow_private_network: bool,
+    /// Second of the two keys to native processes; the first is `[[process]]` in a profile
+    #[arg(long)]
+    pub(crate) allow_process: bool,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// The plan and where its profiles are
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// What a profile alone does not open
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+}
+
 /// `dev`.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
@@ -220,12 +239,9 @@ pub(crate) struct DevArgs {
     /// Seed of all randomness of each run [default: random, recorded]
     #[arg(long, value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
-    /// Second of the two keys to private addresses; the first is `private_network` in a profile
-    #[arg(long)]
-    pub(crate) allow_private_network: bool,
-    /// Second of the two keys to native processes; the first is `[[process]]` in a profile
-    #[arg(long)]
-    pub(crate) allow_process: bool,
+    /// What a profile alone does not open
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
 }
 
 /// The form of log lines.

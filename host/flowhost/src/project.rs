@@ -9,6 +9,7 @@ mod load;
 mod members;
 mod pins;
 mod secrets;
+mod told;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use flowhost_words::PluginKind;
 use serde_json::{Map, Value};
 
 pub use flowhost_run::{Member, Project};
+pub use told::{SecondKeys, without_key};
 
 use crate::ambient::Ambient;
 use crate::config::Config;
@@ -186,7 +188,7 @@ fn load_from(
         folders,
         members,
         texts: texts.clone(),
-        notes: withheld.notes,
+        notes: withheld.told.notes(),
         withheld: withheld.secrets,
         pins: BTreeMap::new(),
         documents,

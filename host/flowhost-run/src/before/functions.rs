@@ -16,44 +16,46 @@ pub type ToolNames = BTreeMap<String, Vec<String>>;
 /// Every `uses: plugin/function` names a tool that the plugin has; `uses: plugin` needs a plugin with
 /// one tool. Plugins without a known list are left out.
 pub fn check_functions(plan: &Plan, tools: &ToolNames, findings: &mut Vec<Finding>) {
-    check_each(plan, "", findings, &|step, prefix| {
-        function_problem(step, prefix, tools)
-    });
+    in_plan(plan, "", tools, findings);
 }
 
-/// What is wrong with a step, whose plugins' keys begin with the text.
-pub type StepProblem<'a> = dyn Fn(&Step, &str) -> Option<StepFault> + 'a;
-
-/// One thing that is wrong with a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepFault {
-    /// The part of the step that it is wrong with, as a JSON pointer.
-    pub part: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub cure: String,
-}
-
-/// Asks about every step of the plan, and of its sub-plans.
-pub fn check_each(
-    plan: &Plan,
-    prefix: &str,
-    findings: &mut Vec<Finding>,
-    problem: &StepProblem<'_>,
-) {
-    let handlers = plan.handlers.values().map(AsRef::as_ref);
-    for step in plan.steps().into_iter().chain(handlers) {
-        if let Some(fault) = problem(step, prefix) {
-            let at = step.place(&fault.part);
-            let finding = Finding::new(&plan.file, fault.message).at(at.line, at.column);
-            findings.push(finding.cure(fault.cure));
-        }
-    }
+fn in_plan(plan: &Plan, prefix: &str, tools: &ToolNames, findings: &mut Vec<Finding>) {
+    check_steps(plan, findings, &|step| function_problem(step, prefix, tools));
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
             let prefix = format!("{prefix}{}::", wanted.reference);
-            check_each(child, &prefix, findings, problem);
+            in_plan(child, &prefix, tools, findings);
+        }
+    }
+}
+
+/// One thing that is wrong with a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StepFault {
+    /// The part of the step that it is wrong with, as a JSON pointer.
+    pub(crate) part: String,
+    /// What is wrong, without the step's name.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) cure: String,
+}
+
+/// Asks about every step of the plan, about handlers, and about what takes effects back.
+pub(crate) fn check_steps(
+    plan: &Plan,
+    findings: &mut Vec<Finding>,
+    problem: &dyn Fn(&Step) -> Option<StepFault>,
+) {
+    for (step, of) in plan.everything() {
+        if let Some(fault) = problem(step) {
+            let at = step.place(&fault.part);
+            let who = match of {
+                Some(of) => format!("compensation of step `{}`", of.id),
+                None => format!("step `{}`", step.id),
+            };
+            let message = format!("{who}: {}", fault.message);
+            let finding = Finding::new(&plan.file, message).at(at.line, at.column);
+            findings.push(finding.cure(fault.cure));
         }
     }
 }
@@ -73,11 +75,10 @@ fn wrong_function(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(Strin
     };
     let names = tools.get(&format!("{prefix}{plugin}"))?;
     let listed = format!("tools of `{plugin}`: {}", names.join(", "));
-    let id = &step.id;
     match (function, names.as_slice()) {
         (Some(function), _) if names.contains(function) => None,
         (Some(function), _) => {
-            let message = format!("step `{id}`: `{plugin}` has no tool `{function}`");
+            let message = format!("`{plugin}` has no tool `{function}`");
             let cure = match nearest(function, names.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{plugin}/{near}`? {listed}"),
                 None => listed,
@@ -85,9 +86,12 @@ fn wrong_function(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(Strin
             Some((message, cure))
         }
         (None, [_]) => None,
-        (None, []) => Some((format!("step `{id}`: `{plugin}` has no tool"), listed)),
+        (None, []) => {
+            let cure = "take a component that exports a tool; `flowhost inspect` shows what one offers";
+            Some((format!("`{plugin}` has no tool"), cure.to_owned()))
+        }
         (None, _) => {
-            let message = format!("step `{id}`: `{plugin}` has several tools");
+            let message = format!("`{plugin}` has several tools");
             Some((message, format!("write `uses: {plugin}/NAME`; {listed}")))
         }
     }

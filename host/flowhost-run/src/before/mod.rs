@@ -5,6 +5,7 @@ pub mod agents;
 pub mod estimate;
 pub mod functions;
 
+pub(crate) mod kinds;
 pub(crate) mod preflight;
 pub(crate) mod prompts;
 pub(crate) mod reads;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use flowhost_flow::expr::Template;
-use flowhost_flow::plan::{Guard, Step, Work};
+use flowhost_flow::plan::Guard;
 use flowhost_flow::{Misfit, OutputSchema, Plan};
 use flowhost_models::Gateway;
 use flowhost_words::PluginKind;
@@ -14,7 +14,8 @@ use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::base::state::State;
 use crate::before::agents;
-use crate::before::functions::{StepFault, check_each, takes};
+use crate::before::functions::takes;
+use crate::before::kinds;
 use crate::before::prompts;
 use crate::before::reads;
 use crate::before::rights;
@@ -55,9 +56,7 @@ pub fn preflight(
     let mut others = configurations(project);
     others.extend(prompts::findings(project));
     others.extend(reads::findings(project));
-    check_each(&project.plan, "", &mut others, &|step, prefix| {
-        input_problem(step, prefix, project)
-    });
+    others.extend(kinds::findings(project));
     others.extend(guards(project));
     others.extend(missing_folders(project, home, state)?);
     let mut found = Preflight {
@@ -118,12 +117,12 @@ fn unnamed_provider(member: &Member) -> Option<String> {
 }
 
 /// Where a person has to look first: a member that is wrong says more than the whole in which another is missing.
-fn foremost(misfits: &[Misfit]) -> Option<String> {
+pub(crate) fn foremost(misfits: &[Misfit]) -> Option<String> {
     let places = misfits.iter().map(Misfit::place);
     places.rev().max_by_key(|place| place.matches('/').count())
 }
 
-fn list(misfits: &[Misfit]) -> String {
+pub(crate) fn list(misfits: &[Misfit]) -> String {
     let all: Vec<String> = misfits.iter().map(ToString::to_string).collect();
     all.join("; ")
 }
@@ -150,52 +149,6 @@ fn unread(project: &Project, key: &str, member: &Member) -> Option<Finding> {
     Some(at_part(project, key, "/config", message).cure(cure))
 }
 
-/// A step's `with` against its tool's schema, as far as it is known before the run.
-fn input_problem(step: &Step, prefix: &str, project: &Project) -> Option<StepFault> {
-    let Work::Call { plugin, function } = &step.work else {
-        return None;
-    };
-    let member = project.members.get(&format!("{prefix}{plugin}"))?;
-    if member.decl.kind != PluginKind::Tool {
-        return None;
-    }
-    let mut tools = member.manifest.tools.iter();
-    let tool = match function {
-        Some(name) => tools.find(|tool| tool.name == *name)?,
-        None => tools.next().filter(|_| member.manifest.tools.len() == 1)?,
-    };
-    for (what, schema) in [
-        ("input", Some(&tool.input)),
-        ("output", tool.output.as_ref()),
-    ] {
-        if let Some(Err(why)) = schema.map(|it| OutputSchema::compile(it.clone())) {
-            let message = format!(
-                "step `{}`: the {what} of `{plugin}/{}` cannot be held against its manifest: {why}",
-                step.id, tool.name
-            );
-            let cure = "mend `[[tools]]` of the plugin's manifest; `flowhost inspect` shows all such places";
-            return Some(StepFault {
-                part: "/uses".to_owned(),
-                message,
-                cure: cure.to_owned(),
-            });
-        }
-    }
-    let misfits = step.with.misfits(&tool.input);
-    let part = format!("/with{}", foremost(&misfits)?);
-    let message = format!(
-        "step `{}`: `{plugin}/{}` does not take this `with`: {}",
-        step.id,
-        tool.name,
-        list(&misfits)
-    );
-    Some(StepFault {
-        part,
-        message,
-        cure: takes(&tool.input),
-    })
-}
-
 /// Every guardrail's `with` against the schema of its manifest.
 fn guards(project: &Project) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -204,8 +157,7 @@ fn guards(project: &Project) -> Vec<Finding> {
 }
 
 fn guards_of(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding>) {
-    let handlers = plan.handlers.values().map(AsRef::as_ref);
-    let steps = plan.steps().into_iter().chain(handlers);
+    let steps = plan.everything().into_iter().map(|(step, _)| step);
     let of_steps = steps.flat_map(|step| step.before.iter().chain(&step.after));
     let of_plan = plan.guardrails.before.iter().chain(&plan.guardrails.after);
     for guard in of_plan.chain(of_steps) {

@@ -47,8 +47,7 @@ fn in_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding
 }
 
 fn steps_of(plan: &Plan) -> impl Iterator<Item = &Step> {
-    let handlers = plan.handlers.values().map(AsRef::as_ref);
-    plan.steps().into_iter().chain(handlers)
+    plan.everything().into_iter().map(|(step, _)| step)
 }
 
 /// The keys that some step gives to a plugin whose own prompt renders them; none where that is not known: no step

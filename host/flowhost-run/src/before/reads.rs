@@ -74,13 +74,8 @@ fn missing<'p>(
             }
             Some((format!("the plan `{reference}`"), Missing::of(name, known)))
         }
-        Work::Call { plugin, function } => {
-            let member = project.members.get(&format!("{prefix}{plugin}"))?;
-            let mut tools = member.manifest.tools.iter();
-            let tool = match function {
-                Some(name) => tools.find(|tool| tool.name == *name)?,
-                None => tools.next().filter(|_| member.manifest.tools.len() == 1)?,
-            };
+        Work::Call { .. } => {
+            let (plugin, tool) = project.tool_of(prefix, step)?;
             let lacks = lacks(tool.output.as_ref()?, &read.path)?;
             Some((format!("`{plugin}/{}`", tool.name), lacks))
         }

@@ -26,8 +26,8 @@ pub(crate) fn perform(args: &DevArgs, context: &Context) -> Result<Exit, Failure
             seed: args.seed,
             // Runs of an author come by the dozen, and no one is worth a wait for the disk.
             durability: Durability::Relaxed,
-            allow_private_network: args.allow_private_network,
-            allow_process: args.allow_process,
+            allow_private_network: args.keys.allow_private_network,
+            allow_process: args.keys.allow_process,
             ..RunOptions::default()
         },
     };

@@ -50,8 +50,8 @@ pub(crate) fn perform(args: &ForkArgs, context: &mut Context) -> Result<Exit, Fa
     };
     let options = RunOptions {
         durability: run::durability(None, context.config.durability),
-        allow_private_network: args.running.allow_private_network,
-        allow_process: args.running.allow_process,
+        allow_private_network: args.running.keys.allow_private_network,
+        allow_process: args.running.keys.allow_process,
         witness: run::witness(&args.running, context),
         work_tree,
         ..RunOptions::default()

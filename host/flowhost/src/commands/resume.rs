@@ -78,8 +78,8 @@ pub(crate) fn go_on(
         })
         .collect();
     let options = ResumeOptions {
-        allow_private_network: args.allow_private_network,
-        allow_process: args.allow_process,
+        allow_private_network: args.keys.allow_private_network,
+        allow_process: args.keys.allow_process,
         witness: super::run::witness(args, context),
         replaced: replaced.keys().cloned().collect(),
         cancel: None,

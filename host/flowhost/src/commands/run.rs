@@ -11,23 +11,27 @@ use flowhost::kept::Kept;
 use flowhost::models;
 use flowhost::output::one_line;
 use flowhost::plugin::lock;
-use flowhost::project::{self, Loaded, Project, Request};
+use flowhost::project::{self, Loaded, Project, Request, SecondKeys, without_key};
 use flowhost::report::problems::unreadable;
 use flowhost::worktree;
 use flowhost_evidence::runs;
 use flowhost_flow::Exit;
 use flowhost_ledger::Durability;
 use flowhost_run::{Preflight, RunOptions, agents};
+use serde_json::json;
 
-use crate::cli::{DurabilityArg, PlanArgs, RunArgs, RunningArgs};
+use crate::cli::{DurabilityArg, KeyArgs, LogFormat, PlanArgs, RunArgs, RunningArgs};
 use crate::commands::Context;
 
 pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     if args.watch {
         return super::dev::watch(args, options(args, context), context);
     }
-    let project = checked(&args.plan, context)?;
-    note(&project, context);
+    let project = looked_at(&args.plan, args.running.keys, context)?;
+    // The document of `--dry-run` has them.
+    if !(context.output.json && args.dry_run) {
+        note(&project, args.running.log_format, context);
+    }
     if args.dry_run {
         return super::dry_run::perform(&project, context);
     }
@@ -95,8 +99,8 @@ fn options(args: &RunArgs, context: &Context) -> RunOptions {
     RunOptions {
         seed: args.seed,
         durability: durability(args.durability, context.config.durability),
-        allow_private_network: args.running.allow_private_network,
-        allow_process: args.running.allow_process,
+        allow_private_network: args.running.keys.allow_private_network,
+        allow_process: args.running.keys.allow_process,
         witness: witness(&args.running, context),
         note: args.stages.note.clone(),
         ..RunOptions::default()
@@ -179,12 +183,29 @@ fn asked(project: &Project, context: &Context) -> Result<Preflight, Failure> {
     flowhost_run::preflight(project, gateway.as_ref(), home, &context.state)
 }
 
+/// As [`checked`], with what is worth knowing of keys that are not given.
+pub(crate) fn looked_at(
+    args: &PlanArgs,
+    keys: KeyArgs,
+    context: &mut Context,
+) -> Result<Project, Failure> {
+    let mut project = checked(args, context)?;
+    let keys = SecondKeys {
+        private_network: keys.allow_private_network,
+        process: keys.allow_process,
+    };
+    let notes = without_key(&project, keys);
+    project.notes.extend(notes);
+    Ok(project)
+}
+
 /// What is worth knowing and stops nothing.
-fn note(project: &Project, context: &Context) {
-    for note in project.notes.iter().filter(|_| !context.output.json) {
-        context
-            .output
-            .message(&format!("note: {}\n", one_line(note)));
+fn note(project: &Project, form: LogFormat, context: &Context) {
+    for note in &project.notes {
+        context.output.message(&match form {
+            LogFormat::Text => format!("note: {}\n", one_line(note)),
+            LogFormat::Json => format!("{}\n", json!({ "message": "note", "note": note })),
+        });
     }
 }
 

@@ -6,12 +6,12 @@ use flowhost::sources::Sources;
 use flowhost_flow::Exit;
 use serde_json::json;
 
-use crate::cli::PlanArgs;
-use crate::commands::{Context, run::checked};
+use crate::cli::ValidateArgs;
+use crate::commands::{Context, run::looked_at};
 
-pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Failure> {
+pub(crate) fn perform(args: &ValidateArgs, context: &mut Context) -> Result<Exit, Failure> {
     // Whatever is wrong, the plan is not valid: no exit code tells missing rights from the rest here.
-    let project = checked(args, context).map_err(|failure| Failure {
+    let project = looked_at(&args.plan, args.keys, context).map_err(|failure| Failure {
         hints: Vec::new(),
         ..invalid(failure)
     })?;

@@ -20,6 +20,7 @@ use flowhost_words::PluginKind;
 
 use super::inputs::Bound;
 use super::pins::Pins;
+use super::told::Told;
 use crate::component::not_so;
 use crate::report::problems::Texts;
 use crate::sources::{KeptRun, Sources, Whose, is_shipped, read_profile};
@@ -28,7 +29,7 @@ use crate::sources::{KeptRun, Sources, Whose, is_shipped, read_profile};
 /// the operator's.
 #[derive(Default)]
 pub(super) struct Withheld {
-    pub(super) notes: Vec<String>,
+    pub(super) told: Told,
     /// Secrets that such profiles name. A component may have been built with one, so that what the run
     /// leaves is rid of them as of those that were given.
     pub(super) secrets: BTreeSet<String>,
@@ -62,7 +63,7 @@ pub(super) fn resolve(
         };
         let member = one.member(bound);
         findings.append(&mut one.found);
-        withheld.notes.append(&mut one.withheld.notes);
+        withheld.told.append(std::mem::take(&mut one.withheld.told));
         withheld.secrets.append(&mut one.withheld.secrets);
         members.extend(member.map(|member| (home.key.clone(), member)));
     }
@@ -249,12 +250,26 @@ impl Resolver<'_> {
         self.found.extend(elsewhere);
         self.keep_out(&profile);
         let Lent { profile, taken } = profile.lent();
-        for entry in &taken {
-            self.withheld.notes.push(format!(
-                "plugin `{}`: `{}` ({}) is not given: a profile that came with the plan gives nothing of \
-                 yours; {adopt}",
-                self.home.key, entry.value, entry.source
-            ));
+        let folder = Path::new(&file).parent().unwrap_or(Path::new(""));
+        let folder = folder.display();
+        for TraceEntry {
+            right,
+            value,
+            source,
+            ..
+        } in &taken
+        {
+            let what = match right.as_str() {
+                right if right.ends_with(".inject") => format!("`inject` of the secret `{value}`"),
+                right if right.starts_with("env.") => format!("the variable `{value}`"),
+                _ => format!("`{value}`"),
+            };
+            let what = format!(
+                "{what} ({source}) is not given: a profile that came with the plan gives nothing of yours; if you \
+                 have read the profiles and stand behind them, name their folder with `--policies {folder}`, or as \
+                 `policies` in your own configuration"
+            );
+            self.withheld.told.add(what, &self.home.key);
         }
         (profile, taken)
     }

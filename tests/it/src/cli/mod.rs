@@ -23,6 +23,7 @@ mod evidence;
 pub(crate) mod examples;
 mod flow;
 mod foreign;
+mod foreseen;
 mod forked;
 mod gates;
 mod golden;

@@ -13,7 +13,7 @@ fn asked(home: &Home) -> [Ran; 3] {
     ]
 }
 
-fn refused_alike(home: &Home) -> String {
+pub(super) fn refused_alike(home: &Home) -> String {
     let [valid, dry, run] = asked(home);
     assert_eq!(valid.code, 1, "{}", valid.all());
     assert_ne!(run.code, 0, "{}", run.all());
