@@ -14,7 +14,14 @@ const SECONDS_BELOW: u64 = 1_000;
 /// Units of time as people write them, in milliseconds.
 const TIMES: [(&[&str], u64); 5] = [
     (
-        &["ms", "msec", "msecs", "millis", "millisecond", "milliseconds"],
+        &[
+            "ms",
+            "msec",
+            "msecs",
+            "millis",
+            "millisecond",
+            "milliseconds",
+        ],
         1,
     ),
     (&["s", "sec", "secs", "second", "seconds"], 1_000),
@@ -120,7 +127,9 @@ pub fn sizes(text: &str) -> Vec<String> {
 
 fn shown_bytes(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let unit = units.iter().find(|(_, factor)| bytes.is_multiple_of(*factor));
+    let unit = units
+        .iter()
+        .find(|(_, factor)| bytes.is_multiple_of(*factor));
     match unit {
         Some((name, factor)) => format!("{}{name}", bytes / factor),
         None => format!("{bytes}B"),
@@ -234,7 +243,18 @@ mod tests {
 
     #[test]
     fn means_nothing_by_what_is_no_quantity() {
-        for text in ["", "soon", "0", "0s", "-5", "s", "1..5s", "5 parsecs", "1e3", "∞"] {
+        for text in [
+            "",
+            "soon",
+            "0",
+            "0s",
+            "-5",
+            "s",
+            "1..5s",
+            "5 parsecs",
+            "1e3",
+            "∞",
+        ] {
             assert!(durations(text).is_empty(), "{text}");
         }
         for text in ["", "0", "0B", "-1", "much", "1.2345MiB", "1m 1k", "half"] {

@@ -6,9 +6,9 @@
 
 use serde_json::{Map, Value};
 
+use super::Expr;
 use super::kinds::{Kinds, Known};
 use super::template::{Node, Template};
-use super::Expr;
 use crate::problem::child;
 use crate::schema_check::{Misfit, OutputSchema};
 
@@ -38,11 +38,7 @@ impl Template {
     }
 
     /// The same, with what kinds of values its expressions can give.
-    pub(crate) fn misfits_of(
-        &self,
-        schema: &Value,
-        kinds: &dyn Fn(&Expr) -> Kinds,
-    ) -> Vec<Misfit> {
+    pub(crate) fn misfits_of(&self, schema: &Value, kinds: &dyn Fn(&Expr) -> Kinds) -> Vec<Misfit> {
         let mut found = Found {
             misfits: Vec::new(),
             kinds,

@@ -125,7 +125,10 @@ impl Kinds {
             _ => plain,
         };
         let words = known.iter().filter(|(kind, _)| shown.meets(*kind));
-        words.map(|(_, word)| *word).collect::<Vec<_>>().join(" or ")
+        words
+            .map(|(_, word)| *word)
+            .collect::<Vec<_>>()
+            .join(" or ")
     }
 }
 
@@ -408,7 +411,10 @@ impl<'s> Look<'_, 's> {
         self.need(of.kinds, holds, what);
         let is_list = of.kinds.within(Kinds::LIST.or(Kinds::NULL));
         if is_list && !index.meets(Kinds::NUMBER) {
-            let what = format!("an element of a list has a number, and {} stands there", index.told());
+            let what = format!(
+                "an element of a list has a number, and {} stands there",
+                index.told()
+            );
             self.tell(what, String::new());
         }
         match is_list {
@@ -441,7 +447,12 @@ impl<'s> Look<'_, 's> {
         let both = |kind: &Kinds| a.meets(*kind) && b.meets(*kind);
         let fitting = goes_with.iter().copied().filter(both);
         let Some(kinds) = fitting.reduce(Kinds::or) else {
-            let what = format!("`{}` does not go with {} and {}", binary.symbol(), a.told(), b.told());
+            let what = format!(
+                "`{}` does not go with {} and {}",
+                binary.symbol(),
+                a.told(),
+                b.told()
+            );
             self.tell(what, conversion(a, b).to_owned());
             return Known::ANYTHING;
         };
@@ -468,10 +479,17 @@ impl<'s> Look<'_, 's> {
         let Some((wanted, gives)) = signature(function) else {
             return Known::ANYTHING;
         };
-        let fits = args.iter().zip(wanted).all(|(arg, kinds)| arg.kinds.meets(*kinds));
+        let fits = args
+            .iter()
+            .zip(wanted)
+            .all(|(arg, kinds)| arg.kinds.meets(*kinds));
         if !fits {
             let told: Vec<String> = args.iter().map(|arg| arg.kinds.told()).collect();
-            let what = format!("`{}` does not go with {}", function.name(), told.join(" and "));
+            let what = format!(
+                "`{}` does not go with {}",
+                function.name(),
+                told.join(" and ")
+            );
             self.tell(what, String::new());
         }
         Known::of(gives)
@@ -499,7 +517,12 @@ impl<'s> Look<'_, 's> {
 
     fn turns(&mut self, inner: &Loop) -> Known<'s> {
         let over = self.node(&inner.over);
-        let what = || format!("a loop goes over a list or an object, not {}", over.kinds.told());
+        let what = || {
+            format!(
+                "a loop goes over a list or an object, not {}",
+                over.kinds.told()
+            )
+        };
         self.need(over.kinds, Kinds::LIST.or(Kinds::OBJECT), what);
         let is_list = over.kinds.within(Kinds::LIST.or(Kinds::NULL));
         let element = match is_list {
@@ -573,9 +596,8 @@ fn signature(function: Function) -> Option<(&'static [Kinds], Kinds)> {
 /// How one kind becomes the other, where a function does it.
 fn conversion(a: Kinds, b: Kinds) -> &'static str {
     let between = |one: Kinds, other: Kinds| {
-        let pair = |a: Kinds, b: Kinds| {
-            a.within(one.or(Kinds::NULL)) && b.within(other.or(Kinds::NULL))
-        };
+        let pair =
+            |a: Kinds, b: Kinds| a.within(one.or(Kinds::NULL)) && b.within(other.or(Kinds::NULL));
         pair(a, b) || pair(b, a)
     };
     if between(Kinds::TEXT, Kinds::NUMBER) {

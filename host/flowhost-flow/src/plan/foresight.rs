@@ -126,11 +126,17 @@ impl<'p> Foresight<'p> {
                 (what, as_condition(kinds))
             }
             Wants::Items if !kinds.meets(Kinds::LIST) => {
-                let what = format!("`items` of `foreach`: `{source}` gives {}, not a list", kinds.told());
+                let what = format!(
+                    "`items` of `foreach`: `{source}` gives {}, not a list",
+                    kinds.told()
+                );
                 (what, "")
             }
             Wants::Value | Wants::Items if !kinds.meets(Kinds::JSON) => {
-                let what = format!("`{source}` gives {}, which no value of a plan is", kinds.told());
+                let what = format!(
+                    "`{source}` gives {}, which no value of a plan is",
+                    kinds.told()
+                );
                 (what, "say what holds where there is none: `….orValue(…)`")
             }
             _ => return,

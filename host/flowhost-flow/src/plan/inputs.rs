@@ -167,7 +167,9 @@ impl InputDecl {
             }
             (InputType::Number | InputType::Bool, Value::String(text)) => {
                 let plain = parse_json_text(text).ok()?;
-                self.ty.fits(&plain).then(|| format!("write it without quotes: `{text}`"))
+                self.ty
+                    .fits(&plain)
+                    .then(|| format!("write it without quotes: `{text}`"))
             }
             (InputType::List, Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
                 Some(format!("write a list of one: `[{value}]`"))

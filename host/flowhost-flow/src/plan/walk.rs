@@ -298,7 +298,9 @@ fn probably(node: &Node, shape: &Shape) -> Option<String> {
         Shape::Count { min, max } => {
             let text = bare()?;
             let number = text.replace('_', "").parse::<u64>().ok()?;
-            (*min..=*max).contains(&number).then(|| unquoted(&number.to_string()))
+            (*min..=*max)
+                .contains(&number)
+                .then(|| unquoted(&number.to_string()))
         }
         Shape::Number { min, max } => {
             let text = bare()?;

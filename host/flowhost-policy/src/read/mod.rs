@@ -402,7 +402,9 @@ fn probably(node: &Node, unit: Unit, (floor, ceiling): (u64, u64)) -> Option<Str
         (Value::Text(text), Unit::MicroUsd) => {
             let dollars = meant::dollars(text).into_iter();
             let mut fitting = dollars.filter(|it| within(unit::micro_usd(it)));
-            fitting.next().map(|it| format!("write it without quotes: `{it}`"))
+            fitting
+                .next()
+                .map(|it| format!("write it without quotes: `{it}`"))
         }
         _ => None,
     }

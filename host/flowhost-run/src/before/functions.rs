@@ -20,7 +20,9 @@ pub fn check_functions(plan: &Plan, tools: &ToolNames, findings: &mut Vec<Findin
 }
 
 fn in_plan(plan: &Plan, prefix: &str, tools: &ToolNames, findings: &mut Vec<Finding>) {
-    check_steps(plan, findings, &|step| function_problem(step, prefix, tools));
+    check_steps(plan, findings, &|step| {
+        function_problem(step, prefix, tools)
+    });
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
             let prefix = format!("{prefix}{}::", wanted.reference);
@@ -87,7 +89,8 @@ fn wrong_function(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(Strin
         }
         (None, [_]) => None,
         (None, []) => {
-            let cure = "take a component that exports a tool; `flowhost inspect` shows what one offers";
+            let cure =
+                "take a component that exports a tool; `flowhost inspect` shows what one offers";
             Some((format!("`{plugin}` has no tool"), cure.to_owned()))
         }
         (None, _) => {

@@ -51,7 +51,9 @@ pub fn without_key(project: &Project, keys: SecondKeys) -> Vec<String> {
             let places = member.profile.grants.http.iter().enumerate();
             let places = places.filter(|(_, rule)| rule.private_network);
             for (index, _) in places {
-                let place = member.profile.source(&format!("http[{index}].private_network"));
+                let place = member
+                    .profile
+                    .source(&format!("http[{index}].private_network"));
                 let what = format!(
                     "`private_network` ({place}) opens private addresses only together with \
                      `--allow-private-network`: without it, requests to them are refused"

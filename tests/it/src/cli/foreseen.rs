@@ -250,7 +250,7 @@ fn a_unit_that_is_missing_or_written_as_elsewhere_has_its_cure() {
         assert!(said.contains(words), "{words}: {said}");
     }
     let home = with_child(format!("{head}{}", step("timeout: 5")));
-    insta::assert_snapshot!(seen(&home, &["validate", "plan.yaml"]), @r"
+    insta::assert_snapshot!(seen(&home, &["validate", "plan.yaml"]), @r#"
     $ flowhost validate plan.yaml
     ----- stderr
     error: `plan.yaml` has 1 problem
@@ -263,7 +263,7 @@ fn a_unit_that_is_missing_or_written_as_elsewhere_has_its_cure() {
        ╰────
       help: did you mean `5s`?
     ----- exit 1
-    ");
+    "#);
 }
 
 #[test]

@@ -92,37 +92,73 @@ fn tells_what_fails_on_every_value() {
         ("t - n", "`-` does not go with text and a number"),
         ("z + t", "`+` does not go with a number and text"),
         ("n == '3'", "`==` never holds between a number and text"),
-        ("'true' == b", "`==` never holds between text and true or false (true and false are written without quotes)"),
+        (
+            "'true' == b",
+            "`==` never holds between text and true or false (true and false are written without quotes)",
+        ),
         ("n.field", "a number has no member `field`"),
         ("t.length", "text has no member `length` (write `size(…)`)"),
-        ("l.k", "a list has no member `k` (name an element, as in `…[0]`"),
+        (
+            "l.k",
+            "a list has no member `k` (name an element, as in `…[0]`",
+        ),
         ("o.k.k", "text has no member `k`"),
         ("o['k'] > 1", "`>` does not go with text and a number"),
         ("l['x']", "a list has no member `x`"),
-        ("l[t]", "an element of a list has a number, and text stands there"),
+        (
+            "l[t]",
+            "an element of a list has a number, and text stands there",
+        ),
         ("n[0]", "a number has no elements"),
-        ("u[null]", "an index is text, a whole number, true or false, not null"),
-        ("!t", "expected true or false, not text (compare it, as in `… != ''`)"),
-        ("b && n", "expected true or false, not a number (compare it, as in `… > 0`)"),
+        (
+            "u[null]",
+            "an index is text, a whole number, true or false, not null",
+        ),
+        (
+            "!t",
+            "expected true or false, not text (compare it, as in `… != ''`)",
+        ),
+        (
+            "b && n",
+            "expected true or false, not a number (compare it, as in `… > 0`)",
+        ),
         ("b || l", "(`size(…) > 0` asks whether it holds anything)"),
         ("o.?k || b", "`….hasValue()` asks whether it is there"),
         ("t ? 1 : 2", "expected true or false, not text"),
         ("-t", "`-` goes with a number, not text"),
         ("n in t", "`in` does not go with a number and text"),
         ("size(n)", "`size` does not go with a number"),
-        ("n.contains('x')", "`contains` does not go with a number and text"),
-        ("t.startsWith(n)", "`startsWith` does not go with text and a number"),
+        (
+            "n.contains('x')",
+            "`contains` does not go with a number and text",
+        ),
+        (
+            "t.startsWith(n)",
+            "`startsWith` does not go with text and a number",
+        ),
         ("n.matches('x')", "`matches` does not go with a number"),
         ("string(l)", "`string` does not go with a list"),
-        ("t.map(it, it)", "a loop goes over a list or an object, not text"),
-        ("l.filter(it, it == 'x')", "`==` never holds between a number and text"),
+        (
+            "t.map(it, it)",
+            "a loop goes over a list or an object, not text",
+        ),
+        (
+            "l.filter(it, it == 'x')",
+            "`==` never holds between a number and text",
+        ),
         ("l.filter(it, it)", "expected true or false, not a number"),
         ("l.map(it, it.name)", "a number has no member `name`"),
-        ("cel.bind(x, n, x + t)", "`+` does not go with a number and text"),
+        (
+            "cel.bind(x, n, x + t)",
+            "`+` does not go with a number and text",
+        ),
         ("[?n]", "`?` takes an optional value, not a number"),
         ("{'a': n}.a.b", "a number has no member `b`"),
         ("(n + 1) + t", "`+` does not go with a number and text"),
-        ("size(t) == '3'", "`==` never holds between a number and text"),
+        (
+            "size(t) == '3'",
+            "`==` never holds between a number and text",
+        ),
     ] {
         let found = wrong(source);
         assert!(found.contains(told), "{source}: {found}");
@@ -132,7 +168,10 @@ fn tells_what_fails_on_every_value() {
 #[test]
 fn the_first_thing_is_told_and_not_what_follows_from_it() {
     let found = wrong("(n + t).k - 'x'");
-    assert!(found.starts_with("`(n + t).k - 'x'`: `+` does not go with"), "{found}");
+    assert!(
+        found.starts_with("`(n + t).k - 'x'`: `+` does not go with"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -143,7 +182,10 @@ fn a_schema_says_which_kinds_there_are() {
     assert_eq!(kinds(json!({ "type": ["string", "null"] })), either);
     assert_eq!(kinds(json!({ "enum": ["a", null] })), either);
     assert_eq!(kinds(json!({ "const": {} })), Kinds::OBJECT);
-    assert_eq!(kinds(json!({ "type": "string", "enum": ["a", 1] })), Kinds::TEXT);
+    assert_eq!(
+        kinds(json!({ "type": "string", "enum": ["a", 1] })),
+        Kinds::TEXT
+    );
     for unsure in [
         json!(true),
         json!({}),
@@ -179,29 +221,34 @@ fn members_and_elements_are_as_their_schema_says() {
 /// Operators and functions that fail as soon as a part of them does.
 fn strict() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
-        "n", "t", "b", "l", "o", "z", "u", "1", "2.5", "'x'", "true", "null", "[1, 'a']", "{'k': 1}",
+        "n", "t", "b", "l", "o", "z", "u", "1", "2.5", "'x'", "true", "null", "[1, 'a']",
+        "{'k': 1}",
     ]);
-    leaf.prop_map(str::to_owned).prop_recursive(4, 24, 2, |inner| {
-        let two = (inner.clone(), inner.clone());
-        let operators = vec!["+", "-", "*", "<", ">=", "in"];
-        prop_oneof![
-            (two.clone(), prop::sample::select(operators))
-                .prop_map(|((a, b), operator)| format!("({a} {operator} {b})")),
-            two.clone().prop_map(|(a, b)| format!("({a})[{b}]")),
-            two.prop_map(|(a, b)| format!("({a}).contains({b})")),
-            inner.clone().prop_map(|a| format!("size({a})")),
-            inner.clone().prop_map(|a| format!("string({a})")),
-            inner.clone().prop_map(|a| format!("!({a})")),
-            inner.clone().prop_map(|a| format!("-({a})")),
-            inner.prop_map(|a| format!("({a}).k")),
-        ]
-    })
+    leaf.prop_map(str::to_owned)
+        .prop_recursive(4, 24, 2, |inner| {
+            let two = (inner.clone(), inner.clone());
+            let operators = vec!["+", "-", "*", "<", ">=", "in"];
+            prop_oneof![
+                (two.clone(), prop::sample::select(operators))
+                    .prop_map(|((a, b), operator)| format!("({a} {operator} {b})")),
+                two.clone().prop_map(|(a, b)| format!("({a})[{b}]")),
+                two.prop_map(|(a, b)| format!("({a}).contains({b})")),
+                inner.clone().prop_map(|a| format!("size({a})")),
+                inner.clone().prop_map(|a| format!("string({a})")),
+                inner.clone().prop_map(|a| format!("!({a})")),
+                inner.clone().prop_map(|a| format!("-({a})")),
+                inner.prop_map(|a| format!("({a}).k")),
+            ]
+        })
 }
 
 fn evaluated(source: &str) -> Option<Value> {
     let values = values();
     let names: Vec<(&str, &Value)> = values.iter().map(|(name, value)| (*name, value)).collect();
-    Expr::compile(source).unwrap().eval(&Values::new(&names)).ok()
+    Expr::compile(source)
+        .unwrap()
+        .eval(&Values::new(&names))
+        .ok()
 }
 
 proptest! {

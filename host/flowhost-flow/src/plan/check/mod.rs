@@ -27,11 +27,7 @@ use order::Before;
 use reach::Reach;
 
 /// Checks, and gives what the plan's expressions read of outputs, and the expressions themselves.
-pub(super) fn check(
-    plan: &Plan,
-    root: &Node,
-    problems: &mut Problems,
-) -> (Vec<Read>, Vec<Stated>) {
+pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) -> (Vec<Read>, Vec<Stated>) {
     let count = plan.steps().len();
     if count > limits::STEPS_MAX {
         let message = format!("{count} steps; a plan has at most {}", limits::STEPS_MAX);
