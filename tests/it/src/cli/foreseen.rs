@@ -223,7 +223,10 @@ fn a_unit_that_is_missing_or_written_as_elsewhere_has_its_cure() {
             step("retry: { max_attempts: 2, backoff: { initial: 0.5, max: 10 } }"),
             "did you mean `500ms`?",
         ),
-        (step("retry: { max_attempts: \"3\" }"), "write it without quotes: `3`"),
+        (
+            step("retry: { max_attempts: \"3\" }"),
+            "write it without quotes: `3`",
+        ),
         (step("continue_on_error: yes"), "write `true`"),
         (
             format!("timeout: 1h 30min\n{}", step("timeout: 1s")),
@@ -271,11 +274,20 @@ fn so_it_is_in_a_profile() {
     let profile = |lines: &str| format!("version = 1\nname = \"own\"\n{lines}\n");
     for (lines, words) in [
         ("[limits]\ndeadline = 5", "did you mean `\"5s\"`?"),
-        ("[limits]\ndeadline = \"5 minutes\"", "did you mean `\"5m\"`?"),
+        (
+            "[limits]\ndeadline = \"5 minutes\"",
+            "did you mean `\"5m\"`?",
+        ),
         ("[limits]\nmemory = \"64MB\"", "did you mean `\"64MiB\"`?"),
         ("[limits]\nmemory = 67108864", "did you mean `\"64MiB\"`?"),
-        ("[limits]\nfuel = \"1_000\"", "write it without quotes: `1_000`"),
-        ("[state]\nnamespaces = [\"a\"]\nbytes = 1048576", "did you mean `\"1MiB\"`?"),
+        (
+            "[limits]\nfuel = \"1_000\"",
+            "write it without quotes: `1_000`",
+        ),
+        (
+            "[state]\nnamespaces = [\"a\"]\nbytes = 1048576",
+            "did you mean `\"1MiB\"`?",
+        ),
         (
             "[model]\nallow = [\"mock/*\"]\ntokens = \"100\"\nusd = 1.0",
             "write it without quotes: `100`",
@@ -334,9 +346,20 @@ fn what_a_profile_loses_and_what_needs_a_second_key_is_said_once() {
         assert!(!said.contains("opens private addresses"), "{said}");
     }
     let adopted = home.flowhost(&["validate", "plan.yaml", "--policies", "policies"]);
-    assert!(!adopted.all().contains("gives nothing of yours"), "{}", adopted.all());
-    let document = home.flowhost(&["validate", "plan.yaml", "--json"]).expect(0).json();
-    assert_eq!(document["notes"].as_array().unwrap().len(), 2, "{document:#}");
+    assert!(
+        !adopted.all().contains("gives nothing of yours"),
+        "{}",
+        adopted.all()
+    );
+    let document = home
+        .flowhost(&["validate", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        document["notes"].as_array().unwrap().len(),
+        2,
+        "{document:#}"
+    );
 }
 
 #[test]
@@ -345,10 +368,18 @@ fn a_tool_of_the_folder_needs_no_key_and_has_no_note() {
     home.guest("ok_echo");
     home.file(
         "plan.yaml",
-        plan(&tool("ok_echo", "deny-all"), "  a: { uses: ok_echo/run, with: {} }"),
+        plan(
+            &tool("ok_echo", "deny-all"),
+            "  a: { uses: ok_echo/run, with: {} }",
+        ),
     );
     let said = home
-        .flowhost(&["validate", "plan.yaml", "--allow-private-network", "--allow-process"])
+        .flowhost(&[
+            "validate",
+            "plan.yaml",
+            "--allow-private-network",
+            "--allow-process",
+        ])
         .expect(0);
     assert!(!said.stdout.contains("allow-"), "{}", said.all());
 }
