@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flowhost_bus::{
-    Bus, BusError, Delivery, Draft, Envelope, EnvelopeError, Head, Pattern, Receipt, Settle,
+    Bus, BusError, Delivery, Envelope, EnvelopeError, Head, Pattern, Receipt, Settle,
     Subject, SubscribeOptions, Subscription,
 };
 
@@ -78,16 +78,15 @@ impl Way {
 
     /// The envelope that holds this one; an answer names what the carrier knows for its cause.
     fn put_in(&self, said: &Envelope, causation: String) -> Result<Arc<Envelope>, BusError> {
-        let payload = said.payload().map_err(carrier)?.clone();
-        let draft = Head::clone(said).with(payload);
+        let whole = said.to_vec().map_err(carrier)?;
         let holds = Head {
             id: self.channel.afresh(said.id),
             causation,
             kind: AFRESH.to_owned(),
             ..Head::clone(said)
         };
-        let holds = holds.with(serde_json::to_value(draft).map_err(carrier)?);
-        holds.seal().map(Arc::new).map_err(carrier)
+        let payload = serde_json::from_slice(&whole).map_err(carrier)?;
+        holds.seal(payload).map(Arc::new).map_err(carrier)
     }
 
     /// The envelope that this one holds, which has the content and so the hash that it was sent with.
@@ -96,7 +95,9 @@ impl Way {
         if holds.kind != AFRESH {
             return Err(wrong("it holds no message"));
         }
-        let said: Draft = holds.read()?;
+        let whole = serde_json::to_vec(holds.payload()?)
+            .map_err(|error| EnvelopeError::Payload(error.to_string()))?;
+        let said = Envelope::from_slice(&whole)?;
         // The carrier has compared the outer names with the subject, and whoever reads relies on that.
         if (&said.tenant, &said.run) != (&holds.tenant, &holds.run) {
             return Err(wrong("it holds the message of another run"));
@@ -104,7 +105,7 @@ impl Way {
         if self.channel.afresh(said.id) != holds.id {
             return Err(wrong("its id is not that of what it holds"));
         }
-        said.seal().map(Arc::new)
+        Ok(Arc::new(said))
     }
 
     /// What went wrong, in the words of whoever sent `envelope` to `subject`.
@@ -333,8 +334,8 @@ mod tests {
             assert!(taken.wants_answer());
             let id = flowhost_bus::Ulid::from_parts(1, 2);
             let (by, payload) = ("default/ann", json!({ "text": "well" }));
-            let answer = Draft::answer(&taken.envelope, id, by, REPLY, payload);
-            let answer = Arc::new(answer.seal().unwrap());
+            let answer = Head::answer(&taken.envelope, id, by, REPLY);
+            let answer = Arc::new(answer.seal(payload).unwrap());
             taken.answer(answer.clone()).await.unwrap();
             answer
         };
