@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flowhost_bus::{
-    Bus, BusError, Delivery, Envelope, EnvelopeError, Head, Pattern, Receipt, Settle,
-    Subject, SubscribeOptions, Subscription,
+    Bus, BusError, Delivery, Envelope, EnvelopeError, Head, Pattern, Receipt, Settle, Subject,
+    SubscribeOptions, Subscription,
 };
 
 use crate::calls::channel::Channel;
