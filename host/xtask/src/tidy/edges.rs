@@ -85,7 +85,6 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-ledger",
             "flowhost-flow",
             "flowhost-bus",
-            "flowhost-detect",
             "flowhost-models",
             "flowhost-words",
         ],
