@@ -27,6 +27,7 @@ mod layout;
 mod lines;
 pub mod merkle;
 mod options;
+mod overheard;
 mod payload_feed;
 mod payloads;
 mod proof;
@@ -60,12 +61,15 @@ pub use options::{
     CheckpointPolicy, Clock, Durability, Entropy, LINGER, LedgerOptions, SystemClock,
     SystemEntropy, Writing,
 };
+pub use overheard::{Overheard, overheard};
 pub use payloads::{PayloadError, Payloads};
 pub use proof::{
     PROOF_BYTES_MAX, ProofError, Proven, ProvenRecord, prove, prove_in, verify_proof,
     verify_proof_of,
 };
-pub use reader::{ReadError, Records, read_run, read_run_in};
+pub use reader::{
+    ReadError, Records, SaidRecord, SaidRecords, read_run, read_run_in, read_said_in,
+};
 pub use record::{
     FORMAT, LINE_BYTES_MAX, LineFault, PAYLOAD_BYTES_MAX, RESERVED, StoredRecord, timestamp,
 };

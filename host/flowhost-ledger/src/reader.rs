@@ -15,7 +15,9 @@ use crate::disk::{self, RealDisk, Source};
 use crate::layout::{self, Meta};
 use crate::merkle::leaf_hash;
 use crate::record::{LINE_BYTES_MAX, LineFault, Owner, StoredRecord, View};
+use crate::records::{FieldError, Record};
 use crate::scan::{self, ScanError};
+use crate::tail::{Place, Tail};
 
 /// Why a ledger cannot be read on.
 #[derive(Debug, thiserror::Error)]
@@ -60,9 +62,32 @@ pub struct Records<'s> {
     chain: Links,
     segments: std::vec::IntoIter<String>,
     current: Option<Segment>,
+    /// Behind the last record that was handed out.
+    place: Place,
     ended: bool,
     effort: Effort,
+    /// Whether what a record says is wanted, too.
+    says: bool,
 }
+
+/// A record, and what it says.
+#[derive(Debug, Clone)]
+pub struct SaidRecord {
+    /// The record.
+    pub record: StoredRecord,
+    /// What it says, as [`StoredRecord::read`] gives it.
+    pub said: Result<Option<Record>, FieldError>,
+}
+
+impl From<StoredRecord> for SaidRecord {
+    fn from(record: StoredRecord) -> Self {
+        let said = record.read();
+        Self { record, said }
+    }
+}
+
+/// The records of one ledger with what each says, in order. Ends after the first error.
+pub struct SaidRecords<'s>(Records<'s>);
 
 /// The segment that is being read.
 struct Segment {
@@ -82,10 +107,16 @@ struct Batch {
 
 /// A line, as far as it can be judged alone.
 enum Read {
-    Record(Box<StoredRecord>, Claim),
+    Record(Box<Line>, Claim),
     Fault(LineFault),
     /// The file's end cuts it off, or the bound of a line; why it is no line.
     Torn(&'static str),
+}
+
+/// A record, and what it says where that is wanted.
+struct Line {
+    record: StoredRecord,
+    said: Option<Result<Option<Record>, FieldError>>,
 }
 
 impl Chunk for Batch {
@@ -98,10 +129,10 @@ impl Chunk for Batch {
 impl Batch {
     /// Ends with the first line that is no record, as whoever reads does: a chunk of nothing but line ends would else
     /// take hundreds of times its bytes.
-    fn read(&mut self, owner: &Owner) {
+    fn read(&mut self, owner: &Owner, says: bool) {
         let mut read = Vec::new();
         for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
-            read.push(Read::of(line, owner));
+            read.push(Read::of(line, owner, says));
             if !matches!(read.last(), Some(Read::Record(..))) {
                 break;
             }
@@ -111,7 +142,7 @@ impl Batch {
 }
 
 impl Read {
-    fn of(stored: &[u8], owner: &Owner) -> Self {
+    fn of(stored: &[u8], owner: &Owner, says: bool) -> Self {
         let line = stored.strip_suffix(b"\n");
         let (line, complete) = (line.unwrap_or(stored), line.is_some());
         match (complete, line.len() > LINE_BYTES_MAX) {
@@ -124,7 +155,8 @@ impl Read {
             Ok(view) => {
                 let claim = Claim::of(&view, owner, leaf_hash(line));
                 let record = StoredRecord::of(&view, line, claim.leaf());
-                Self::Record(Box::new(record), claim)
+                let said = says.then(|| record.read());
+                Self::Record(Box::new(Line { record, said }), claim)
             }
             Err(fault) => Self::Fault(fault),
         }
@@ -165,6 +197,17 @@ pub fn read_run_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<Records<'s>
     read_run_with(source, dir, Effort::of_this_machine())
 }
 
+/// [`read_run_in`], each record with what it says: found by the threads that read the lines, where there are enough of
+/// them.
+///
+/// # Errors
+/// As [`read_run`].
+pub fn read_said_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<SaidRecords<'s>, ReadError> {
+    let mut records = read_run_in(source, dir)?;
+    records.says = true;
+    Ok(SaidRecords(records))
+}
+
 /// [`read_run_in`] with that many threads and chunks of that size, which change nothing of what is read.
 pub(crate) fn read_run_with<'s>(
     source: &'s dyn Source,
@@ -200,8 +243,10 @@ pub(crate) fn read_run_with<'s>(
         chain: Links::default(),
         segments: segments.into_iter(),
         current: None,
+        place: Place::default(),
         ended: false,
         effort,
+        says: false,
     })
 }
 
@@ -232,13 +277,23 @@ impl Records<'_> {
         Note::parse(&bytes.ok()??).ok()
     }
 
-    fn step(&mut self) -> Result<Option<StoredRecord>, ReadError> {
+    fn line(&mut self) -> Option<Result<Line, ReadError>> {
+        if self.ended {
+            return None;
+        }
+        let step = self.step().transpose();
+        self.ended = !matches!(step, Some(Ok(_)));
+        step
+    }
+
+    fn step(&mut self) -> Result<Option<Line>, ReadError> {
         loop {
             let Some(segment) = &mut self.current else {
                 let Some(name) = self.segments.next() else {
                     return Ok(None);
                 };
                 self.current = Some(self.segment(&name)?);
+                self.place = Place::at_segment(&name);
                 continue;
             };
             let Some(read) = segment.next()? else {
@@ -250,16 +305,16 @@ impl Records<'_> {
                 Read::Torn(_) if self.segments.len() == 0 => return Ok(None),
                 Read::Torn(what) => Err(LineFault::Length(what)),
                 Read::Fault(fault) => Err(fault),
-                Read::Record(record, claim) => self.chain.take(&claim).map(|()| record),
+                Read::Record(line, claim) => self.chain.take(&claim).map(|()| line),
             };
-            return claimed
-                .map(|record| Some(*record))
-                .map_err(|fault| ReadError::Record {
-                    file: segment.path.clone(),
-                    line: segment.number,
-                    seq: self.chain.size(),
-                    fault,
-                });
+            let line = claimed.map_err(|fault| ReadError::Record {
+                file: segment.path.clone(),
+                line: segment.number,
+                seq: self.chain.size(),
+                fault,
+            })?;
+            self.place.pass(&line.record.line);
+            return Ok(Some(*line));
         }
     }
 
@@ -271,8 +326,8 @@ impl Records<'_> {
         };
         let file = self.source.open_read(&path).map_err(unread)?;
         let file_bytes = self.source.len(&path).map_err(unread)?;
-        let owner = self.owner.clone();
-        let read = move |batch: &mut Batch| batch.read(&owner);
+        let (owner, says) = (self.owner.clone(), self.says);
+        let read = move |batch: &mut Batch| batch.read(&owner, says);
         let bounds = (file_bytes, LINE_BYTES_MAX);
         Ok(Segment {
             chunks: Chunks::new(file, bounds, self.effort, Arc::new(read)),
@@ -307,12 +362,29 @@ impl Iterator for Records<'_> {
     type Item = Result<StoredRecord, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let step = self.step().transpose();
-        self.ended = !matches!(step, Some(Ok(_)));
-        step
+        Some(self.line()?.map(|line| line.record))
+    }
+}
+
+impl SaidRecords<'_> {
+    /// Where the records go on that come behind those that were handed out.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        let records = &self.0;
+        let (dir, owner) = (records.dir.clone(), records.owner.clone());
+        Tail::behind(dir, owner, records.chain.clone(), records.place)
+    }
+}
+
+impl Iterator for SaidRecords<'_> {
+    type Item = Result<SaidRecord, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.0.line()?;
+        Some(line.map(|Line { record, said }| match said {
+            Some(said) => SaidRecord { record, said },
+            None => SaidRecord::from(record),
+        }))
     }
 }
 
@@ -330,7 +402,7 @@ mod tests {
             tenant: "t".to_owned(),
             run: "r".to_owned(),
         };
-        batch.read(&owner);
+        batch.read(&owner, false);
         assert_eq!(batch.read.len(), 1);
     }
 }

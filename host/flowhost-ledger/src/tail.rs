@@ -18,11 +18,35 @@ pub struct Tail {
     dir: PathBuf,
     owner: Owner,
     chain: Links,
+    place: Place,
+}
+
+/// Where in the files of a ledger a reader stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
     segment: u32,
     /// Of the segment, in bytes: what was read of it.
     offset: u64,
     /// Of the segment, in lines.
     lines: u64,
+}
+
+impl Place {
+    /// At the first line of the segment of this name.
+    pub(crate) fn at_segment(name: &str) -> Self {
+        let number = layout::numbered(name, "seg-").and_then(|number| number.parse().ok());
+        debug_assert!(number.is_some(), "who lists segments knows their names");
+        Self {
+            segment: number.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    /// Goes on behind a line, which is without its LF.
+    pub(crate) const fn pass(&mut self, line: &[u8]) {
+        self.offset = self.offset.saturating_add(line.len() as u64 + 1);
+        self.lines = self.lines.saturating_add(1);
+    }
 }
 
 impl Tail {
@@ -35,10 +59,18 @@ impl Tail {
             owner: read_run(dir)?.owner().clone(),
             dir: dir.to_owned(),
             chain: Links::default(),
-            segment: 0,
-            offset: 0,
-            lines: 0,
+            place: Place::default(),
         })
+    }
+
+    /// Behind the records that somebody else has read.
+    pub(crate) const fn behind(dir: PathBuf, owner: Owner, chain: Links, place: Place) -> Self {
+        Self {
+            dir,
+            owner,
+            chain,
+            place,
+        }
     }
 
     /// The records that have come since the last time, at most `max` of them: fewer mean that there are
@@ -51,23 +83,26 @@ impl Tail {
         loop {
             self.read_segment(max, &mut records)?;
             // A writer goes on to the next segment only when this one is whole.
-            let next = self.segment.saturating_add(1);
+            let next = self.place.segment.saturating_add(1);
             let there = RealDisk.len(&self.dir.join(layout::segment(next))).is_ok();
             if records.len() >= max || !there || !self.is_at_end()? {
                 return Ok(records);
             }
-            (self.segment, self.offset, self.lines) = (next, 0, 0);
+            self.place = Place {
+                segment: next,
+                ..Place::default()
+            };
         }
     }
 
     fn path(&self) -> PathBuf {
-        self.dir.join(layout::segment(self.segment))
+        self.dir.join(layout::segment(self.place.segment))
     }
 
     fn is_at_end(&self) -> Result<bool, ReadError> {
         let path = self.path();
         let len = RealDisk.len(&path);
-        len.map(|len| len == self.offset)
+        len.map(|len| len == self.place.offset)
             .map_err(|source| ReadError::Io { file: path, source })
     }
 
@@ -86,7 +121,8 @@ impl Tail {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             other => other.map_err(failed)?,
         };
-        file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
+        file.seek(SeekFrom::Start(self.place.offset))
+            .map_err(failed)?;
         let mut lines = Lines::new(file, LINE_BYTES_MAX);
         while records.len() < max {
             let Some(line) = lines.next().map_err(failed)? else {
@@ -95,7 +131,7 @@ impl Tail {
             if line.is_torn(LINE_BYTES_MAX) {
                 return Ok(());
             }
-            let number = self.lines.saturating_add(1);
+            let number = self.place.lines.saturating_add(1);
             let refuse = |fault| ReadError::Record {
                 file: path.clone(),
                 line: number,
@@ -108,10 +144,8 @@ impl Tail {
             let mut chain = self.chain.clone();
             let view = chain.check(line.bytes, &self.owner).map_err(refuse)?;
             records.push(StoredRecord::of(&view, line.bytes, *chain.prev()));
-            let read = line.bytes.len() as u64 + 1;
             self.chain = chain;
-            self.offset = self.offset.saturating_add(read);
-            self.lines = number;
+            self.place.pass(line.bytes);
         }
         Ok(())
     }

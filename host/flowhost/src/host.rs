@@ -13,12 +13,12 @@ use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_evidence::{html, runs, stage, story};
 use flowhost_flow::Exit;
-use flowhost_ledger::{Durability, HostKey, Reached};
+use flowhost_ledger::{Durability, HostKey, Reached, SaidRecord};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
-    FactObserver, Host, HostConfig, Member, Operator, Project, Said, StageMade, StageViews,
-    StageWanted, Views, Workers, World,
+    FactObserver, Host, HostConfig, Listener, Member, Operator, Project, Said, StageMade,
+    StageViews, StageWanted, Views, Workers, World,
 };
 
 use crate::ambient::Ambient;
@@ -294,12 +294,13 @@ impl Views for Pages {
         if !self.at_end {
             return Ok(Vec::new());
         }
-        let signed = story::Sealed {
-            size: signed.size,
-            root: signed.root.clone(),
-        };
-        let page = html::page(&story::read_signed(run_dir, signed).map_err(unreadable)?);
-        Ok(vec![(html::FILE.to_owned(), page.into_bytes())])
+        let story = story::read_signed(run_dir, sealed(signed)).map_err(unreadable)?;
+        Ok(page_of(&story))
+    }
+
+    fn listener(&self) -> Option<Box<dyn Listener>> {
+        self.at_end
+            .then(|| -> Box<dyn Listener> { Box::<Page>::default() })
     }
 
     fn stages(&self, run_dir: &Path) -> Result<Box<dyn StageViews>, Failure> {
@@ -307,6 +308,36 @@ impl Views for Pages {
             stage::Stages::open(run_dir).map_err(unreadable)?,
         )))
     }
+}
+
+/// The page of a run whose records are heard while somebody else reads them.
+#[derive(Default)]
+struct Page(story::Gathering);
+
+impl Listener for Page {
+    fn hear(&mut self, record: &SaidRecord) {
+        self.0.hear(record);
+    }
+
+    fn views(
+        self: Box<Self>,
+        run_dir: &Path,
+        signed: &Reached,
+    ) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        let story = self.0.told(run_dir, sealed(signed)).map_err(unreadable)?;
+        Ok(page_of(&story))
+    }
+}
+
+fn sealed(signed: &Reached) -> story::Sealed {
+    story::Sealed {
+        size: signed.size,
+        root: signed.root.clone(),
+    }
+}
+
+fn page_of(story: &story::Story) -> Vec<(String, Vec<u8>)> {
+    vec![(html::FILE.to_owned(), html::page(story).into_bytes())]
 }
 
 /// The files of one run's stages.

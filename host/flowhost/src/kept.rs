@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{DataKey, SEALED_KEY};
@@ -31,6 +32,17 @@ pub struct Kept {
     state: State,
     /// Components that are taken instead of the kept ones, by plugin.
     replaced: BTreeMap<String, PathBuf>,
+    /// What was found last: a run that goes on is asked for its project before its lock is taken, which says how large
+    /// the host must be, and again under it.
+    last: Arc<Mutex<Option<Last>>>,
+}
+
+/// A project, and what it was made of.
+#[derive(Debug)]
+struct Last {
+    bundle_sha256: [u8; 32],
+    inputs: Map<String, Value>,
+    project: Project,
 }
 
 impl Kept {
@@ -47,15 +59,14 @@ impl Kept {
             config: config.clone(),
             state: state.clone(),
             replaced,
+            last: Arc::default(),
         }
     }
 
-    fn bundle(&self, run_dir: &Path) -> Result<Bundle, Failure> {
-        let path = run_dir.join(BUNDLE);
-        let bytes = self.ambient.read(&path, BUNDLE_BYTES_MAX);
-        let bytes =
-            bytes.map_err(|error| lost(error.to_string()).because(error.source.to_string()))?;
-        Bundle::read(&bytes).map_err(|why| lost(format!("`{}`: {why}", path.display())))
+    /// The document of what the run was made of.
+    fn bytes(&self, run_dir: &Path) -> Result<Vec<u8>, Failure> {
+        let bytes = self.ambient.read(&run_dir.join(BUNDLE), BUNDLE_BYTES_MAX);
+        bytes.map_err(|error| lost(error.to_string()).because(error.source.to_string()))
     }
 
     /// The project as it was, for a run that begins with this one's past; `typed` counts instead of the inputs
@@ -69,7 +80,7 @@ impl Kept {
         inputs: Map<String, Value>,
         typed: &[(String, String)],
     ) -> Result<Loaded, Failure> {
-        let (ambient, kept) = self.run(run_dir)?;
+        let (ambient, kept) = self.run(run_dir, &self.bytes(run_dir)?)?;
         let (given, mut texts) = (Given::Forked(inputs), Texts::default());
         let config = &self.config;
         Ok(project::load_again(
@@ -87,8 +98,9 @@ impl Kept {
     }
 
     /// What was kept, and where its names are relative to.
-    fn run(&self, run_dir: &Path) -> Result<(Ambient, KeptRun), Failure> {
-        let mut bundle = self.bundle(run_dir)?;
+    fn run(&self, run_dir: &Path, bytes: &[u8]) -> Result<(Ambient, KeptRun), Failure> {
+        let mut bundle = Bundle::read(bytes)
+            .map_err(|why| lost(format!("`{}`: {why}", run_dir.join(BUNDLE).display())))?;
         self.stand_in(&mut bundle)?;
         let ambient = match bundle.cwd.as_os_str().is_empty() {
             true => self.ambient.clone(),
@@ -127,12 +139,28 @@ impl Kept {
 
 impl flowhost_run::Kept for Kept {
     fn project(&self, run_dir: &Path, inputs: &Map<String, Value>) -> Result<Project, Failure> {
-        let (ambient, kept) = self.run(run_dir)?;
+        let bytes = self.bytes(run_dir)?;
+        let bundle_sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = &*last
+            && last.bundle_sha256 == bundle_sha256
+            && last.inputs == *inputs
+        {
+            return Ok(last.project.clone());
+        }
+        let (ambient, kept) = self.run(run_dir, &bytes)?;
         let mut texts = Texts::default();
         let Loaded { project, findings } =
             project::load_kept(&ambient, &self.config, &kept, inputs, &mut texts);
         match project {
-            Some(project) if findings.is_empty() => Ok(project),
+            Some(project) if findings.is_empty() => {
+                *last = Some(Last {
+                    bundle_sha256,
+                    inputs: inputs.clone(),
+                    project: project.clone(),
+                });
+                Ok(project)
+            }
             _ => {
                 let mut failure = lost("what was kept of it is not whole any more");
                 failure.findings = findings;

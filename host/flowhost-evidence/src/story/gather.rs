@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::Record;
+use flowhost_ledger::records::{FieldError, Record};
 use time::{Date, Month, OffsetDateTime, Time};
 
 use super::decisions::DecisionsOf;
@@ -37,15 +37,25 @@ pub(crate) struct Gather {
 impl Gather {
     /// Takes the next record.
     pub(crate) fn record(&mut self, record: &StoredRecord) {
+        let said = record.read();
+        self.heard(record, said.as_ref().map(Option::as_ref));
+    }
+
+    /// As [`Gather::record`], of one that somebody else has read.
+    pub(crate) fn heard(
+        &mut self,
+        record: &StoredRecord,
+        said: Result<Option<&Record>, &FieldError>,
+    ) {
         self.records = self.records.saturating_add(1);
         *self.kinds.entry(record.kind_text.clone()).or_default() += 1;
         let at_us = micros(&record.ts);
         self.head.passed(record, at_us);
-        match record.read() {
-            Ok(Some(said)) => self.said(record, &said, at_us),
+        match said {
+            Ok(Some(said)) => self.said(record, said, at_us),
             // A newer host wrote a kind that this one does not know; it is counted.
             Ok(None) => {}
-            Err(error) => self.head.odd(record, &error),
+            Err(error) => self.head.odd(record, error),
         }
     }
 

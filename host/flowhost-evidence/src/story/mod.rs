@@ -21,7 +21,7 @@ mod verdicts;
 use std::path::Path;
 
 use flowhost_flow::graph::Graph;
-use flowhost_ledger::{Payloads, RealDisk, Records, Source, read_run_in};
+use flowhost_ledger::{Payloads, RealDisk, Records, SaidRecord, Source, read_run_in};
 
 use crate::Unreadable;
 
@@ -131,18 +131,52 @@ pub fn read_in(source: &dyn Source, dir: &Path) -> Result<Story, Unreadable> {
     gathered(source, dir, None)
 }
 
+/// A story that is gathered from records which somebody reads for something else.
+#[derive(Default)]
+pub struct Gathering(Gather);
+
+impl Gathering {
+    /// Takes the next record.
+    pub fn hear(&mut self, SaidRecord { record, said }: &SaidRecord) {
+        self.0.heard(record, said.as_ref().map(Option::as_ref));
+    }
+
+    /// What [`read_signed`] tells, of the records that were heard: all that the ledger in `dir` has.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn told(self, dir: &Path, signed: Sealed) -> Result<Story, Unreadable> {
+        let seal = seal(&read_run_in(&RealDisk, dir)?, Some(signed));
+        finished(self.0, &RealDisk, dir, seal)
+    }
+}
+
 fn gathered(source: &dyn Source, dir: &Path, signed: Option<Sealed>) -> Result<Story, Unreadable> {
     let mut records = read_run_in(source, dir)?;
-    let seal = Seal {
-        origin: records.origin().to_owned(),
-        keys: records.keys().iter().map(ToString::to_string).collect(),
-        checkpoint: signed.or_else(|| checkpoint(&records)),
-        ..Seal::default()
-    };
+    let seal = seal(&records, signed);
     let mut gather = Gather::default();
     for record in &mut records {
         gather.record(&record?);
     }
+    finished(gather, source, dir, seal)
+}
+
+/// What the ledger says of itself before its records are read.
+fn seal(records: &Records<'_>, signed: Option<Sealed>) -> Seal {
+    Seal {
+        origin: records.origin().to_owned(),
+        keys: records.keys().iter().map(ToString::to_string).collect(),
+        checkpoint: signed.or_else(|| checkpoint(records)),
+        ..Seal::default()
+    }
+}
+
+fn finished(
+    gather: Gather,
+    source: &dyn Source,
+    dir: &Path,
+    seal: Seal,
+) -> Result<Story, Unreadable> {
     let payloads = Payloads::open(source, dir)?;
     let mut story = gather.finish(&payloads, seal);
     story.graph = kept::graph(source, dir, &mut story.head, &story.steps);

@@ -15,7 +15,7 @@ use flowhost_bus::{Bus, LocalBus, LocalConfig};
 use flowhost_caps::http::Identities;
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
-use flowhost_ledger::{Durability, Fact, HostKey, Reached};
+use flowhost_ledger::{Durability, Fact, HostKey, Reached, SaidRecord};
 use flowhost_models::Gateway;
 
 use crate::base::failure::Failure;
@@ -126,6 +126,10 @@ pub trait Views: Send + Sync + 'static {
     /// When the ledger cannot be read.
     fn of(&self, run_dir: &Path, signed: &Reached) -> Result<Vec<(String, Vec<u8>)>, Failure>;
 
+    /// Hears the records of a run that is taken up while they are read for that, so that [`Views::of`] need not read
+    /// them again; none where a run leaves no views.
+    fn listener(&self) -> Option<Box<dyn Listener>>;
+
     /// Who makes the files of the stages of one run, from what is on the disk in its folder.
     ///
     /// # Errors
@@ -142,6 +146,22 @@ pub trait StageViews: Send + Sync {
     /// # Errors
     /// When the ledger cannot be read, or a file would not be what its schema says.
     fn stage(&mut self, wanted: StageWanted) -> Result<StageMade, Failure>;
+}
+
+/// Hears each record of a run once, in order, and makes the run's views of what it heard.
+pub trait Listener: Send {
+    /// Hears the next record.
+    fn hear(&mut self, record: &SaidRecord);
+
+    /// As [`Views::of`], once all records were heard.
+    ///
+    /// # Errors
+    /// As [`Views::of`].
+    fn views(
+        self: Box<Self>,
+        run_dir: &Path,
+        signed: &Reached,
+    ) -> Result<Vec<(String, Vec<u8>)>, Failure>;
 }
 
 /// What a stage leaves.

@@ -20,6 +20,7 @@ use crate::calls::desk::{Desk, Greeting};
 use crate::calls::driver::{self, bus_failure, status_word};
 use crate::earlier::fork::{self, Branch, Of, Parent};
 use crate::earlier::resume::Resumed;
+use crate::earlier::resume::past::Heard;
 use crate::earlier::reuse::{Earlier, Reuse};
 use crate::given::options::RunOptions;
 use crate::given::project::Project;
@@ -107,6 +108,7 @@ pub(crate) async fn execute(
         allow_private_network: options.allow_private_network,
         resumed,
         reuse,
+        heard: None,
     };
     conduct(host, work, run).await
 }
@@ -203,6 +205,8 @@ pub(crate) struct Conduct {
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
     /// What it takes from an earlier run.
     pub(crate) reuse: Option<Arc<Reuse>>,
+    /// Who has heard the records that it had when it was taken up.
+    pub(crate) heard: Option<Heard>,
 }
 
 /// The journal of a run over its ledger.
@@ -331,7 +335,7 @@ pub(crate) async fn conduct(
         true => First::Record,
         false => First::View,
     };
-    leave(host, finished, (&journal, &ledger), first).await
+    leave(host, finished, (&journal, &ledger), first, work.heard).await
 }
 
 /// Records why the run ends before its first step, and signs that.
@@ -357,9 +361,10 @@ async fn leave(
     mut finished: Finished,
     (journal, ledger): (&Journal, &Ledger),
     first: First,
+    heard: Option<Heard>,
 ) -> Result<Finished, Failure> {
     write_report(host, &finished, (journal, ledger), first).await?;
-    write_views(host, &finished, (journal, ledger), first).await?;
+    write_views(host, &finished, (journal, ledger), first, heard).await?;
     let status = status_word(&finished.outcome);
     let sealed = seal(host, ledger, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);

@@ -14,6 +14,7 @@ use crate::base::failure::{Failure, ledger_failure};
 use crate::base::tasks::blocking;
 use crate::before::estimate::Estimate;
 use crate::calls::driver::Outcome;
+use crate::earlier::resume::past::Heard;
 use crate::host::Inner;
 use crate::kept::document::RunDocument;
 use crate::kept::journal::Journal;
@@ -93,28 +94,33 @@ pub(crate) async fn write_report(
 
 /// Writes what people read. Made on a thread that may take its time: a page of ten thousand steps must
 /// not keep other runs waiting. The note that it names is signed, and brought to the disk, meanwhile: each takes as
-/// long as the other for a run of few steps.
+/// long as the other for a run of few steps. `heard` has all records that a run had when it was taken up, which are not
+/// read again then.
 pub(crate) async fn write_views(
     host: &Arc<Inner>,
     finished: &Finished,
     (journal, ledger): (&Journal, &Ledger),
     first: First,
+    heard: Option<Heard>,
 ) -> Result<(), Failure> {
     if host.config.views.page().is_none() {
         return Ok(());
     }
-    let made_of = |signed: Reached| {
+    let made_of = |signed: Reached, heard: Option<Heard>| {
         let (made_by, run_dir) = (host.clone(), finished.evidence.run_dir.clone());
-        blocking(move || made_by.config.views.of(&run_dir, &signed))
+        blocking(move || match heard {
+            Some(heard) => heard.views(&run_dir, &signed),
+            None => made_by.config.views.of(&run_dir, &signed),
+        })
     };
     let unsigned = |error: LedgerError| ledger_failure("the ledger cannot be signed", &error);
     let reached = ledger.flush().await.map_err(unsigned)?;
-    let (made, covered) = tokio::join!(made_of(reached.clone()), ledger.checkpoint());
+    let (made, covered) = tokio::join!(made_of(reached.clone(), heard), ledger.checkpoint());
     let (mut made, covered) = (made?, covered.map_err(unsigned)?);
     if !covered.covers(&reached) {
         // Something was recorded in between: a view must not name a note that was never signed.
         let Sealed { size, root, .. } = covered;
-        made = made_of(Reached { size, root }).await?;
+        made = made_of(Reached { size, root }, None).await?;
     }
     for (name, bytes) in made {
         write_view(host, finished, (journal, ledger), (&name, &bytes), first).await?;

@@ -38,7 +38,7 @@ mod settle;
 
 pub use fed::{Fed, FedError};
 pub use gate::{Spoken, Word};
-use past::{Made, Past, Settled};
+use past::{Heard, Made, Past, Settled};
 use rebuild::{Rebuilt, rebuild};
 pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};
@@ -131,6 +131,7 @@ struct Found {
     past: Past,
     fed: Fed,
     project: Project,
+    heard: Option<Heard>,
 }
 
 pub(crate) async fn execute(
@@ -148,6 +149,7 @@ pub(crate) async fn execute(
         past,
         fed,
         project,
+        heard,
     } = found;
     let hash = fed.setup.plan_hash.clone();
     let running = RunOptions {
@@ -198,6 +200,7 @@ pub(crate) async fn execute(
         resumed: Some((planner, resumed)),
         // What is still to be done is done: the run that it took from may be gone.
         reuse: None,
+        heard,
     };
     conduct(host, work, run).await
 }
@@ -216,7 +219,14 @@ fn find(
     opened.durability = past::durability(&dir);
     opened.seal = kept.key(&dir)?;
     let ledger = open(host, &opened)?;
-    let (past, fed) = past::read(&dir, opened.seal.as_ref())?;
+    let seal = opened.seal.as_ref();
+    let ((past, fed), heard) = match host.config.views.listener() {
+        Some(listener) => {
+            let (both, heard) = past::read_heard(&dir, seal, listener)?;
+            (both, Some(heard))
+        }
+        None => (past::read(&dir, seal)?, None),
+    };
     if let Some(status) = &past.ended {
         return Err(cannot(format!("it has ended: {status}"))
             .hint("`flowhost runs show` says how; start its plan again with `flowhost run`"));
@@ -234,6 +244,7 @@ fn find(
         past,
         fed,
         project,
+        heard,
     })
 }
 

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use flowhost_caps::budget::Left;
 use flowhost_flow::planner::GateAnswer;
-use flowhost_flow::{Amounts, CallResult};
+use flowhost_flow::{Amounts, CallResult, Exit};
 use flowhost_ledger::records::Record;
 use flowhost_ledger::{
-    DataKey, Durability, Kind, Payloads, RealDisk, Source, StoredRecord, read_run, read_run_in,
+    DataKey, Durability, Kind, Payloads, Reached as Signed, RealDisk, SaidRecord, Source,
+    StoredRecord, Tail, overheard, read_run, read_said_in,
 };
 use serde_json::Value;
 
@@ -23,6 +24,7 @@ use crate::calls::order::{Detail, Stands};
 use crate::earlier::resume::fed::{self, Fed, FedError};
 use crate::earlier::resume::unreadable;
 use crate::earlier::reuse::ReusedCall;
+use crate::given::world::Listener;
 use crate::kept::journal::Denial;
 use crate::meters::tally::Routed;
 
@@ -145,16 +147,15 @@ pub(crate) fn durability(dir: &Path) -> Durability {
     }
 }
 
-/// Reads the ledger in `dir`, which nobody writes to meanwhile: its past, and what its planner was fed. What is
-/// wrong with the one is told apart from what is wrong with the other, because what a run is (it has ended, it
-/// was made of something else) is said before that it cannot be fed.
+/// A run's past, and what its planner was fed. What is wrong with the one is told apart from what is wrong with the
+/// other, because what a run is (it has ended, it was made of something else) is said before that it cannot be fed.
+type Both = (Past, Result<Fed, FedError>);
+
+/// Reads the ledger in `dir`, which nobody writes to meanwhile.
 ///
 /// # Errors
 /// When it cannot be read, or a payload that is needed is gone.
-pub(crate) fn read(
-    dir: &Path,
-    key: Option<&DataKey>,
-) -> Result<(Past, Result<Fed, FedError>), Failure> {
+pub(crate) fn read(dir: &Path, key: Option<&DataKey>) -> Result<Both, Failure> {
     read_in(&RealDisk, dir, key)
 }
 
@@ -166,19 +167,101 @@ pub(crate) fn read_in(
     disk: &dyn Source,
     dir: &Path,
     key: Option<&DataKey>,
-) -> Result<(Past, Result<Fed, FedError>), Failure> {
+) -> Result<Both, Failure> {
     let payloads = Payloads::open(disk, dir).map_err(|error| unreadable(&error))?;
-    let (mut past, mut fed) = (
-        Reader::new(&payloads, key),
-        fed::Reader::new(&payloads, key),
-    );
-    for record in read_run_in(disk, dir).map_err(|error| unreadable(&error))? {
-        let record = Arc::new(record.map_err(|error| unreadable(&error))?);
-        let said = said(&record)?;
-        fed.take(&record, said.as_ref());
-        past.take(&record, said)?;
+    let mut reading = Reading::new(&payloads, key);
+    for record in read_said_in(disk, dir).map_err(|error| unreadable(&error))? {
+        reading.take(record.map_err(|error| unreadable(&error))?)?;
     }
-    Ok((past.done()?, fed.done()))
+    reading.done()
+}
+
+/// As [`read`], while `listener` hears the same records.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_heard(
+    dir: &Path,
+    key: Option<&DataKey>,
+    listener: Box<dyn Listener>,
+) -> Result<(Both, Heard), Failure> {
+    let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+    let mut reading = Reading::new(&payloads, key);
+    let records = read_said_in(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+    let hear = |listener: &mut Box<dyn Listener>, record: &SaidRecord| listener.hear(record);
+    let heard = overheard(records, listener, hear);
+    let mut records = heard.map_err(|error| unreadable(&error))?;
+    for record in &mut records {
+        reading.take(record)?;
+    }
+    let (listener, tail) = records.end().map_err(|error| unreadable(&error))?;
+    Ok((reading.done()?, Heard { listener, tail }))
+}
+
+/// Who heard the records of a run that is taken up, and where those begin that it has not heard.
+pub(crate) struct Heard {
+    listener: Box<dyn Listener>,
+    tail: Tail,
+}
+
+impl Heard {
+    /// The views of the run as its folder has it now. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn views(
+        mut self,
+        run_dir: &Path,
+        signed: &Signed,
+    ) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        /// A process can add as many records to a run as the one before it.
+        const AT_ONCE: usize = 4_096;
+        loop {
+            let more = self.tail.more(AT_ONCE);
+            let more = more.map_err(|error| unheard(&error))?;
+            let is_last = more.len() < AT_ONCE;
+            for record in more {
+                self.listener.hear(&SaidRecord::from(record));
+            }
+            if is_last {
+                return self.listener.views(run_dir, signed);
+            }
+        }
+    }
+}
+
+fn unheard(error: &dyn std::error::Error) -> Failure {
+    Failure::new(Exit::Internal, "the page of the run cannot be made").caused_by(error)
+}
+
+/// Both as far as they were read.
+struct Reading<'p> {
+    past: Reader<'p>,
+    fed: fed::Reader<'p>,
+}
+
+impl<'p> Reading<'p> {
+    fn new(payloads: &'p Payloads<'p>, key: Option<&'p DataKey>) -> Self {
+        Self {
+            past: Reader::new(payloads, key),
+            fed: fed::Reader::new(payloads, key),
+        }
+    }
+
+    fn take(&mut self, SaidRecord { record, said }: SaidRecord) -> Result<(), Failure> {
+        // Of a note it only matters that it was written.
+        let said = match record.kind().is_some_and(is_note) {
+            true => None,
+            false => said.map_err(|error| unreadable(&error))?,
+        };
+        let record = Arc::new(record);
+        self.fed.take(&record, said.as_ref());
+        self.past.take(&record, said)
+    }
+
+    fn done(self) -> Result<Both, Failure> {
+        Ok((self.past.done()?, self.fed.done()))
+    }
 }
 
 /// The past alone, of the first `most` records of the ledger in `dir`.
