@@ -401,7 +401,7 @@ impl<'p> Check<'p> {
             self.reference(reference, at, reach);
         }
         let place = |pointer: &str| with.map_or(guard.at, |node| node.place(pointer));
-        self.state(&guard.with, &place, reach, Wants::Value);
+        self.keep(&guard.with, &place, reach, Wants::Value);
     }
 
     /// The plugins that a `guardrails:` names.
@@ -452,11 +452,11 @@ impl<'p> Check<'p> {
         for (pointer, reference) in all.iter().filter(|(pointer, _)| !unsure.contains(pointer)) {
             self.read(reference, node.place(pointer), reach);
         }
-        self.state(template, &|pointer: &str| node.place(pointer), reach, wants);
+        self.keep(template, &|pointer: &str| node.place(pointer), reach, wants);
     }
 
     /// Keeps the expressions of a template, with their places.
-    fn state(
+    fn keep(
         &mut self,
         template: &Template,
         place: &dyn Fn(&str) -> At,
