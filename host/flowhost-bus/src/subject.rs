@@ -15,13 +15,13 @@ pub const TOKEN_BYTES_MAX: usize = 256;
 /// subject is kept with every envelope that waits.
 pub const SUBJECT_BYTES_MAX: usize = 1_024;
 
-/// Why a subject or a pattern is none.
+/// Why a text is not a subject or a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubjectError {
     /// A token, or the whole, is empty.
-    #[error("a subject has no empty token: `{0}`")]
-    Empty(String),
+    #[error("a subject is words with dots between them, and one of them is empty")]
+    Empty,
     /// A character that would change what the subject means.
     #[error("{character:?} is not allowed in the topic token `{token}`")]
     Character {
@@ -31,7 +31,7 @@ pub enum SubjectError {
         character: char,
     },
     /// A control character in a name.
-    #[error("a name in a subject has no control character: `{0}`")]
+    #[error("the name `{0}` has a control character, which a subject must not have")]
     Control(String),
     /// A token or the whole is too long.
     #[error("the subject is too long: {used} bytes, {allowed} allowed")]
@@ -244,7 +244,7 @@ impl fmt::Display for Pattern {
 /// one-to-one.
 fn encode(text: &mut String, name: &str) -> Result<(), SubjectError> {
     if name.is_empty() {
-        return Err(SubjectError::Empty(String::new()));
+        return Err(SubjectError::Empty);
     }
     if name.chars().any(char::is_control) {
         return Err(SubjectError::Control(name.escape_debug().to_string()));
@@ -282,7 +282,7 @@ fn is_token_of(token: &str, name: &str) -> bool {
 /// A token that people wrote: refused instead of encoded.
 fn plain(token: &str) -> Result<&str, SubjectError> {
     if token.is_empty() {
-        return Err(SubjectError::Empty(String::new()));
+        return Err(SubjectError::Empty);
     }
     fits(token.len(), TOKEN_BYTES_MAX)?;
     match token.chars().find(|character| !is_plain(*character)) {
@@ -294,7 +294,7 @@ fn plain(token: &str) -> Result<&str, SubjectError> {
 /// A token as [`encode`] makes it.
 fn carried(token: &str) -> Result<(), SubjectError> {
     if token.is_empty() {
-        return Err(SubjectError::Empty(String::new()));
+        return Err(SubjectError::Empty);
     }
     let mut rest = token.chars();
     while let Some(character) = rest.next() {

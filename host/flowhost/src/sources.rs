@@ -393,19 +393,13 @@ impl<'a> Sources<'a> {
 
     /// Refuses a file under the name of a shipped profile that is not a copy of it: to pass it over without a word
     /// would leave its author believing that it holds.
-    fn refuse_another(
-        &self,
-        name: &str,
-        text: &str,
-        folders: &[Folder],
-        dir: &Path,
-    ) -> Result<(), Finding> {
+    fn refuse_another(&self, name: &str, folders: &[Folder], dir: &Path) -> Result<(), Finding> {
         for folder in folders {
             let path = folder.path().join(format!("{name}.toml"));
             if !self.ambient.is_file(&path) {
                 continue;
             }
-            if self.read_in(folder, name, dir, &path)?.text != text {
+            if is_another(name, &self.read_in(folder, name, dir, &path)?.text) {
                 return Err(Finding::new(self.shown(&path), taken(name)).cure(TAKEN_CURE));
             }
         }
@@ -422,7 +416,7 @@ impl<'a> Sources<'a> {
         }
         let folders = self.profile_folders(dir);
         if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == wanted) {
-            self.refuse_another(name, text, &folders, dir)?;
+            self.refuse_another(name, &folders, dir)?;
             return Ok(ProfileText {
                 file: format!("policies/{name}.toml"),
                 text: (*text).to_owned(),
@@ -640,7 +634,13 @@ impl Folder {
 /// What helps where a name is [`taken`].
 const TAKEN_CURE: &str = "give the file, and the profile in it, another name";
 
-/// What is wrong with a profile, or a file, under the name of a shipped profile that it is no copy of.
+/// Whether this text has the name of a shipped profile and is not a copy of it.
+fn is_another(name: &str, text: &str) -> bool {
+    let mut shipped = SHIPPED.iter();
+    shipped.any(|(shipped, own)| *shipped == name && *own != text)
+}
+
+/// What is wrong with a profile, or a file, that [`is_another`].
 fn taken(name: &str) -> String {
     format!("`{name}` is the name of a shipped profile, and this is another")
 }
@@ -664,8 +664,7 @@ pub fn read_profile(text: &str, file: &str) -> Result<Profile, Vec<Finding>> {
             Finding::new(file, message).at(line, column).cure(cure),
         ])
     };
-    let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
-    if shipped.is_some_and(|(_, shipped)| *shipped != text) {
+    if is_another(name, text) {
         return refused(taken(name), TAKEN_CURE.to_owned());
     }
     if stem != Some(name) {

@@ -1,6 +1,7 @@
-//! The end of a run beside its planner: agents read what was published last, and are told how it went.
+//! The end of a run beside its planner: agents read what was published last, and are told how it went; then it is
+//! reported.
 //!
-//! Both are asked of the run's worker by envelopes, wherever it is.
+//! What agents do is asked of the run's worker by envelopes, wherever it is.
 
 use std::sync::Arc;
 use std::time::Duration;
