@@ -249,39 +249,9 @@ impl Reader {
             self.problem(&key, name, message, "up to 64 of a-z, 0-9, `-` and `_`");
         }
         self.foreign_keys(&key, config);
+        let (requests_per_minute, parallel) = self.limits(&key, config);
+        self.secret_names(&key, config);
         let mock = config.kind == ProviderKind::Mock;
-        let requests_per_minute = match mock {
-            true => config.requests_per_minute.unwrap_or(LIMIT_MAX),
-            false => config.requests_per_minute.unwrap_or(600),
-        };
-        let parallel = match mock {
-            true => config.parallel.unwrap_or(1_024),
-            false => config.parallel.unwrap_or(16),
-        };
-        for (limit, value) in [
-            ("requests_per_minute", requests_per_minute),
-            ("parallel", parallel),
-            ("breaker.failures", config.breaker.failures),
-        ] {
-            if !(1..=LIMIT_MAX).contains(&value) {
-                let message = format!("{value} is outside 1 to {LIMIT_MAX}");
-                self.problem(&format!("{key}.{limit}"), &value.to_string(), message, "16");
-            }
-        }
-        for (name, secret) in [("key", &config.key), ("proxy_key", &config.proxy_key)] {
-            if secret
-                .as_deref()
-                .is_some_and(|secret| !is_secret_name(secret))
-            {
-                // What stands there may be the key itself: it is not repeated.
-                let message =
-                    "is the name of a secret, of letters, digits and `_`, and not the key itself";
-                let cure = format!(
-                    "{name} = \"NAME_OF_A_SECRET\", and its value in the variable FLOWHOST_SECRET_NAME_OF_A_SECRET"
-                );
-                self.problem(&format!("{key}.{name}"), "", message.to_owned(), &cure);
-            }
-        }
         let url = self.url(&key, config);
         let openai = url.as_ref().and_then(Url::host_str) == Some("api.openai.com");
         let by_server = match openai {
@@ -315,6 +285,42 @@ impl Reader {
             latency: config.latency.as_deref().map_or(Duration::ZERO, |text| {
                 self.latency(&format!("{key}.latency"), text)
             }),
+        }
+    }
+
+    /// Requests in a minute, and at once. A mock answers by itself, and nobody has to be spared.
+    fn limits(&mut self, key: &str, config: &ProviderConfig) -> (u32, u32) {
+        let (per_minute, at_once) = match config.kind {
+            ProviderKind::Mock => (LIMIT_MAX, 1_024),
+            _ => (600, 16),
+        };
+        let requests_per_minute = config.requests_per_minute.unwrap_or(per_minute);
+        let parallel = config.parallel.unwrap_or(at_once);
+        for (limit, value) in [
+            ("requests_per_minute", requests_per_minute),
+            ("parallel", parallel),
+            ("breaker.failures", config.breaker.failures),
+        ] {
+            if !(1..=LIMIT_MAX).contains(&value) {
+                let message = format!("{value} is outside 1 to {LIMIT_MAX}");
+                self.problem(&format!("{key}.{limit}"), &value.to_string(), message, "16");
+            }
+        }
+        (requests_per_minute, parallel)
+    }
+
+    fn secret_names(&mut self, key: &str, config: &ProviderConfig) {
+        for (name, secret) in [("key", &config.key), ("proxy_key", &config.proxy_key)] {
+            if secret.as_deref().is_none_or(is_secret_name) {
+                continue;
+            }
+            // What stands there may be the key itself: it is not repeated.
+            let message =
+                "is the name of a secret, of letters, digits and `_`, and not the key itself";
+            let cure = format!(
+                "{name} = \"NAME_OF_A_SECRET\", and its value in the variable FLOWHOST_SECRET_NAME_OF_A_SECRET"
+            );
+            self.problem(&format!("{key}.{name}"), "", message.to_owned(), &cure);
         }
     }
 
