@@ -267,9 +267,9 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         reader.problem(tools_at, message, None);
     }
     let needs = needs.unwrap_or_else(Asks::nothing);
-    if needs.process.stands() && kind.is_some_and(|kind| kind != PluginKind::McpAdapter) {
-        let message =
-            "`needs.process` is for plugins of kind \"mcp-adapter\": no other speaks to a process";
+    let speaks = |kind| matches!(kind, PluginKind::McpAdapter | PluginKind::Tool);
+    if needs.process.stands() && kind.is_some_and(|kind| !speaks(kind)) {
+        let message = "`needs.process` is for plugins of kind \"mcp-adapter\" and \"tool\": no other speaks to a process";
         let at = fields.get("needs").map_or(fields.at, |node| node.at);
         reader.problem(at, message.to_owned(), None);
     }

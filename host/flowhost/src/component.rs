@@ -11,7 +11,7 @@ use flowhost_words::PluginKind;
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::remote::Pin;
-use crate::sources::Sources;
+use crate::sources::{Sources, program_name};
 
 /// What can be seen of it.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ pub struct Seen {
     pub manifest: Option<Manifest>,
 }
 
-/// Looks at `source`: a path relative to `dir`, `builtin:NAME`, or a place that the operator lists, with what
-/// is there now.
+/// Looks at `source`: a path relative to `dir`, `builtin:NAME`, `process:NAME`, or a place that the operator lists,
+/// with what is there now.
 ///
 /// # Errors
 /// When there is none, it is no component, or its manifest is wrong.
@@ -39,7 +39,7 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
     let inspection = inspect(&bytes, &ShapeLimits::default()).map_err(|error| {
         Failure::new(Exit::Internal, format!("`{shown}` is refused")).caused_by(&error)
     })?;
-    let found = sources.manifest(&path, inspection.manifest.as_deref());
+    let found = sources.described(source, dir, &path, inspection.manifest.as_deref());
     let manifest = found
         .map_err(|found| of(&found))?
         .map(|(file, text)| Manifest::parse(&text, &file))
@@ -53,6 +53,7 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
         .flat_map(|it| {
             not_so(it, inspection.role)
                 .into_iter()
+                .chain(offers_nothing(it, source))
                 .chain(no_schemas(it))
         })
         .collect();
@@ -80,6 +81,15 @@ pub(crate) fn not_so(manifest: &Manifest, role: PluginKind) -> Option<Finding> {
     Some(finding.cure(format!(
         "write `kind = \"{role}\"`, or take the component that this manifest is of"
     )))
+}
+
+/// A program is never asked for its tools: one whose manifest names none could not be called.
+pub(crate) fn offers_nothing(manifest: &Manifest, source: &str) -> Option<Finding> {
+    program_name(source)?;
+    let message = "it names no tool, and a program offers what its manifest says";
+    let finding = Finding::new(&manifest.file, message).at(1, 1);
+    let cure = "add a [[tools]] with `name`, `description`, `effects` and `input`";
+    manifest.tools.is_empty().then(|| finding.cure(cure))
 }
 
 /// Schemas of its tools that nothing could be held against.

@@ -61,7 +61,7 @@ impl Check {
 }
 
 /// The plugins that ship with this version.
-pub const PLUGINS: [&str; 12] = [
+pub const PLUGINS: [&str; 13] = [
     "books-sample",
     "code",
     "files",
@@ -71,6 +71,7 @@ pub const PLUGINS: [&str; 12] = [
     "llm-agent",
     "markdown",
     "mcp-client",
+    "process-tool",
     "redact",
     "reminder-sync-stub",
     "schema-check",

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::plugin::trust::Trust;
 use crate::report::problems::unreadable;
+use crate::sources::is_builtin;
 use crate::state::State;
 use crate::{identities, made_here, models, services};
 
@@ -257,7 +258,7 @@ impl Operator for Configured {
     }
 
     fn admits(&self, member: &Member) -> Result<(), Failure> {
-        if member.decl.source.starts_with("builtin:") {
+        if is_builtin(&member.decl.source) {
             return Ok(());
         }
         let trust = Trust::find(&self.ambient, &self.config)?;

@@ -1,8 +1,10 @@
 //! Where components and profiles are found.
 //!
-//! A component's source is `builtin:NAME`, a path relative to its plan, or a place that
-//! [`crate::remote`] fetches from. A profile's name is looked up among the shipped ones and in the operator's and the plan's folders;
+//! A component's source is `builtin:NAME`, a path relative to its plan, a program with its manifest (`process:NAME`), or a
+//! place that [`crate::remote`] fetches from. A profile's name is looked up among the shipped ones and in the operator's and the plan's folders;
 //! a shipped name cannot be taken by another file, so that `deny-all` means the same everywhere.
+
+mod shipped;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,56 +25,30 @@ use crate::plugin::trust::{self, Trust};
 use crate::remote::{Pin, Remote};
 use crate::report::problems::Texts;
 
+pub use shipped::{SHIPPED, is_shipped};
+
 /// Bytes of a component: above the engine's own limit, which gives the better message.
 pub const COMPONENT_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of a profile, a manifest or a case table. Their own readers take less; this only keeps a wrong file from
 /// being read into memory.
 pub const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 
+/// The shipped component that stands between a plan and a program of [`program_name`].
+const PROCESS_TOOL: &str = "process-tool";
+
 /// A manifest by the name that authors give it in the plugin's own folder.
 const PLUGIN_MANIFEST: &str = "plugin.toml";
 
-/// The profiles that are part of this build, deny-all first.
-pub const SHIPPED: &[(&str, &str)] = &[
-    ("deny-all", include_str!("../../../policies/deny-all.toml")),
-    (
-        "guardrail-pure",
-        include_str!("../../../policies/guardrail-pure.toml"),
-    ),
-    (
-        "tool-pure",
-        include_str!("../../../policies/tool-pure.toml"),
-    ),
-    (
-        "tool-readonly",
-        include_str!("../../../policies/tool-readonly.toml"),
-    ),
-    (
-        "tool-workspace",
-        include_str!("../../../policies/tool-workspace.toml"),
-    ),
-    (
-        "networked-tool",
-        include_str!("../../../policies/networked-tool.toml"),
-    ),
-    (
-        "agent-model",
-        include_str!("../../../policies/agent-model.toml"),
-    ),
-    (
-        "agent-any-model",
-        include_str!("../../../policies/agent-any-model.toml"),
-    ),
-    (
-        "mcp-local",
-        include_str!("../../../policies/mcp-local.toml"),
-    ),
-];
-
-/// Whether a plan that names this profile means a shipped one.
+/// The name in `process:NAME`: a native program that is a tool, with its manifest beside the plan.
 #[must_use]
-pub fn is_shipped(wanted: &str) -> bool {
-    SHIPPED.iter().any(|(name, _)| *name == wanted)
+pub fn program_name(source: &str) -> Option<&str> {
+    source.strip_prefix("process:")
+}
+
+/// Whether a source is a component of this build, which nobody has to vouch for.
+#[must_use]
+pub fn is_builtin(source: &str) -> bool {
+    source.starts_with("builtin:") || program_name(source).is_some()
 }
 
 /// Whose word a profile is.
@@ -271,6 +247,9 @@ impl<'a> Sources<'a> {
     fn component_path(&self, source: &str, dir: &Path) -> Result<PathBuf, Finding> {
         if let Some(name) = source.strip_prefix("builtin:") {
             return self.builtin(name);
+        }
+        if program_name(source).is_some() {
+            return self.builtin(PROCESS_TOOL);
         }
         Ok(dir.join(source))
     }
@@ -486,6 +465,31 @@ impl<'a> Sources<'a> {
             file: self.shown(path),
             text: text.map_err(|error| Finding::from(&error))?,
             whose,
+        })
+    }
+
+    /// The manifest of what `source` names: of a program the one beside the plan, which says what the program offers, and
+    /// not that of the component before it.
+    ///
+    /// # Errors
+    /// As [`Sources::manifest`], and when a program has none.
+    pub fn described(
+        &self,
+        source: &str,
+        dir: &Path,
+        component: &Path,
+        embedded: Option<&[u8]>,
+    ) -> Result<Option<(String, String)>, Finding> {
+        let Some(name) = program_name(source) else {
+            return self.manifest(component, embedded);
+        };
+        let path = dir.join(format!("{name}.toml"));
+        let found = self.document(&path)?;
+        found.map(Some).ok_or_else(|| {
+            let message = format!("`{}` was not found", self.shown(&path));
+            let cure = "it says which tools the program offers: `kind = \"tool\"`, [[tools]] with their schemas, and \
+                        `process = \"granted\"` under [needs]";
+            Finding::new("", message).cure(cure)
         })
     }
 

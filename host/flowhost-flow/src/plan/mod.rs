@@ -281,7 +281,7 @@ pub struct PluginDecl {
     pub name: String,
     /// What it is.
     pub kind: PluginKind,
-    /// `builtin:NAME`, `./path.wasm`, `https://…` or `oci://…`.
+    /// `builtin:NAME`, `process:NAME`, `./path.wasm`, `https://…` or `oci://…`.
     pub source: String,
     /// Name or path of the exec profile.
     pub profile: String,

@@ -247,6 +247,9 @@ fn plugin(name: &str, node: &Node, problems: &mut Problems) -> PluginDecl {
 
 fn check_source(plugin: &PluginDecl, node: &Node, problems: &mut Problems) {
     let source = plugin.source.as_str();
+    if let Some(name) = source.strip_prefix("process:") {
+        return check_process(plugin, name, node, problems);
+    }
     let local = ["builtin:", "./", "../"].iter().any(|start| {
         source
             .strip_prefix(start)
@@ -264,8 +267,22 @@ fn check_source(plugin: &PluginDecl, node: &Node, problems: &mut Problems) {
             path if path.ends_with(".wasm") && !path.starts_with('/') && !path.contains(':') => {
                 format!("write `./{path}`")
             }
-            _ => "write `builtin:NAME`, `./path.wasm`, `https://…` or `oci://…`".to_owned(),
+            _ => "write `builtin:NAME`, `process:NAME`, `./path.wasm`, `https://…` or `oci://…`".to_owned(),
         };
+        problems.add(node.at, message, cure);
+    }
+}
+
+/// A native program, whose manifest stands beside the plan.
+fn check_process(plugin: &PluginDecl, name: &str, node: &Node, problems: &mut Problems) {
+    if !is_name(name) {
+        let message = format!("source: `{name}` is not the name of a program's manifest");
+        let cure = "write `process:NAME` for the manifest `NAME.toml` beside the plan";
+        problems.add(node.at, message, cure);
+    }
+    if plugin.kind != PluginKind::Tool {
+        let message = "source: a program behind `process:` is a tool, and nothing else";
+        let cure = "write `kind: tool`; a program that speaks MCP is `kind: mcp_adapter` with `source: builtin:mcp-client`";
         problems.add(node.at, message, cure);
     }
 }

@@ -166,7 +166,7 @@ rights! {
     random: Random, RandomSource, Ask<RandomSource>;
     /// `[secrets]`: names it may know, and values it may read.
     secrets: Secrets, SecretsGrant, Ask<SecretsGrant>;
-    /// `[[process]]`: the native program behind an MCP adapter; none or one.
+    /// `[[process]]`: the native program behind an MCP adapter or a tool; none or one.
     process: Process, Vec<ProcessGrant>, Ask<Vec<ProcessGrant>>;
 }
 

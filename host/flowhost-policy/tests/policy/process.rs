@@ -143,7 +143,7 @@ fn the_order_of_words_is_part_of_the_hash_and_a_profile_without_a_process_keeps_
 
 #[test]
 fn no_other_kind_of_plugin_asks_for_a_process() {
-    for kind in ["tool", "agent", "guardrail"] {
+    for kind in ["agent", "guardrail"] {
         let text = format!(
             "version = 1\nname = \"a\"\nkind = \"{kind}\"\nrelease = \"0.1.0\"\n[needs]\nprocess = \"granted\"\n"
         );

@@ -57,6 +57,7 @@ fn described(key: &str, entry: &Entry) -> String {
         needs,
         signer,
         tools,
+        files,
     } = entry;
     // Without a manifest nothing says which release it is.
     let release = match release.as_str() {
@@ -72,6 +73,10 @@ fn described(key: &str, entry: &Entry) -> String {
     if !tools.is_empty() {
         let names: Vec<&str> = tools.keys().map(String::as_str).collect();
         let _infallible = writeln!(text, "  tools {}", names.join(", "));
+    }
+    if !files.is_empty() {
+        let names: Vec<&str> = files.keys().map(String::as_str).collect();
+        let _infallible = writeln!(text, "  starts {}", names.join(", "));
     }
     if !signer.is_empty() {
         let _infallible = writeln!(text, "  vouched for by {signer}");

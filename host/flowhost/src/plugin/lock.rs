@@ -14,6 +14,7 @@ use flowhost_words::PluginKind;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::programs;
 use super::trust::{Trust, opened};
 use crate::ambient::Ambient;
 use crate::config::Config;
@@ -53,6 +54,9 @@ pub struct Entry {
     /// Its tools, with the hash of each descriptor.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, String>,
+    /// Of a plugin with a program: the hash of each granted file that its command names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,8 +87,9 @@ impl Lock {
         let trust = Trust::find(ambient, config)?;
         let members = project.members.iter();
         let entries = members.map(|(key, member)| {
+            let files = programs::files(ambient, member, &project.dir);
             let entry = entry(&trust, project, key, member);
-            (key.clone(), entry)
+            (key.clone(), Entry { files, ..entry })
         });
         Ok(Self(entries.collect()))
     }
@@ -130,7 +135,7 @@ impl Lock {
         let odd = read
             .plugins
             .values()
-            .flat_map(|it| it.tools.values().chain([&it.digest]))
+            .flat_map(|it| it.tools.values().chain(it.files.values()).chain([&it.digest]))
             .find(|it| !is_digest(it))
             .cloned();
         if let Some(odd) = odd {
@@ -264,6 +269,7 @@ fn entry(trust: &Trust, project: &Project, key: &str, member: &Member) -> Entry 
             None => tools.map(|tool| (tool.name.clone(), tool.hash())).collect(),
         },
         digest,
+        files: BTreeMap::new(),
     }
 }
 
@@ -347,6 +353,20 @@ fn differences(key: &str, before: &Entry, now: &Entry) -> Vec<Change> {
         .keys()
         .filter(|tool| !now.tools.contains_key(*tool))
         .for_each(|tool| told(format!("has no tool `{tool}` any more"), false));
+    for (path, hash) in &now.files {
+        match before.files.get(path) {
+            None => told(format!("starts `{path}`, which is new"), true),
+            Some(known) if known != hash => {
+                told(format!("starts another `{path}`: {hash}, and was {known}"), true)
+            }
+            Some(_) => {}
+        }
+    }
+    before
+        .files
+        .keys()
+        .filter(|path| !now.files.contains_key(*path))
+        .for_each(|path| told(format!("starts no `{path}` any more"), true));
     changes
 }
 
@@ -377,6 +397,7 @@ mod tests {
             needs: needs.iter().map(|it| (*it).to_owned()).collect(),
             signer: String::new(),
             tools: BTreeMap::from([("run".to_owned(), format!("sha256:{}", "1".repeat(64)))]),
+            files: BTreeMap::new(),
         }
     }
 
@@ -390,6 +411,8 @@ mod tests {
         let mut now = entry("1.9.0", &["log", "http"]);
         now.tools
             .insert("run".to_owned(), format!("sha256:{}", "2".repeat(64)));
+        let program = ("/tool/a.py".to_owned(), format!("sha256:{}", "3".repeat(64)));
+        now.files.extend([program]);
         let grave: Vec<String> = before
             .changes(&lock(now))
             .into_iter()
@@ -401,7 +424,8 @@ mod tests {
             [
                 "is an older release: 1.9.0, and was 1.10.0",
                 "asks for more: http",
-                "says something else of its tool `run`"
+                "says something else of its tool `run`",
+                "starts `/tool/a.py`, which is new",
             ]
         );
     }

@@ -11,6 +11,7 @@ pub mod kit;
 pub mod lang;
 pub mod lock;
 pub mod new;
+mod programs;
 pub mod project;
 pub mod template;
 mod trial;

@@ -21,9 +21,9 @@ use flowhost_words::PluginKind;
 use super::inputs::Bound;
 use super::pins::Pins;
 use super::told::Told;
-use crate::component::not_so;
+use crate::component::{not_so, offers_nothing};
 use crate::report::problems::Texts;
-use crate::sources::{KeptRun, Sources, Whose, is_shipped, read_profile};
+use crate::sources::{KeptRun, Sources, Whose, is_builtin, is_shipped, read_profile};
 
 /// What was not given to the project's plugins, as profiles that came with the plan give nothing of
 /// the operator's.
@@ -395,7 +395,11 @@ impl Resolver<'_> {
     /// and hands back some without an import.
     fn manifest(&mut self, path: &Path, inspection: &Inspection) -> Option<Manifest> {
         let found = match self.sources.kept() {
-            None => self.sources.manifest(path, inspection.manifest.as_deref()),
+            None => {
+                let (source, dir) = (&self.home.decl.source, &self.home.dir);
+                let embedded = inspection.manifest.as_deref();
+                self.sources.described(source, dir, path, embedded)
+            }
             Some(kept) => kept_manifest(kept, &self.home.key),
         };
         let found = match found {
@@ -423,6 +427,8 @@ impl Resolver<'_> {
                 let fresh = self.sources.kept().is_none();
                 let fault = fresh.then(|| not_so(&manifest, inspection.role)).flatten();
                 self.found.extend(fault);
+                let source = &self.home.decl.source;
+                self.found.extend(offers_nothing(&manifest, source));
                 Some(manifest)
             }
             Err(problems) => {
@@ -485,7 +491,7 @@ impl Resolver<'_> {
         inspection: &Inspection,
         manifest: &Manifest,
     ) -> Option<Option<Arc<str>>> {
-        if self.home.decl.source.starts_with("builtin:") {
+        if is_builtin(&self.home.decl.source) {
             return Some(None);
         }
         let own = (!manifest.is_stand_in()).then_some(manifest);

@@ -105,7 +105,7 @@ impl Filling<'_> {
 /// A component's place as a plan of this folder may name it: plans know no absolute paths.
 pub(super) fn from_here(source: &str, here: &Path) -> String {
     let path = Path::new(source);
-    let named = ["builtin:", "./", "../"];
+    let named = ["builtin:", "process:", "./", "../"];
     if named.iter().any(|start| source.starts_with(start)) {
         return source.to_owned();
     }
@@ -159,6 +159,7 @@ mod tests {
     fn a_component_is_named_as_seen_from_the_folder_of_its_plan() {
         for (source, expected) in [
             ("builtin:files", "builtin:files"),
+            ("process:count", "process:count"),
             ("a.wasm", "./a.wasm"),
             ("./a.wasm", "./a.wasm"),
             ("../a.wasm", "../a.wasm"),

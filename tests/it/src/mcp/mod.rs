@@ -7,6 +7,7 @@ mod http;
 mod mutual;
 mod offers;
 mod process;
+mod program;
 mod site;
 mod soak;
 mod stdio;

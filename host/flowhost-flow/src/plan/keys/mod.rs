@@ -264,7 +264,7 @@ static PLUGIN: Section = Section {
         must(
             "source",
             Shape::Text,
-            "builtin:NAME, ./path.wasm, https://… or oci://…",
+            "builtin:NAME, process:NAME, ./path.wasm, https://… or oci://…",
         ),
         must(
             "profile",

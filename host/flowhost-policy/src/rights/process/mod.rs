@@ -1,4 +1,4 @@
-//! `[[process]]`: the native program behind an MCP adapter, as only an operator names it.
+//! `[[process]]`: the native program behind an MCP adapter or a tool, as only an operator names it.
 //!
 //! The attack: whoever may say what is started may do whatever the machine lets a program do. So a
 //! manifest and a plan can ask for it and take it away, and never say what it is; there is no shell, no
@@ -93,8 +93,8 @@ fn granted(reader: &mut Reader, fields: &Fields<'_>) -> Vec<ProcessGrant> {
     let all = reader.tables(fields, "process", table);
     if let (true, Some(node)) = (all.len() > 1, fields.get("process")) {
         let message =
-            "there are several `process` tables, and an adapter has one server".to_owned();
-        let cure = "give each server a plugin and a profile of its own".to_owned();
+            "there are several `process` tables, and a plugin has one program".to_owned();
+        let cure = "give each program a plugin and a profile of its own".to_owned();
         reader.problem(node.at, message, Some(cure));
     }
     all
