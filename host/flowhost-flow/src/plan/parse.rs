@@ -267,7 +267,8 @@ fn check_source(plugin: &PluginDecl, node: &Node, problems: &mut Problems) {
             path if path.ends_with(".wasm") && !path.starts_with('/') && !path.contains(':') => {
                 format!("write `./{path}`")
             }
-            _ => "write `builtin:NAME`, `process:NAME`, `./path.wasm`, `https://…` or `oci://…`".to_owned(),
+            _ => "write `builtin:NAME`, `process:NAME`, `./path.wasm`, `https://…` or `oci://…`"
+                .to_owned(),
         };
         problems.add(node.at, message, cure);
     }

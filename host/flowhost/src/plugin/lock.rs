@@ -135,7 +135,12 @@ impl Lock {
         let odd = read
             .plugins
             .values()
-            .flat_map(|it| it.tools.values().chain(it.files.values()).chain([&it.digest]))
+            .flat_map(|it| {
+                it.tools
+                    .values()
+                    .chain(it.files.values())
+                    .chain([&it.digest])
+            })
             .find(|it| !is_digest(it))
             .cloned();
         if let Some(odd) = odd {
@@ -356,9 +361,10 @@ fn differences(key: &str, before: &Entry, now: &Entry) -> Vec<Change> {
     for (path, hash) in &now.files {
         match before.files.get(path) {
             None => told(format!("starts `{path}`, which is new"), true),
-            Some(known) if known != hash => {
-                told(format!("starts another `{path}`: {hash}, and was {known}"), true)
-            }
+            Some(known) if known != hash => told(
+                format!("starts another `{path}`: {hash}, and was {known}"),
+                true,
+            ),
             Some(_) => {}
         }
     }
@@ -411,7 +417,10 @@ mod tests {
         let mut now = entry("1.9.0", &["log", "http"]);
         now.tools
             .insert("run".to_owned(), format!("sha256:{}", "2".repeat(64)));
-        let program = ("/tool/a.py".to_owned(), format!("sha256:{}", "3".repeat(64)));
+        let program = (
+            "/tool/a.py".to_owned(),
+            format!("sha256:{}", "3".repeat(64)),
+        );
         now.files.extend([program]);
         let grave: Vec<String> = before
             .changes(&lock(now))

@@ -35,8 +35,12 @@ fn place(word: &str, grants: &[FileGrant], dir: &Path) -> Option<PathBuf> {
         let plain = !rest.split('/').any(|part| part == ".." || part.is_empty());
         plain.then(|| dir.join(&grant.host).join(rest))
     };
-    let holding = grants.iter().filter_map(|grant| Some((grant.guest.len(), below(grant)?)));
-    holding.max_by_key(|(length, _)| *length).map(|(_, place)| place)
+    let holding = grants
+        .iter()
+        .filter_map(|grant| Some((grant.guest.len(), below(grant)?)));
+    holding
+        .max_by_key(|(length, _)| *length)
+        .map(|(_, place)| place)
 }
 
 #[cfg(test)]
@@ -51,7 +55,14 @@ mod tests {
         let grants = Profile::parse(text, "p.toml").unwrap().grants.files;
         let at = |word: &str| place(word, &grants, Path::new("/plan"));
         assert_eq!(at("/tool/a.py"), Some(PathBuf::from("/plan/tool/a.py")));
-        for word in ["python3", "/usr/bin/perl", "/tools/a.py", "/tool", "/tool/../x", "/tool//x"] {
+        for word in [
+            "python3",
+            "/usr/bin/perl",
+            "/tools/a.py",
+            "/tool",
+            "/tool/../x",
+            "/tool//x",
+        ] {
             assert_eq!(at(word), None, "{word}");
         }
     }

@@ -2,7 +2,10 @@
 
 /// The profiles that are part of this build, deny-all first.
 pub const SHIPPED: &[(&str, &str)] = &[
-    ("deny-all", include_str!("../../../../policies/deny-all.toml")),
+    (
+        "deny-all",
+        include_str!("../../../../policies/deny-all.toml"),
+    ),
     (
         "guardrail-pure",
         include_str!("../../../../policies/guardrail-pure.toml"),

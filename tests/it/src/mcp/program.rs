@@ -76,18 +76,26 @@ fn one_program_answers_all_calls_of_a_run_and_a_replay_starts_none() {
     if !confines() {
         return;
     }
-    let steps = format!("{STEP}\n  b: {{ needs: [a], uses: count/words, with: {{ text: three }} }}");
+    let steps =
+        format!("{STEP}\n  b: {{ needs: [a], uses: count/words, with: {{ text: three }} }}");
     let home = plan("counts", &steps);
     let ran = run(&home).expect(0);
-    assert_eq!(ran.json()["outputs"]["said"], json!({ "words": 2, "calls": 1 }));
+    assert_eq!(
+        ran.json()["outputs"]["said"],
+        json!({ "words": 2, "calls": 1 })
+    );
     let [started] = of_kind(&home, "process.start").try_into().unwrap();
     assert_eq!(started["decision"], "allow", "{started}");
     let wanted = started["said"]["wanted"].as_str().unwrap();
     assert!(wanted.contains("/tool/tool.pl"), "{wanted}");
     let [ended] = of_kind(&home, "process.end").try_into().unwrap();
-    assert_eq!(ended["how"], "code", "its input was closed, and it went: {ended}");
+    assert_eq!(
+        ended["how"], "code",
+        "its input was closed, and it went: {ended}"
+    );
     std::fs::remove_dir_all(home.path().join("tool")).unwrap();
-    home.flowhost(&["runs", "replay", "latest", "--json"]).expect(0);
+    home.flowhost(&["runs", "replay", "latest", "--json"])
+        .expect(0);
 }
 
 #[test]
@@ -95,7 +103,8 @@ fn a_program_that_goes_after_each_answer_is_started_again_for_the_next() {
     if !confines() {
         return;
     }
-    let steps = format!("{STEP}\n  b: {{ needs: [a], uses: count/words, with: {{ text: three }} }}");
+    let steps =
+        format!("{STEP}\n  b: {{ needs: [a], uses: count/words, with: {{ text: three }} }}");
     let home = plan("leaves", &steps);
     run(&home).expect(0);
     assert_eq!(of_kind(&home, "process.start").len(), 2);
@@ -131,29 +140,49 @@ fn what_a_program_does_wrong_costs_its_call_and_says_what_it_was() {
 fn input_is_held_against_the_manifest_before_anything_is_started() {
     let home = plan("counts", "  a: { uses: count/words, with: { text: 7 } }");
     let told = home.flowhost(&["validate", "plan.yaml"]).expect(1);
-    assert!(told.all().contains("does not take this `with`"), "{}", told.all());
+    assert!(
+        told.all().contains("does not take this `with`"),
+        "{}",
+        told.all()
+    );
 }
 
 #[test]
 fn what_is_wrong_with_the_declaration_of_a_program_is_told_with_its_cure() {
     let told = |home: &Home| {
-        let told = home.flowhost(&["validate", "plan.yaml", "--json"]).expect(1);
+        let told = home
+            .flowhost(&["validate", "plan.yaml", "--json"])
+            .expect(1);
         told.json()["problems"].to_string()
     };
     let home = plan("counts", STEP);
     std::fs::remove_file(home.path().join("count.toml")).unwrap();
     let said = told(&home);
-    assert!(said.contains("`count.toml` was not found") && said.contains("[[tools]]"), "{said}");
+    assert!(
+        said.contains("`count.toml` was not found") && said.contains("[[tools]]"),
+        "{said}"
+    );
     let tools = MANIFEST.find("[[tools]]").unwrap();
     home.file("count.toml", &MANIFEST[..tools]);
     assert!(told(&home).contains("it names no tool"), "{}", told(&home));
-    home.file("count.toml", MANIFEST.replace("process = \"granted\"\n", ""));
+    home.file(
+        "count.toml",
+        MANIFEST.replace("process = \"granted\"\n", ""),
+    );
     assert!(told(&home).contains("process"), "{}", told(&home));
     home.file("count.toml", MANIFEST);
     home.flowhost(&["validate", "plan.yaml"]).expect(0);
     for (from, to, says) in [
-        ("kind: tool", "kind: mcp_adapter", "is a tool, and nothing else"),
-        ("process:count", "process:../count", "not the name of a program's manifest"),
+        (
+            "kind: tool",
+            "kind: mcp_adapter",
+            "is a tool, and nothing else",
+        ),
+        (
+            "process:count",
+            "process:../count",
+            "not the name of a program's manifest",
+        ),
     ] {
         let text = home.read("plan.yaml");
         home.file("plan.yaml", text.replace(from, to));
@@ -169,9 +198,12 @@ fn a_lock_has_the_programs_files_and_inspect_shows_its_tools() {
     let lock = home.read("flowhost.lock");
     assert!(lock.contains("\"/tool/tool.pl\" = \"sha256:"), "{lock}");
     assert!(lock.contains("source = \"process:count\""), "{lock}");
-    home.flowhost(&["validate", "plan.yaml", "--locked"]).expect(0);
+    home.flowhost(&["validate", "plan.yaml", "--locked"])
+        .expect(0);
     home.file("tool/tool.pl", "print 1;\n");
-    let told = home.flowhost(&["validate", "plan.yaml", "--locked"]).expect(1);
+    let told = home
+        .flowhost(&["validate", "plan.yaml", "--locked"])
+        .expect(1);
     assert!(told.all().contains("starts another"), "{}", told.all());
     let shown = home.flowhost(&["inspect", "process:count"]).expect(0);
     assert!(shown.stdout.contains("words"), "{}", shown.all());

@@ -92,8 +92,7 @@ impl ProcessGrant {
 fn granted(reader: &mut Reader, fields: &Fields<'_>) -> Vec<ProcessGrant> {
     let all = reader.tables(fields, "process", table);
     if let (true, Some(node)) = (all.len() > 1, fields.get("process")) {
-        let message =
-            "there are several `process` tables, and a plugin has one program".to_owned();
+        let message = "there are several `process` tables, and a plugin has one program".to_owned();
         let cure = "give each program a plugin and a profile of its own".to_owned();
         reader.problem(node.at, message, Some(cure));
     }
