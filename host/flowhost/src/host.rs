@@ -3,7 +3,7 @@
 //!
 //! Owns the keys' files and nothing of a run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,9 +24,11 @@ use flowhost_run::{
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::finding::Finding;
 use crate::plugin::trust::Trust;
+use crate::plugin::vouched::Shown;
 use crate::report::problems::unreadable;
-use crate::sources::is_builtin;
+use crate::sources::{finding_of, is_builtin};
 use crate::state::State;
 use crate::{identities, made_here, models, services};
 
@@ -273,6 +275,22 @@ impl Operator for Configured {
                 let message = format!("plugin `{plugin}`: {}", found.message);
                 Failure::new(Exit::Internal, message).hint(found.hint)
             })
+    }
+
+    fn vouches(
+        &self,
+        project: &Project,
+        plugin: &str,
+        tools: &BTreeMap<String, String>,
+    ) -> Result<(), Finding> {
+        let trust = Trust::find(&self.ambient, &self.config);
+        let trust = trust.map_err(|failure| finding_of(&failure))?;
+        let shown = Shown {
+            project,
+            plugin,
+            tools,
+        };
+        shown.admitted(&self.ambient, &trust)
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -682,7 +682,8 @@ pub fn read_profile(text: &str, file: &str) -> Result<Profile, Vec<Finding>> {
     Ok(profile)
 }
 
-fn finding_of(failure: &Failure) -> Finding {
+/// A failure as one thing that is wrong, without a place.
+pub(crate) fn finding_of(failure: &Failure) -> Finding {
     let causes = failure.causes.join("; ");
     let finding = Finding::new("", format!("{}: {causes}", failure.message));
     finding.cure(failure.hints.join("; "))

@@ -4,7 +4,7 @@
 //! the same order); everything else that differs from one process to the next comes in through these
 //! traits. Nothing in this crate opens a file of its own, reads a variable or asks the system's clock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -19,6 +19,7 @@ use flowhost_ledger::{Durability, Fact, HostKey, Reached, SaidRecord};
 use flowhost_models::Gateway;
 
 use crate::base::failure::Failure;
+use crate::base::finding::Finding;
 use crate::base::state::State;
 use crate::before::estimate::Past;
 use crate::given::project::{Member, Project};
@@ -107,6 +108,20 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// Why not.
     fn admits(&self, member: &Member) -> Result<(), Failure>;
+
+    /// Whether the operator lets an MCP server be used that shows these tools, each with its hash: asked when a run has
+    /// connected, before its first step.
+    ///
+    /// # Errors
+    /// Why not.
+    fn vouches(
+        &self,
+        _project: &Project,
+        _plugin: &str,
+        _tools: &BTreeMap<String, String>,
+    ) -> Result<(), Finding> {
+        Ok(())
+    }
 
     /// A variable of this process that a profile takes with `from`.
     fn variable(&self, name: &str) -> Option<String>;

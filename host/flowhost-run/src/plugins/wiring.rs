@@ -358,7 +358,12 @@ impl Ready {
                 _ => installed.introduce(member, run).await,
             };
             match told {
-                Ok(true) => drop(asked.insert(key.clone(), installed.tool_names())),
+                Ok(true) => {
+                    asked.insert(key.clone(), installed.tool_names());
+                    let found = unvouched(host, project, &key, &installed);
+                    denied |= found.is_some();
+                    findings.extend(found);
+                }
                 Ok(false) => {}
                 Err(why) => {
                     denied |= why.denied;
@@ -392,6 +397,15 @@ impl Ready {
             plugins,
         })
     }
+}
+
+/// Why the operator does not let a server be used that shows these tools.
+fn unvouched(host: &Inner, project: &Project, key: &str, installed: &Installed) -> Option<Finding> {
+    installed.server()?;
+    let operator = &host.config.operator;
+    let refused = operator.vouches(project, key, &installed.tool_pins());
+    let found = refused.err()?;
+    Some(at_member(project, key, &found.message).cure(found.hint))
 }
 
 /// What a server shows otherwise than was accepted of it; nothing where nobody has pinned its tools.

@@ -30,6 +30,12 @@ pub(crate) struct McpInspectArgs {
     /// Accept the tools as they are now: runs of the plan go by what flowhost.lock says of them
     #[arg(long)]
     pub(crate) pin: bool,
+    /// Vouch for the tools as they are now, in PLUGIN.tools.sig beside the plan
+    #[arg(long)]
+    pub(crate) sign: bool,
+    /// The signing key's file [default: this host's key]
+    #[arg(long, value_name = "FILE", requires = "sign")]
+    pub(crate) key: Option<PathBuf>,
     /// Second of the two keys to private addresses; the first is `private_network` in a profile
     #[arg(long)]
     pub(crate) allow_private_network: bool,

@@ -1,13 +1,16 @@
-//! `flowhost mcp inspect PLAN [PLUGIN]`: what MCP servers say of themselves, and with `--pin` what of it is
-//! accepted. What a server says is shown and decides nothing.
+//! `flowhost mcp inspect PLAN [PLUGIN]`: what MCP servers say of themselves, with `--pin` what of it is
+//! accepted, and with `--sign` who says so. What a server says is shown and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::host::host;
 use flowhost::output::neutral;
 use flowhost::plugin::lock::{LOCK_FILE, Lock, file};
+use flowhost::plugin::trust::Trust;
+use flowhost::plugin::vouched::Shown;
 use flowhost::project::Project;
 use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
@@ -16,6 +19,7 @@ use flowhost_run::{Introduced, Introduction, RunOptions};
 use flowhost_words::PluginKind;
 use serde_json::{Value, json};
 
+use super::plugin_ship::key_of;
 use super::running::runtime;
 use crate::cli::McpInspectArgs;
 use crate::commands::{Context, run};
@@ -44,22 +48,95 @@ pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Ex
     let servers = asked?;
     let well = servers.iter().all(|it| it.server.is_ok());
     // Half of what a plan needs is not accepted: whoever looks would think it was.
-    let pinned = args.pin && well;
-    if pinned {
+    let accepted = well && (args.pin || args.sign);
+    let mut signed = Vec::new();
+    if accepted && args.sign {
+        signed = sign(args.key.as_deref(), &project, &servers, context)?;
+    }
+    if accepted && args.pin {
         pin(&mut project, &servers, context)?;
     }
+    let trust = Trust::find(&context.ambient, &context.config)?;
+    let said = Said {
+        project: &project,
+        servers: &servers,
+        vouched: vouched(&project, &servers, &trust, context),
+        pinned: accepted && args.pin,
+        signed,
+    };
     match context.output.json {
-        true => context
-            .output
-            .document(&document(&project, &servers, pinned)),
-        false => context
-            .output
-            .result(&neutral(&text(&project, &servers, args.pin, pinned))),
+        true => context.output.document(&document(&said)),
+        false => {
+            let mut told = text(&said);
+            if !well && (args.pin || args.sign) {
+                told.push_str("nothing was accepted, because not every server could be asked\n");
+            }
+            context.output.result(&neutral(&told));
+        }
     }
     Ok(match well {
         true => Exit::Ok,
         false => Exit::Internal,
     })
+}
+
+/// What is shown.
+struct Said<'a> {
+    project: &'a Project,
+    servers: &'a [Introduced],
+    /// Who vouches for the tools of each server, or why a signature does not count.
+    vouched: BTreeMap<&'a str, Result<String, String>>,
+    /// Whether the tools were accepted.
+    pinned: bool,
+    /// The signature files that were written.
+    signed: Vec<String>,
+}
+
+/// The tools of a server, by the hash of each.
+fn hashes(server: &Introduction) -> BTreeMap<String, String> {
+    let tools = server.tools.iter();
+    tools.map(|tool| (tool.name.clone(), tool.hash())).collect()
+}
+
+/// Writes a signature for the tools of each server.
+fn sign(
+    key: Option<&Path>,
+    project: &Project,
+    servers: &[Introduced],
+    context: &Context,
+) -> Result<Vec<String>, Failure> {
+    let key = key_of(key, context)?;
+    let mut written = Vec::new();
+    for Introduced { plugin, server } in servers {
+        let Ok(server) = server else { continue };
+        let shown = Shown {
+            project,
+            plugin,
+            tools: &hashes(server),
+        };
+        written.push(shown.sign(&context.ambient, &key)?.display().to_string());
+    }
+    Ok(written)
+}
+
+/// Who vouches for what is shown. Where the operator believes no key nobody does, whoever signed.
+fn vouched<'a>(
+    project: &'a Project,
+    servers: &'a [Introduced],
+    trust: &Trust,
+    context: &Context,
+) -> BTreeMap<&'a str, Result<String, String>> {
+    let one = |Introduced { plugin, server }: &'a Introduced| {
+        let shown = Shown {
+            project,
+            plugin,
+            tools: &hashes(server.as_ref().ok()?),
+        };
+        let by = shown.by(&context.ambient, trust).transpose()?;
+        let by = by.map(|key| format!("{}+{}", key.name(), key.id_hex()));
+        Some((plugin.as_str(), by.map_err(|why| why.to_string())))
+    };
+    servers.iter().filter_map(one).collect()
 }
 
 /// Refuses a plan without such a plugin, or another plugin.
@@ -88,10 +165,7 @@ fn known(project: &Project, plugin: Option<&str>) -> Result<(), Failure> {
 fn pin(project: &mut Project, servers: &[Introduced], context: &Context) -> Result<(), Failure> {
     for Introduced { plugin, server } in servers {
         let Ok(server) = server else { continue };
-        let tools = server.tools.iter();
-        let pins: BTreeMap<String, String> =
-            tools.map(|tool| (tool.name.clone(), tool.hash())).collect();
-        project.pins.insert(plugin.clone(), pins);
+        project.pins.insert(plugin.clone(), hashes(server));
     }
     let (ambient, config) = (&context.ambient, &context.config);
     let now = Lock::of(ambient, config, project)?;
@@ -103,7 +177,10 @@ fn pin(project: &mut Project, servers: &[Introduced], context: &Context) -> Resu
             continue;
         };
         match lock.0.get_mut(plugin) {
-            Some(kept) => kept.tools.clone_from(&entry.tools),
+            Some(kept) => {
+                kept.tools.clone_from(&entry.tools);
+                kept.vouched.clone_from(&entry.vouched);
+            }
             None => drop(lock.0.insert(plugin.clone(), entry.clone())),
         }
     }
@@ -211,7 +288,10 @@ fn hints(annotations: &ToolAnnotations) -> Vec<&'static str> {
         .collect()
 }
 
-fn document(project: &Project, servers: &[Introduced], pinned: bool) -> Value {
+fn document(said: &Said<'_>) -> Value {
+    let Said {
+        project, servers, ..
+    } = said;
     let one = |Introduced { plugin, server }: &Introduced| match server {
         Err(why) => json!({ "plugin": plugin, "error": why }),
         Ok(server) => {
@@ -236,47 +316,48 @@ fn document(project: &Project, servers: &[Introduced], pinned: bool) -> Value {
                 "server": { "name": server.name, "version": server.version, "protocol": server.protocol,
                     "instructions": server.instructions },
                 "tools": tools,
+                "vouched": said.vouched.get(plugin.as_str()).and_then(|by| by.as_ref().ok()),
+                "unvouched": said.vouched.get(plugin.as_str()).and_then(|by| by.as_ref().err()),
                 "hosts": hosts(server),
                 "names": strangers(plugin, server, servers),
                 "suggested": suggested(plugin, server),
             })
         }
     };
-    json!({ "servers": servers.iter().map(one).collect::<Vec<_>>(), "pinned": pinned })
+    json!({
+        "servers": servers.iter().map(one).collect::<Vec<_>>(),
+        "pinned": said.pinned,
+        "signed": said.signed,
+    })
 }
 
-fn text(project: &Project, servers: &[Introduced], wanted: bool, pinned: bool) -> String {
+fn text(said: &Said<'_>) -> String {
     let mut text = String::new();
-    for Introduced { plugin, server } in servers {
+    for Introduced { plugin, server } in said.servers {
         let _infallible = match server {
             Err(why) => writeln!(text, "{plugin}: {why}"),
-            Ok(server) => {
-                let strangers = strangers(plugin, server, servers);
-                one(&mut text, project, plugin, server, &strangers)
-            }
+            Ok(server) => one(&mut text, said, plugin, server),
         };
     }
-    let _infallible = match (wanted, pinned) {
-        (true, true) => writeln!(
+    for file in &said.signed {
+        let _infallible = writeln!(text, "vouched for in {file}");
+    }
+    if said.pinned {
+        let _infallible = writeln!(
             text,
             "accepted in {LOCK_FILE}; other tools are refused from now on"
-        ),
-        (true, false) => writeln!(
-            text,
-            "nothing was accepted, because not every server could be asked"
-        ),
-        (false, _) => Ok(()),
-    };
+        );
+    }
     text
 }
 
 fn one(
     text: &mut String,
-    project: &Project,
+    said: &Said<'_>,
     plugin: &str,
     server: &Introduction,
-    strangers: &[String],
 ) -> std::fmt::Result {
+    let strangers = strangers(plugin, server, said.servers);
     let Introduction {
         name,
         version,
@@ -288,8 +369,13 @@ fn one(
     if !instructions.is_empty() {
         writeln!(text, "  says to models: {instructions}")?;
     }
+    match said.vouched.get(plugin) {
+        None => {}
+        Some(Ok(by)) => writeln!(text, "  its tools are vouched for by {by}")?,
+        Some(Err(why)) => writeln!(text, "  its signature does not count: {why}")?,
+    }
     for tool in tools {
-        let standing = standing(project, plugin, tool);
+        let standing = standing(said.project, plugin, tool);
         writeln!(text, "  {} ({standing}, {})", tool.name, tool.hash())?;
         writeln!(text, "    {}", tool.description.replace('\n', "\n    "))?;
         let hints = hints(&tool.annotations);

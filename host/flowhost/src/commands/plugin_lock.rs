@@ -57,6 +57,7 @@ fn described(key: &str, entry: &Entry) -> String {
         needs,
         signer,
         tools,
+        vouched,
         files,
     } = entry;
     // Without a manifest nothing says which release it is.
@@ -77,6 +78,9 @@ fn described(key: &str, entry: &Entry) -> String {
     if !files.is_empty() {
         let names: Vec<&str> = files.keys().map(String::as_str).collect();
         let _infallible = writeln!(text, "  starts {}", names.join(", "));
+    }
+    if !vouched.is_empty() {
+        let _infallible = writeln!(text, "  tools vouched for by {vouched}");
     }
     if !signer.is_empty() {
         let _infallible = writeln!(text, "  vouched for by {signer}");

@@ -54,6 +54,17 @@ impl Component {
     }
 }
 
+/// The key in this file, else this host's.
+pub(crate) fn key_of(file: Option<&Path>, context: &Context) -> Result<HostKey, Failure> {
+    let Some(path) = file else {
+        let key = signing_key(&context.ambient, &context.config, &context.state)?;
+        return Ok((*key).clone());
+    };
+    HostKey::load(&context.ambient.resolve(path)).map_err(|error| {
+        Failure::new(Exit::Internal, "the signing key cannot be used").caused_by(&error)
+    })
+}
+
 pub(crate) fn sign(
     component: &Path,
     key: Option<&Path>,
@@ -61,15 +72,7 @@ pub(crate) fn sign(
 ) -> Result<Exit, Failure> {
     let bytes = context.ambient.read(component, FILE_BYTES_MAX)?;
     let read = Component::read(bytes, &component.display().to_string())?;
-    let key = match key {
-        Some(path) => HostKey::load(&context.ambient.resolve(path)).map_err(|error| {
-            Failure::new(Exit::Internal, "the signing key cannot be used").caused_by(&error)
-        })?,
-        None => {
-            let key = signing_key(&context.ambient, &context.config, &context.state)?;
-            (*key).clone()
-        }
-    };
+    let key = key_of(key, context)?;
     let said = statement(&read.inspection.digest, &read.manifest);
     let envelope = dsse::sign(&key, STATEMENT_TYPE, said.as_bytes());
     let path = signature_file(component);

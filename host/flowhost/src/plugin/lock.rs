@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use flowhost_flow::Exit;
+use flowhost_ledger::VKey;
 use flowhost_policy::RIGHTS;
 use flowhost_run::{Member, Project};
 use flowhost_words::PluginKind;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::programs;
 use super::trust::{Trust, opened};
+use super::vouched::Shown;
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -54,6 +56,9 @@ pub struct Entry {
     /// Its tools, with the hash of each descriptor.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, String>,
+    /// Who vouched for those tools, of those that the operator believes, where a server shows them; empty for nobody.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub vouched: String,
     /// Of a plugin with a program: the hash of each granted file that its command names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
@@ -88,8 +93,14 @@ impl Lock {
         let members = project.members.iter();
         let entries = members.map(|(key, member)| {
             let files = programs::files(ambient, member, &project.dir);
+            let vouched = vouched(ambient, &trust, project, key);
             let entry = entry(&trust, project, key, member);
-            (key.clone(), Entry { files, ..entry })
+            let entry = Entry {
+                files,
+                vouched,
+                ..entry
+            };
+            (key.clone(), entry)
         });
         Ok(Self(entries.collect()))
     }
@@ -265,17 +276,34 @@ fn entry(trust: &Trust, project: &Project, key: &str, member: &Member) -> Entry 
         kind: member.inspection.role.as_str().to_owned(),
         release: manifest.release.clone(),
         needs: asked.map(|right| right.key.to_owned()).collect(),
-        signer: signer.map_or_else(String::new, |key| {
-            format!("{}+{}", key.name(), key.id_hex())
-        }),
+        signer: signer.map_or_else(String::new, |key| name_of(&key)),
         // A server's tools are in no manifest: they are what was accepted when it was asked.
         tools: match project.pins.get(key) {
             Some(pins) => pins.clone(),
             None => tools.map(|tool| (tool.name.clone(), tool.hash())).collect(),
         },
         digest,
+        vouched: String::new(),
         files: BTreeMap::new(),
     }
+}
+
+/// Who vouches for the tools of a server as they were accepted.
+fn vouched(ambient: &Ambient, trust: &Trust, project: &Project, plugin: &str) -> String {
+    let by = |tools| {
+        let shown = Shown {
+            project,
+            plugin,
+            tools,
+        };
+        shown.by(ambient, trust).ok().flatten()
+    };
+    let key = project.pins.get(plugin).and_then(by);
+    key.map_or_else(String::new, |key| name_of(&key))
+}
+
+fn name_of(key: &VKey) -> String {
+    format!("{}+{}", key.name(), key.id_hex())
 }
 
 fn change(plugin: &str, what: String, graver: bool) -> Change {
@@ -330,19 +358,16 @@ fn differences(key: &str, before: &Entry, now: &Entry) -> Vec<Change> {
     if !less.is_empty() {
         told(format!("asks no more for {}", less.join(", ")), false);
     }
-    if before.signer != now.signer {
-        let name = |it: &str| {
-            if it.is_empty() {
-                "nobody".to_owned()
-            } else {
-                it.to_owned()
-            }
-        };
-        let (now, before) = (name(&now.signer), name(&before.signer));
-        told(
-            format!("is vouched for by {now}, and was by {before}"),
-            true,
-        );
+    for (what, before, now) in [
+        ("is vouched for by", &before.signer, &now.signer),
+        ("has tools vouched for by", &before.vouched, &now.vouched),
+    ] {
+        if before != now {
+            told(
+                format!("{what} {}, and was by {}", named(now), named(before)),
+                true,
+            );
+        }
     }
     for (tool, hash) in &now.tools {
         match before.tools.get(tool) {
@@ -376,6 +401,14 @@ fn differences(key: &str, before: &Entry, now: &Entry) -> Vec<Change> {
     changes
 }
 
+/// Who vouches, for people.
+fn named(signer: &str) -> &str {
+    match signer {
+        "" => "nobody",
+        signer => signer,
+    }
+}
+
 /// What `all` has and `known` has not.
 fn missing_from<'a>(known: &[String], all: &'a [String]) -> Vec<&'a str> {
     let missing = all.iter().filter(|it| !known.contains(it));
@@ -403,6 +436,7 @@ mod tests {
             needs: needs.iter().map(|it| (*it).to_owned()).collect(),
             signer: String::new(),
             tools: BTreeMap::from([("run".to_owned(), format!("sha256:{}", "1".repeat(64)))]),
+            vouched: String::new(),
             files: BTreeMap::new(),
         }
     }

@@ -16,6 +16,7 @@ pub mod project;
 pub mod template;
 mod trial;
 pub mod trust;
+pub mod vouched;
 
 pub use build::{Built, build};
 pub use lang::Lang;

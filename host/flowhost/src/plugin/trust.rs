@@ -5,6 +5,8 @@
 //! revoked = ["other.example+89abcdef+AQ…"]    # refused, whoever else signed
 //! [plugins]
 //! signed = true                               # nothing is loaded without a signature by one of the keys
+//! [tools]
+//! signed = true                               # no MCP server is used whose tools nobody of them vouches for
 //! ```
 //!
 //! A working folder has no say in it. What comes with the program (`builtin:`) is the operator's own and
@@ -37,6 +39,8 @@ pub struct Trust {
     pub revoked: Vec<VKey>,
     /// Whether a component without a signature is refused.
     pub signed: bool,
+    /// Whether an MCP server is refused whose tools nobody vouches for.
+    pub tools_signed: bool,
     /// Where it stands; none where there is no such file.
     pub file: Option<PathBuf>,
 }
@@ -49,12 +53,15 @@ struct Document {
     #[serde(default)]
     revoked: Vec<String>,
     #[serde(default)]
-    plugins: Plugins,
+    plugins: Asked,
+    #[serde(default)]
+    tools: Asked,
 }
 
+/// What is asked of signatures.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct Plugins {
+struct Asked {
     #[serde(default)]
     signed: bool,
 }
@@ -98,10 +105,11 @@ impl Trust {
             keys: keys(&read.keys)?,
             revoked: keys(&read.revoked)?,
             signed: read.plugins.signed,
+            tools_signed: read.tools.signed,
             file: Some(file.to_owned()),
         };
-        if trust.signed && trust.keys.is_empty() {
-            let hint = "name a key under `keys`, or no component will ever be loaded";
+        if (trust.signed || trust.tools_signed) && trust.keys.is_empty() {
+            let hint = "name a key under `keys`, or nothing that is to be signed will ever be used";
             return Err(wrong()
                 .because("it asks for signatures and believes no key")
                 .hint(hint));
@@ -256,6 +264,7 @@ mod tests {
         let file = Path::new("/etc/trust.toml");
         assert!(Trust::parse("key = []", file).is_err());
         assert!(Trust::parse("[plugins]\nsigned = true\n", file).is_err());
+        assert!(Trust::parse("[tools]\nsigned = true\n", file).is_err());
         assert!(Trust::parse("keys = [\"a+b+c\"]", file).is_err());
     }
 }

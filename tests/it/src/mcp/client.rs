@@ -45,7 +45,7 @@ fn json_reply(body: &Value) -> Reply {
     reply(200, "content-type: application/json\r\n", body.to_string())
 }
 
-fn result(result: Value) -> Reply {
+pub(super) fn result(result: Value) -> Reply {
     json_reply(&json!({ "jsonrpc": "2.0", "id": 1, "result": result }))
 }
 
@@ -130,7 +130,7 @@ pub(super) fn read(stream: &mut impl Read) -> Option<Asked> {
 }
 
 /// The only tool of the servers here.
-fn tools() -> Value {
+pub(super) fn tools() -> Value {
     let input = json!({ "type": "object", "properties": { "text": { "type": "string" } }, "required": ["text"] });
     let output = json!({ "type": "object", "properties": { "text": { "type": "string" } }, "required": ["text"] });
     json!([{ "name": "shout", "title": "Shout", "description": "Says it louder.", "inputSchema": input, "outputSchema": output,

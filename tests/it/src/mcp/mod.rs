@@ -13,6 +13,7 @@ mod soak;
 mod stdio;
 mod streams;
 mod threats;
+mod vouched;
 
 use serde_json::{Value, json};
 
