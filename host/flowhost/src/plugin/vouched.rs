@@ -98,9 +98,8 @@ impl Shown<'_> {
             return Ok(());
         };
         let refused = |message: String, cure: String| Err(Finding::new("", message).cure(cure));
-        let strange = |error: &Unvouched| {
-            matches!(error, Unvouched::Envelope(dsse::DsseError::Untrusted(_)))
-        };
+        let strange =
+            |error: &Unvouched| matches!(error, Unvouched::Envelope(dsse::DsseError::Untrusted(_)));
         match self.by(ambient, trust) {
             Ok(Some(_)) => Ok(()),
             Ok(None) if !trust.tools_signed => Ok(()),
@@ -163,7 +162,11 @@ mod tests {
             ("sub/b.yaml::notes", "/plan/sub/notes.tools.sig"),
             ("sub/b.yaml::c.yaml::notes", "/plan/sub/notes.tools.sig"),
         ] {
-            assert_eq!(place(Path::new("/plan"), plugin), Path::new(file), "{plugin}");
+            assert_eq!(
+                place(Path::new("/plan"), plugin),
+                Path::new(file),
+                "{plugin}"
+            );
         }
     }
 }

@@ -21,7 +21,9 @@ fn server() -> (Server, Arc<AtomicBool>) {
         }
         let mut listed = tools();
         listed[0]["description"] = json!("Says it louder, to all.");
-        result(json!({ "resultType": "complete", "tools": listed, "ttlMs": 60_000, "cacheScope": "private" }))
+        result(
+            json!({ "resultType": "complete", "tools": listed, "ttlMs": 60_000, "cacheScope": "private" }),
+        )
     });
     (server, switch)
 }
@@ -75,7 +77,11 @@ fn an_operator_who_asks_for_signatures_uses_no_server_that_nobody_vouches_for() 
     let told = refused.json().to_string();
     assert!(told.contains("vouches for other tools"), "{told}");
     let shown = inspect(&home, &[]).expect(0);
-    assert!(shown.stdout.contains("its signature does not count"), "{}", shown.all());
+    assert!(
+        shown.stdout.contains("its signature does not count"),
+        "{}",
+        shown.all()
+    );
 }
 
 #[test]
@@ -85,7 +91,8 @@ fn a_signature_is_for_one_server_and_counts_where_its_key_is_believed() {
     believe(&home, false, true);
     inspect(&home, &["--sign"]).expect(0);
     run(&home).expect(0);
-    let moved = |text: String| text.replace(&first.address.to_string(), &second.address.to_string());
+    let moved =
+        |text: String| text.replace(&first.address.to_string(), &second.address.to_string());
     for file in ["plan.yaml", "policies/peer.toml"] {
         let text = home.read(file);
         home.file(file, moved(text));
