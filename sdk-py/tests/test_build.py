@@ -36,6 +36,12 @@ class BuildTest(unittest.TestCase):
     def test_a_right_that_is_asked_for_and_never_used_is_refused(self) -> None:
         self.assertIn("asks for log and the plugin never uses it", said(TOOL.format(top="", run="1"), "log = true\n"))
 
+    def test_what_the_process_of_an_adapter_sees_is_granted_to_the_adapter(self) -> None:
+        needs = '[needs]\nprocess = "granted"\nfiles = "granted"\nhttp = "granted"\n'
+        agree(manifest_of(TOML.replace('"tool"', '"mcp-adapter"') + needs), ["mcp-transport"])
+        with self.assertRaisesRegex(BuildFailure, "asks for files"):
+            agree(manifest_of(TOML + '[needs]\nfiles = "granted"\n'), [])
+
     def test_faults_of_the_module_have_file_and_line(self) -> None:
         self.assertRegex(said("x = ("), r"error: src/plugin\.py:1:\d+: SyntaxError")
         self.assertIn("error: src/plugin.py:2: ZeroDivisionError", said("\n1 / 0\n"))

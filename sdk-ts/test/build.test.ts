@@ -12,6 +12,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { BuildFailure, type Built, buildPlugin } from "@flowhost/sdk/build";
 import { type Bundle, bundle } from "@flowhost/sdk/internal/build/bundle";
 import { readManifest } from "@flowhost/sdk/internal/build/manifest";
+import { agree } from "@flowhost/sdk/internal/build/rights";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const cli = join(root, "dist/build/cli.js");
@@ -129,6 +130,12 @@ test("a right that is used and not asked for is refused with the line to add", a
 test("a right that is asked for and never used is refused", async () => {
   const error = await failure(project(TOOL("() => 1"), "log = true\n"));
   expect(error.message).toBe("plugin.toml asks for log and the plugin never uses it");
+});
+
+test("what the process of an adapter sees is granted to the adapter, which reads nothing itself", () => {
+  const asked = new Set(["process", "files", "http"]);
+  expect(() => agree("mcp-adapter", asked, ["mcp-transport"])).not.toThrow();
+  expect(() => agree("tool", new Set(["files"]), [])).toThrow("asks for files");
 });
 
 test("a call of the host at the top level is told with the author's line", async () => {

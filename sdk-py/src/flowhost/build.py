@@ -157,8 +157,10 @@ def agree(manifest: Manifest, imports: list[str]) -> None:
         if key not in manifest.asked:
             shown = "messages" if name == "messaging" else name
             raise BuildFailure(f"the plugin uses {shown}, which plugin.toml does not ask for", f"add below [needs] in plugin.toml: {line}")
-    # An agent hears messages, and hands them back, without calling anything.
-    silent = {"messages"} if manifest.kind == "agent" else set()
+    # An agent hears messages, and hands them back, without calling anything. What the process of an adapter sees of the
+    # machine is granted as files of the adapter, which reads none itself; and its server may be at an address.
+    lent = {"files", "http"} if "process" in used else set()
+    silent = {"messages"} if manifest.kind == "agent" else lent
     unused = sorted((manifest.asked & {key for key, _ in RIGHTS.values()}) - used - silent)
     if unused:
         raise BuildFailure(f"plugin.toml asks for {', '.join(unused)} and the plugin never uses it", "remove it from [needs]: less is granted then")

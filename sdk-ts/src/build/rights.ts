@@ -94,9 +94,11 @@ export function agree(kind: Kind, asked: ReadonlySet<string>, imports: readonly 
       );
     }
   }
-  // An agent hears messages, and hands them back, without calling anything.
-  const silent = kind === "agent" ? "messages" : undefined;
-  const unused = [...asked].filter((key) => !used.has(key) && key !== silent && lineIsKnown(key));
+  // An agent hears messages, and hands them back, without calling anything. What the process of an adapter sees of the
+  // machine is granted as files of the adapter, which reads none itself; and its server may be at an address.
+  const lent = used.has("process") ? ["files", "http"] : [];
+  const silent = new Set(kind === "agent" ? ["messages"] : lent);
+  const unused = [...asked].filter((key) => !used.has(key) && !silent.has(key) && lineIsKnown(key));
   if (unused.length > 0) {
     throw new BuildFailure(`plugin.toml asks for ${unused.join(", ")} and the plugin never uses it`, "remove it from [needs]: less is granted then");
   }

@@ -83,18 +83,21 @@ fn common(kind: PluginKind, name: &str) -> Vec<File> {
         PluginKind::Tool => include_str!("../../templates/common/tool.yaml.in"),
         PluginKind::Agent => include_str!("../../templates/common/agent.yaml.in"),
         PluginKind::Guardrail => include_str!("../../templates/common/guardrail.yaml.in"),
-        // An adapter is run by a plan that names its server, which only its author knows.
-        PluginKind::McpAdapter => return files,
+        PluginKind::McpAdapter => include_str!("../../templates/common/mcp-adapter.yaml.in"),
     };
     files.push(File::of("plan.yaml", plan, name));
-    if kind == PluginKind::Agent {
-        let profile = include_str!("../../templates/common/agent-profile.toml.in");
-        files.push(File::of(
-            &format!("policies/{name}-profile.toml"),
-            profile,
-            name,
-        ));
-    }
+    let profile = match kind {
+        PluginKind::Agent => include_str!("../../templates/common/agent-profile.toml.in"),
+        PluginKind::McpAdapter => {
+            let server = include_str!("../../templates/common/server.sh.in");
+            files.push(File::of("server/server.sh", server, name));
+            include_str!("../../templates/common/mcp-adapter-profile.toml.in")
+        }
+        // They run under `deny-all`.
+        PluginKind::Tool | PluginKind::Guardrail => return files,
+    };
+    let path = format!("policies/{name}-profile.toml");
+    files.push(File::of(&path, profile, name));
     files
 }
 

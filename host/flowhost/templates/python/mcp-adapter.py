@@ -18,7 +18,10 @@ WAIT_MS = 30_000
 class Adapter:
     def connect(self, config: Any, context: Any) -> Session:
         client = {"name": "{{name}}", "version": "0.1.0"}
-        return session_of(ask("initialize", {"protocolVersion": PROTOCOL, "capabilities": {}, "clientInfo": client}))
+        session = session_of(ask("initialize", {"protocolVersion": PROTOCOL, "capabilities": {}, "clientInfo": client}))
+        # A server may wait for it before it answers anything else.
+        mcp_transport.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        return session
 
     def list_tools(self, session: Session, cursor: str | None, context: Any) -> ToolPage:
         result = ask("tools/list", {} if cursor is None else {"cursor": cursor})

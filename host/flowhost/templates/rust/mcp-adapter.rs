@@ -2,7 +2,7 @@
 
 use flowhost_sdk as flowhost;
 
-use flowhost::host::mcp_transport::{Event, cancel, next, open};
+use flowhost::host::mcp_transport::{Event, cancel, next, open, send};
 use flowhost::{Annotations, Answer, Descriptor, Effects, Error, More, Part, Session, ToolPage};
 use serde_json::{Value, json};
 
@@ -21,7 +21,11 @@ impl {{type}} {
             "capabilities": {},
             "clientInfo": { "name": "{{name}}", "version": env!("CARGO_PKG_VERSION") },
         });
-        session(&ask("initialize", &params)?)
+        let session = session(&ask("initialize", &params)?)?;
+        // A server may wait for it before it answers anything else.
+        let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        send(&initialized.to_string(), &[])?;
+        Ok(session)
     }
 
     fn list_tools(cursor: &str) -> Result<ToolPage, Error> {

@@ -20,14 +20,13 @@ const WAIT_MS = 30_000;
 type Fields = { readonly [key: string]: Json | undefined };
 
 export default defineMcpAdapter({
-  connect: () =>
-    sessionOf(
-      ask("initialize", {
-        protocolVersion: PROTOCOL,
-        capabilities: {},
-        clientInfo: { name: "{{name}}", version: "0.1.0" },
-      }),
-    ),
+  connect() {
+    const clientInfo = { name: "{{name}}", version: "0.1.0" };
+    const session = sessionOf(ask("initialize", { protocolVersion: PROTOCOL, capabilities: {}, clientInfo }));
+    // A server may wait for it before it answers anything else.
+    mcpTransport.send({ jsonrpc: "2.0", method: "notifications/initialized" });
+    return session;
+  },
   listTools(_session, cursor) {
     const { tools, nextCursor } = ask("tools/list", cursor === undefined ? {} : { cursor });
     if (!Array.isArray(tools)) {

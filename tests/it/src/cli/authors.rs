@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Home, Ran, executable, repository};
+use crate::support::{Home, Ran, confines, executable, repository};
 
 /// Where projects of these tests are compiled: one folder for all, so that the SDK is compiled once.
 fn target() -> std::path::PathBuf {
@@ -151,11 +151,17 @@ fn a_new_guardrail_judges_as_its_project_says() {
 }
 
 #[test]
-fn a_new_adapter_is_a_component_that_needs_its_transport_alone() {
+fn a_new_adapter_starts_the_server_of_its_project_and_calls_its_tool() {
     let home = Home::new();
     let report = built(&home, "mcp-adapter", "speaks-mcp");
     assert_eq!(report["role"], "mcp_adapter");
-    assert_eq!(report["needs"], serde_json::json!(["process"]));
+    assert_eq!(report["needs"], serde_json::json!(["files", "process"]));
+    if !confines() {
+        return;
+    }
+    let arguments = ["run", "speaks-mcp/plan.yaml", "--allow-process", "--json"];
+    let ran = run(&home, &arguments).expect(0).json();
+    assert_eq!(ran["outputs"]["said"], "ONE TWO THREE", "{ran:#}");
 }
 
 #[test]
