@@ -15,7 +15,7 @@ use crate::compile::{CompileError, CompileService, Compiler};
 use crate::inspect::{self, InspectError, Inspected, Inspection, Inspections, ShapeLimits};
 use crate::knobs::{self, PoolConfig};
 use crate::prepare::{MissingRight, Served};
-use crate::ticker::Ticker;
+use crate::ticker;
 
 /// What an engine is built from.
 #[derive(Clone)]
@@ -159,7 +159,6 @@ pub(crate) struct Inner {
     /// compile it once.
     loaded: Mutex<HashMap<Arc<str>, Slot>>,
     warm: Warm,
-    ticker: Ticker,
 }
 
 impl Engine {
@@ -173,7 +172,7 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
         let wasmtime = wasmtime::Engine::new(&knobs::running(config.pool))
             .map_err(|error| EngineError::Wasmtime(format!("{error:#}")))?;
-        let ticker = Ticker::start(&wasmtime).map_err(EngineError::Ticker)?;
+        ticker::start(&wasmtime).map_err(EngineError::Ticker)?;
         let cache = config
             .cache
             .as_ref()
@@ -195,7 +194,6 @@ impl Engine {
             inspections,
             loaded: Mutex::default(),
             warm: Warm::default(),
-            ticker,
             wasmtime,
         })))
     }

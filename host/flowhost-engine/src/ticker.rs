@@ -30,10 +30,6 @@ const LOOKS_TOLD: u64 = 100;
 /// too seldom to cost anything.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// Handle on the two threads; they end by themselves when the engine is dropped.
-#[derive(Clone)]
-pub(crate) struct Ticker(Arc<Shared>);
-
 struct Shared {
     origin: Instant,
     /// Milliseconds after `origin` of the last tick.
@@ -48,32 +44,24 @@ struct Shared {
     held: AtomicBool,
 }
 
-impl Ticker {
-    /// Starts both threads.
-    pub(crate) fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            origin: Instant::now(),
-            last_ms: AtomicU64::new(0),
-            stalls: AtomicU64::new(0),
-            looks: AtomicU64::new(0),
-            told: AtomicBool::new(false),
-            held: AtomicBool::new(false),
-        });
-        spawn("flowhost-tick", engine.weak(), shared.clone(), tick)?;
-        spawn("flowhost-watch", engine.weak(), shared.clone(), watch)?;
-        Ok(Self(shared))
-    }
+/// Starts both threads; they end by themselves when the engine is dropped.
+pub(crate) fn start(engine: &wasmtime::Engine) -> std::io::Result<()> {
+    started(engine).map(drop)
+}
 
-    /// How often the watchdog had to take over since the start.
-    #[cfg(test)]
-    pub(crate) fn stalls(&self) -> u64 {
-        self.0.stalls.load(Ordering::Relaxed)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn hold(&self, held: bool) {
-        self.0.held.store(held, Ordering::Relaxed);
-    }
+/// As [`start`], with what the two threads share.
+fn started(engine: &wasmtime::Engine) -> std::io::Result<Arc<Shared>> {
+    let shared = Arc::new(Shared {
+        origin: Instant::now(),
+        last_ms: AtomicU64::new(0),
+        stalls: AtomicU64::new(0),
+        looks: AtomicU64::new(0),
+        told: AtomicBool::new(false),
+        held: AtomicBool::new(false),
+    });
+    spawn("flowhost-tick", engine.weak(), shared.clone(), tick)?;
+    spawn("flowhost-watch", engine.weak(), shared.clone(), watch)?;
+    Ok(shared)
 }
 
 type Body = fn(&wasmtime::Engine, &Shared);
@@ -146,11 +134,11 @@ mod tests {
     #[test]
     fn dos_051_a_stalled_ticker_is_noticed_and_replaced() {
         let engine = engine();
-        let ticker = Ticker::start(&engine).unwrap();
-        ticker.hold(true);
+        let shared = started(&engine).unwrap();
+        shared.held.store(true, Ordering::Relaxed);
         let waited = (0..200).any(|_| {
             thread::sleep(WATCH);
-            ticker.stalls() > 0
+            shared.stalls.load(Ordering::Relaxed) > 0
         });
         assert!(waited, "the watchdog never spoke");
     }
@@ -158,7 +146,7 @@ mod tests {
     #[test]
     fn a_long_silence_is_told_once_and_a_short_one_never() {
         let engine = engine();
-        let Ticker(shared) = Ticker::start(&engine).unwrap();
+        let shared = started(&engine).unwrap();
         drop(engine); // its threads look no more, so that the looks are those of this test
         while Arc::strong_count(&shared) > 1 {
             thread::sleep(TICK);
@@ -173,12 +161,12 @@ mod tests {
     #[test]
     fn the_threads_end_with_the_engine() {
         let engine = engine();
-        let ticker = Ticker::start(&engine).unwrap();
+        let shared = started(&engine).unwrap();
         let weak = engine.weak();
         drop(engine);
         let ended = (0..200).any(|_| {
             thread::sleep(WATCH);
-            weak.upgrade().is_none() && Arc::strong_count(&ticker.0) == 1
+            weak.upgrade().is_none() && Arc::strong_count(&shared) == 1
         });
         assert!(ended);
     }
