@@ -112,6 +112,7 @@ fn brought() -> Arc<[Arc<dyn Provider>]> {
             tls: Tls::web().unwrap(),
             identities: Arc::default(),
             secrets: nothing,
+            logins: Arc::new(crate::http::NoLogins),
             own_addresses: Vec::new(),
             allow_private_network: false,
         },

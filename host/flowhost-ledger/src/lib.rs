@@ -78,7 +78,7 @@ pub use records::Kind;
 pub use removal::{Removal, RemoveError, open_archive};
 pub use report::{Code, Indexed, LedgerReport, PayloadCounts, Problem, Report, Trust, ViewCounts};
 pub use scan::{WitnessError, read_witness};
-pub use seal::{DataKey, SEALED_KEY, erase_sealed_key};
+pub use seal::{DataKey, SEALED_KEY, erase_sealed_key, open_kept, seal_kept};
 pub use tail::Tail;
 pub use trust::{TrustError, parse_trust};
 pub use unfinished::{KILLED, Swept, UNFINISHED_RUNS_MAX, seal_unfinished};

@@ -113,6 +113,24 @@ pub fn erase_sealed_key(dir: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Seals what a host keeps for itself and for itself alone, under a name that it has to be opened by.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn seal_kept(host_key: &[u8; 32], name: &str, plain: &[u8]) -> io::Result<String> {
+    encrypt(host_key, &kept(name), plain)
+}
+
+/// Opens what [`seal_kept`] gave; none where the name or the host's key is another, or it was altered.
+#[must_use]
+pub fn open_kept(host_key: &[u8; 32], name: &str, sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
+    decrypt(host_key, &kept(name), sealed.trim()).map(Zeroizing::new)
+}
+
+fn kept(name: &str) -> String {
+    format!("flowhost kept/1\n{name}")
+}
+
 /// What is encrypted belongs to one place of one run, and is not believed anywhere else.
 fn context(run: &str, place: &str) -> String {
     format!("flowhost sealed/1\n{run}\n{place}")
@@ -174,6 +192,15 @@ mod tests {
                 .open("run-1", 3, &sealed)
                 .is_none()
         );
+    }
+
+    #[test]
+    fn what_is_kept_is_opened_by_its_host_and_its_name_alone() {
+        let sealed = seal_kept(&HOST, "a", b"token").unwrap();
+        assert_eq!(open_kept(&HOST, "a", &sealed).unwrap().as_slice(), b"token");
+        assert_eq!(open_kept(&HOST, "b", &sealed), None);
+        assert_eq!(open_kept(&[8; 32], "a", &sealed), None);
+        assert_eq!(open_kept(&HOST, "a", "x"), None);
     }
 
     #[test]

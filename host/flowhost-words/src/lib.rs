@@ -5,9 +5,11 @@
 //! probably meant to be. This crate is pure, knows no other crate of ours, and holds words only: what a
 //! word means, and what follows from it, is the business of whoever reads it.
 
+mod challenge;
 mod kind;
 pub mod meant;
 mod near;
 
+pub use challenge::{Challenge, challenges};
 pub use kind::PluginKind;
 pub use near::nearest;

@@ -541,8 +541,9 @@ impl Ambient {
         command.spawn()
     }
 
-    /// Shows a page in the person's browser, where the desktop knows how; else nothing happens.
-    pub fn open_page(&self, page: &Path) {
+    /// Shows a page in the person's browser, where the desktop knows how; else nothing happens. No shell reads its
+    /// name.
+    pub fn open_page(&self, page: impl AsRef<OsStr>) {
         let mut command = std::process::Command::new("xdg-open");
         command.arg(page);
         command

@@ -19,7 +19,10 @@ pub(crate) use doctor::DoctorArgs;
 pub(crate) use evidence::{
     BaselineArgs, EvidenceCommand, PacketArgs, SaysArg, SecurityArgs, SpecArgs,
 };
-pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
+pub(crate) use mcp::{
+    Client, InstallArgs, LoginArgs, LogoutArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs,
+    StatusArgs,
+};
 pub(crate) use memory::{MemoryArgs, MemoryCommand};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
 pub(crate) use retain::{
@@ -101,7 +104,7 @@ pub(crate) enum Command {
     /// Prove, export or erase what a ledger holds; list and archive what stages leave
     #[command(subcommand)]
     Evidence(EvidenceCommand),
-    /// Serve MCP clients
+    /// Serve MCP clients, and log in at MCP servers
     #[command(subcommand)]
     Mcp(McpCommand),
     /// Evidence files of stages

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::ambient::{Ambient, FileError};
 use crate::finding::Finding;
+use crate::state::State;
 
 pub(crate) use read::{document, place};
 pub use sources::SourceLine;
@@ -161,6 +162,8 @@ pub struct Config {
     pub sources: Vec<SourceLine>,
     /// Where fetched components are kept; none where nothing of the state folder is known yet.
     pub fetched: Option<PathBuf>,
+    /// Where logins at MCP servers are kept; none where nothing of the state folder is known yet.
+    pub logins: Option<State>,
     /// `[mcp_adapter] enabled`: whether plans may use MCP servers.
     pub mcp_adapters: bool,
     /// `[mcp_adapter] calls_per_minute`: how often one server of one run is called.
@@ -187,6 +190,7 @@ impl Default for Config {
             on_telemetry_failure: OnTelemetryFailure::default(),
             sources: Vec::new(),
             fetched: None,
+            logins: None,
             mcp_adapters: true,
             server_calls_per_minute: SERVER_CALLS_PER_MINUTE,
             scripts: None,
@@ -301,6 +305,7 @@ impl Config {
             on_telemetry_failure: document.telemetry.on_failure.unwrap_or_default(),
             sources: sources::lines(document.sources, folder),
             fetched: None,
+            logins: None,
             mcp_adapters: document
                 .mcp_adapter
                 .enabled

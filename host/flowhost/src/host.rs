@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowhost_caps::http::Identities;
+use flowhost_caps::http::{Identities, LoginStore};
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_evidence::{html, runs, stage, story};
@@ -25,6 +25,7 @@ use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::logins::Logins;
 use crate::plugin::trust::Trust;
 use crate::plugin::vouched::Shown;
 use crate::report::problems::unreadable;
@@ -87,6 +88,7 @@ pub fn parts(
             ambient: ambient.clone(),
             config: config.clone(),
             gateways: Mutex::default(),
+            logins: Arc::new(Logins::new(ambient, state)),
         }),
         views: Arc::new(Pages { at_end: true }),
         past: Arc::new(Index(state.clone())),
@@ -237,6 +239,8 @@ struct Configured {
     config: Config,
     /// One for each folder of scripts, so that runs share rate limits and breakers.
     gateways: Mutex<HashMap<PathBuf, Gateway>>,
+    /// One for all runs, so that a token is renewed once.
+    logins: Arc<Logins>,
 }
 
 impl Operator for Configured {
@@ -246,6 +250,10 @@ impl Operator for Configured {
 
     fn identities(&self, project: &Project) -> Result<Arc<Identities>, Failure> {
         identities::identities(&self.ambient, &self.config, project)
+    }
+
+    fn logins(&self) -> Arc<dyn LoginStore> {
+        self.logins.clone()
     }
 
     fn gateway(&self, project: &Project) -> Result<Gateway, Failure> {

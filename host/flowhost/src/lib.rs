@@ -16,6 +16,7 @@ pub mod identities;
 pub mod kept;
 pub mod keys;
 pub mod locks;
+pub mod logins;
 pub mod loopback;
 pub mod made_here;
 pub mod models;

@@ -55,14 +55,8 @@ impl Sender {
     /// # Errors
     /// When nobody answers there, or not as HTTP wants it.
     pub async fn exchange(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, SendError> {
-        let (prepared, stream) = (prepare(request)?, self.open(request.uri()).await?);
-        let (mut sending, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with this call, whatever the other side does.
-        let mut driver = JoinSet::new();
-        driver.spawn(connection);
-        let (parts, body) = sending.send_request(prepared).await?.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?;
-        Ok(Response::from_parts(parts, body.to_bytes()))
+        let stream = self.open(request.uri()).await?;
+        speak(stream, request, Some(ANSWER_BYTES_MAX)).await
     }
 
     /// Posts a JSON document, and waits until it was taken.
@@ -94,6 +88,25 @@ impl Sender {
         }
         Ok(stream)
     }
+}
+
+/// One request over a connection that is open, and its answer of so many bytes; without a bound its head alone.
+pub(crate) async fn speak(
+    stream: Box<dyn Stream>,
+    request: &Request<Bytes>,
+    bytes_max: Option<usize>,
+) -> Result<Response<Bytes>, SendError> {
+    let prepared = prepare(request)?;
+    let (mut sending, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with this call, whatever the other side does.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let (parts, body) = sending.send_request(prepared).await?.into_parts();
+    let body = match bytes_max {
+        Some(most) => Limited::new(body, most).collect().await?.to_bytes(),
+        None => Bytes::new(),
+    };
+    Ok(Response::from_parts(parts, body))
 }
 
 /// The request as it goes over a connection of its own: path only, host as a header.

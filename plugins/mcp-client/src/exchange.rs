@@ -343,7 +343,7 @@ pub(crate) fn told(error: &RpcError) -> Error {
 pub(crate) fn refused(status: i32) -> Error {
     match status {
         401 | 403 => Error::failed(format_args!(
-            "the server wants credentials (HTTP {status}): give them by `inject` in the profile's [[http]]"
+            "the server wants credentials (HTTP {status}): log in with `flowhost mcp login`, or name a secret, and give it by `inject` in the profile's [[http]]"
         )),
         404 | 405 | 410 => Error::failed(format_args!(
             "the address is not an MCP endpoint (HTTP {status})"

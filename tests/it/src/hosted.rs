@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use flowhost_bus::{LocalBus, LocalConfig};
 use flowhost_caps::files::{FileServices, Forbidden, open_grants};
 use flowhost_caps::http::testing::{RecordingConnector, ScriptedResolver};
-use flowhost_caps::http::{Connector, HttpServices, Resolver, Tls};
+use flowhost_caps::http::{Connector, HttpServices, NoLogins, Resolver, Tls};
 use flowhost_caps::log::{LogLine, MemoryLog};
 use flowhost_caps::{Services, budget, clock, env, messaging, model, random, secrets, tools};
 use flowhost_engine::{
@@ -202,6 +202,7 @@ impl Setup {
             tls: Tls::web().unwrap(),
             identities: Arc::default(),
             secrets: Arc::new(Doubles),
+            logins: Arc::new(NoLogins),
             own_addresses: self
                 .own_addresses
                 .iter()

@@ -1,12 +1,8 @@
-//! How a registry says that it wants to know who asks: `WWW-Authenticate` (RFC 9110, 11.6.1), and the token
-//! that an authority gives.
+//! How a registry says that it wants to know who asks, and the token that an authority gives.
 
-use std::collections::BTreeMap;
-
+use flowhost_words::challenges;
 use serde_json::Value;
 
-/// Bytes of the header: what is longer is no challenge of a registry.
-const CHALLENGE_BYTES_MAX: usize = 4096;
 /// Bytes of a token: headers are bounded, and this goes into one.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 
@@ -30,64 +26,18 @@ impl Challenge {
     /// Reads the first challenge that we can answer.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
-        if header.len() > CHALLENGE_BYTES_MAX {
-            return None;
-        }
-        let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
-        if scheme.eq_ignore_ascii_case("basic") {
+        let mut known = challenges(header).into_iter();
+        let mut first = known.find(|it| matches!(it.scheme.as_str(), "basic" | "bearer"))?;
+        if first.scheme == "basic" {
             return Some(Self::Basic);
         }
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return None;
-        }
-        let mut parameters = parameters(rest)?;
-        let realm = parameters.remove("realm").filter(|it| !it.is_empty())?;
+        let realm = first.parameters.remove("realm");
         Some(Self::Bearer {
-            realm,
-            service: parameters.remove("service"),
-            scope: parameters.remove("scope"),
+            realm: realm.filter(|it| !it.is_empty())?,
+            service: first.parameters.remove("service"),
+            scope: first.parameters.remove("scope"),
         })
     }
-}
-
-/// `name="value"` pairs with commas between them; none where they cannot be read, or one comes twice.
-fn parameters(mut text: &str) -> Option<BTreeMap<String, String>> {
-    let mut found = BTreeMap::new();
-    loop {
-        text = text.trim_start_matches([' ', '\t', ',']);
-        if text.is_empty() {
-            return Some(found);
-        }
-        let (name, rest) = text.split_once('=')?;
-        let name = name.trim().to_ascii_lowercase();
-        let (value, rest) = match rest.trim_start().strip_prefix('"') {
-            Some(quoted) => unquoted(quoted)?,
-            None => {
-                let rest = rest.trim_start();
-                let end = rest.find(',').unwrap_or(rest.len());
-                let (value, rest) = rest.split_at(end);
-                (value.trim().to_owned(), rest)
-            }
-        };
-        if found.insert(name, value).is_some() {
-            return None;
-        }
-        text = rest;
-    }
-}
-
-/// A quoted string up to its closing quote, and what follows.
-fn unquoted(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, text.get(at + 1..)?)),
-            '\\' => value.push(characters.next()?.1),
-            other => value.push(other),
-        }
-    }
-    None
 }
 
 /// The token in an authority's answer, if it can be sent in a header.

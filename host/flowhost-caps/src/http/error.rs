@@ -6,6 +6,8 @@ use flowhost_engine::{Fault, bindings::types};
 use flowhost_policy::Denied;
 use wasmtime_wasi_http::Error as WasiError;
 
+use crate::shared::login::LoginError;
+
 /// Why there is no response, or no more of it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum SendError {
@@ -44,6 +46,12 @@ pub(crate) enum SendError {
     /// again in a moment.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// A login's token is not taken.
+    #[error("{0}")]
+    Login(String),
+    /// Whoever renews a login's token did not answer.
+    #[error("{0}")]
+    LoginAway(String),
     /// A host fault; the call must end.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -58,6 +66,17 @@ pub(super) fn is_broken(kind: io::ErrorKind) -> bool {
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof
     )
+}
+
+/// A rule that wants a login that nobody has is the operator's to mend, as one that wants a secret without a value.
+impl From<LoginError> for SendError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Absent(why) => Self::Fault(Fault::Host(why)),
+            LoginError::Refused(why) => Self::Login(why),
+            LoginError::Away(why) => Self::LoginAway(why),
+        }
+    }
 }
 
 /// For `flowhost:http`: a typed error, or a fault that kills the call.
@@ -81,7 +100,8 @@ impl SendError {
             Self::Resolve(_) | Self::Connect(_) | Self::Timeout(_) | Self::Broken(_) => {
                 Guest::Transient(text)
             }
-            Self::Tls(_) | Self::Protocol(_) => Guest::Failed(text),
+            Self::LoginAway(_) => Guest::Transient(text),
+            Self::Tls(_) | Self::Protocol(_) | Self::Login(_) => Guest::Failed(text),
             Self::Fault(fault) => return Err(fault),
         })
     }
@@ -126,6 +146,8 @@ impl SendError {
             Self::Tls(_) => WasiError::TlsProtocolError,
             Self::Protocol(_) => WasiError::HttpProtocolError,
             Self::Broken(_) => WasiError::ConnectionTerminated,
+            Self::Login(_) => WasiError::HttpRequestDenied,
+            Self::LoginAway(_) => WasiError::ConnectionTimeout,
             Self::Fault(_) => WasiError::InternalError(None),
         }
     }

@@ -7,13 +7,41 @@ use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Fault};
 use flowhost_ledger::records::{DecisionPart, SecretUse};
-use flowhost_policy::{HttpRule, Inject, decide_secret};
+use flowhost_policy::{HttpRule, Inject, decide_secret, egress::Target};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
 
 use super::error::SendError;
+use crate::shared::login::LoginStore;
 use crate::shared::redact::Redactor;
 use crate::shared::secret::SecretStore;
+
+/// What a rule adds to a request, as far as it takes time to have it.
+pub(super) enum Wanted<'a> {
+    /// A header that is filled in when the connection stands.
+    Header { header: &'a str, value: &'a str },
+    /// A login's token, which may have had to be renewed.
+    Login {
+        name: &'a str,
+        token: Zeroizing<String>,
+    },
+}
+
+/// Has what the rule adds. Nothing is recorded yet: it is not sent yet.
+pub(super) async fn wanted<'a>(
+    logins: &dyn LoginStore,
+    rule: &'a HttpRule,
+    target: &Target,
+) -> Result<Option<Wanted<'a>>, SendError> {
+    Ok(match &rule.inject {
+        None => None,
+        Some(Inject::Header { header, value }) => Some(Wanted::Header { header, value }),
+        Some(Inject::Login(name)) => Some(Wanted::Login {
+            name,
+            token: logins.token(name, target.url()).await?,
+        }),
+    })
+}
 
 /// Fills in the rule's header. `None` when the rule injects nothing.
 pub(super) fn inject(
@@ -21,9 +49,10 @@ pub(super) fn inject(
     scope: &CallScope,
     interface: &str,
     rule: &HttpRule,
+    wanted: Option<Wanted<'_>>,
     headers: &mut HeaderMap,
 ) -> Result<Option<Injected>, SendError> {
-    let Some(template) = &rule.inject else {
+    let Some(wanted) = wanted else {
         return Ok(None);
     };
     if headers.contains_key(header::RANGE) {
@@ -32,8 +61,15 @@ pub(super) fn inject(
             "a rule that injects a secret allows no `range`".to_owned(),
         ));
     }
-    let filled = fill(store, scope, interface, template)?;
-    let (name, value) = header_of(template, &filled.value)?;
+    let mut login = None;
+    let (header, filled) = match wanted {
+        Wanted::Header { header, value } => (header, fill(store, scope, interface, value)?),
+        Wanted::Login { name, token } => {
+            login = Some((name.to_owned(), token.clone()));
+            (header::AUTHORIZATION.as_str(), Filled::of_login(name, token))
+        }
+    };
+    let (name, value) = header_of(header, &filled.value)?;
     headers.remove(&name);
     headers.insert(name, value);
     // Redaction works on plain bytes: ask for them.
@@ -49,21 +85,21 @@ pub(super) fn inject(
                 ..DecisionPart::default()
             },
             r#use: Some("inject".to_owned()),
-            secret: Some((*name).to_owned()),
+            secret: Some(name.clone()),
             ..SecretUse::default()
         });
         scope.run.recorder.append(fact).map_err(Fault::from)?;
     }
-    let names = filled.names.iter().map(|name| (*name).to_owned()).collect();
     let redactor = Redactor::new(filled.secrets.iter().map(|secret| secret.as_str()));
     Ok(Some(Injected {
-        names,
+        names: filled.names,
         redactor: Arc::new(redactor),
+        login,
     }))
 }
 
-fn header_of(inject: &Inject, value: &str) -> Result<(HeaderName, HeaderValue), SendError> {
-    let name = HeaderName::from_bytes(inject.header.as_bytes()).map_err(|_| {
+fn header_of(header: &str, value: &str) -> Result<(HeaderName, HeaderValue), SendError> {
+    let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| {
         SendError::Invalid("the rule's `inject.header` is not the name of a header".to_owned())
     })?;
     let mut value = HeaderValue::from_str(value)
@@ -72,25 +108,37 @@ fn header_of(inject: &Inject, value: &str) -> Result<(HeaderName, HeaderValue), 
     Ok((name, value))
 }
 
-struct Filled<'a> {
+struct Filled {
     value: Zeroizing<String>,
-    names: Vec<&'a str>,
+    /// As records name them.
+    names: Vec<String>,
     secrets: Vec<Zeroizing<String>>,
 }
 
+impl Filled {
+    /// The header of RFC 6750. A record names the login with a word before it, because a secret may have the same name.
+    fn of_login(name: &str, token: Zeroizing<String>) -> Self {
+        Self {
+            value: Zeroizing::new(format!("Bearer {}", token.as_str())),
+            names: vec![format!("login:{name}")],
+            secrets: vec![token],
+        }
+    }
+}
+
 /// Replaces each `${secret:NAME}`; every name must be in the plugin's `secrets.names`.
-fn fill<'a>(
+fn fill(
     store: &dyn SecretStore,
     scope: &CallScope,
     interface: &str,
-    inject: &'a Inject,
-) -> Result<Filled<'a>, SendError> {
+    template: &str,
+) -> Result<Filled, SendError> {
     let mut filled = Filled {
         value: Zeroizing::new(String::new()),
         names: Vec::new(),
         secrets: Vec::new(),
     };
-    let mut rest = inject.value.as_str();
+    let mut rest = template;
     while let Some((before, tail)) = rest.split_once("${secret:") {
         let (name, after) = tail
             .split_once('}')
@@ -98,7 +146,7 @@ fn fill<'a>(
         let secret = named(store, scope, interface, name)?;
         filled.value.push_str(before);
         filled.value.push_str(&secret);
-        filled.names.push(name);
+        filled.names.push(name.to_owned());
         filled.secrets.push(secret);
         rest = after;
     }
@@ -128,9 +176,17 @@ fn named(
 pub(super) struct Injected {
     names: Vec<String>,
     redactor: Arc<Redactor>,
+    /// Name and token, where it was a login's.
+    login: Option<(String, Zeroizing<String>)>,
 }
 
 impl Injected {
+    /// The login whose token was put in, and the token.
+    pub(super) fn login(&self) -> Option<(&str, &str)> {
+        let login = self.login.as_ref();
+        login.map(|(name, token)| (name.as_str(), token.as_str()))
+    }
+
     /// The response's headers without echoes; the number of places.
     pub(super) fn clean_headers(&self, headers: &mut HeaderMap) -> Result<usize, SendError> {
         let mut hits = 0;

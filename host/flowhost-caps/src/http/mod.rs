@@ -32,6 +32,8 @@ pub use identity::{Identities, IdentityFiles, Unfit, read_identity};
 pub use resolve::{ResolveError, Resolver, SystemResolver};
 pub use tls::Tls;
 
+pub use crate::shared::login::{LoginError, LoginStore, NoLogins};
+
 use crate::shared::outward::Outward;
 use crate::shared::secret::SecretStore;
 use sender::Sender;
@@ -49,6 +51,8 @@ pub struct HttpServices {
     pub identities: Arc<Identities>,
     /// Values for `inject`.
     pub secrets: Arc<dyn SecretStore>,
+    /// Tokens for `inject`.
+    pub logins: Arc<dyn LoginStore>,
     /// Every address of this machine's interfaces; requests to them are refused.
     pub own_addresses: Vec<IpAddr>,
     /// `--allow-private-network`: the second key beside a rule's `private_network`.
@@ -56,7 +60,7 @@ pub struct HttpServices {
 }
 
 impl HttpServices {
-    /// The real network: system name servers without the hosts file, TCP, the web's roots, one key
+    /// The real network: system name servers without the hosts file, TCP, the web's roots, no logins, one key
     /// only. What is reached is what the rules name.
     ///
     /// # Errors
@@ -72,6 +76,7 @@ impl HttpServices {
             tls: Tls::web()?,
             identities: Arc::default(),
             secrets,
+            logins: Arc::new(NoLogins),
             own_addresses,
             allow_private_network,
         })

@@ -10,13 +10,14 @@ use flowhost_ledger::records::NetDecision;
 use flowhost_policy::egress::{Target, decide_http};
 use futures::stream;
 use http_body_util::{BodyExt, Full};
+use tokio::time::timeout_at;
 
 use super::{
     body::AnyBody,
     error::SendError,
     headers,
     inject::Injected,
-    sender::{Outgoing, Sender},
+    sender::{LoginRefusal, Outgoing, Sender},
 };
 use crate::shared::outward::{Answer, Ask, Echoes, Outward, Pieces};
 use crate::shared::support::Refusal;
@@ -42,17 +43,28 @@ impl Outward for Sender {
             }
         };
         let headers = headers::from_pairs(ask.headers).map_err(refusal)?;
-        let body: AnyBody = Full::new(Bytes::from(ask.body))
-            .map_err(SendError::from)
-            .boxed_unsync();
-        let mut outgoing = Outgoing::new(target, headers, body, ask.deadline);
-        outgoing.lasting = ask.lasting;
-        // A tool may work for as long as its call may take before its answer begins.
-        outgoing.first_byte = Duration::MAX;
-        let (injected, response) = self
-            .open(scope, interface, outgoing)
-            .await
-            .map_err(refusal)?;
+        let body = Bytes::from(ask.body);
+        let mut again = false;
+        let (injected, response) = loop {
+            let body: AnyBody = Full::new(body.clone())
+                .map_err(SendError::from)
+                .boxed_unsync();
+            let mut outgoing = Outgoing::new(target.clone(), headers.clone(), body, ask.deadline);
+            outgoing.lasting = ask.lasting;
+            // A tool may work for as long as its call may take before its answer begins.
+            outgoing.first_byte = Duration::MAX;
+            let opened = self.open(scope, interface, outgoing).await;
+            let (injected, response) = opened.map_err(refusal)?;
+            let by = ask.deadline.min(scope.deadline);
+            let refused = timeout_at(by, self.refused(LoginRefusal::of(injected.as_ref(), &response))).await;
+            let refused = refused.unwrap_or(Err(SendError::Timeout("deadline")));
+            match refused.map_err(refusal)? {
+                false => break (injected, response),
+                true if !again => again = true,
+                // A third token would be refused as the second was.
+                true => return Err(refusal(twice(injected.as_ref()))),
+            }
+        };
         let (parts, body) = response.into_parts();
         let headers = parts.headers.iter().map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -71,6 +83,14 @@ impl Outward for Sender {
             }),
         })
     }
+}
+
+fn twice(injected: Option<&Injected>) -> SendError {
+    let login = injected.and_then(Injected::login);
+    let name = login.map_or("", |(name, _)| name);
+    SendError::Login(format!(
+        "the server takes neither the token of the login `{name}` nor the one that it was renewed to: log in again"
+    ))
 }
 
 fn refusal(error: SendError) -> Refusal {

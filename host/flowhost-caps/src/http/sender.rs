@@ -27,6 +27,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout_at},
 };
+use zeroize::Zeroizing;
 
 use super::{
     HttpServices,
@@ -34,7 +35,7 @@ use super::{
     connect::Stream,
     error::{SendError, is_broken},
     headers,
-    inject::{Injected, inject},
+    inject::{Injected, inject, wanted},
     tls::{Tls, turned_away},
     traffic::{Runs, Slot, Traffic},
 };
@@ -125,6 +126,10 @@ impl Sender {
         let exchange = self.begin(scope, interface, &request);
         let whole = async {
             let (injected, response) = exchange.run(request).await?;
+            // Who speaks HTTP reads the answer itself; the next request has another token, where there is one.
+            if let Err(error) = self.refused(LoginRefusal::of(injected.as_ref(), &response)).await {
+                tracing::warn!(target: "flowhost::http", %error, "a login was refused");
+            }
             exchange.deliver(injected, response).await
         };
         timeout_at(exchange.deadline, whole)
@@ -146,6 +151,16 @@ impl Sender {
             .unwrap_or(Err(SendError::Timeout("deadline")))
     }
 
+    /// Lets a login hear that its token was not taken. Gives whether there is another one to be tried.
+    pub(super) async fn refused(&self, said: Option<LoginRefusal>) -> Result<bool, SendError> {
+        let Some(said) = said else {
+            return Ok(false);
+        };
+        let logins = &self.services.logins;
+        let another = logins.refused(&said.name, &said.token, said.status, &said.challenges);
+        Ok(another.await?)
+    }
+
     fn begin<'a>(
         &'a self,
         scope: &'a CallScope,
@@ -158,6 +173,31 @@ impl Sender {
             interface,
             deadline: request.deadline.min(scope.deadline),
         }
+    }
+}
+
+/// What a login has to hear of an answer.
+pub(super) struct LoginRefusal {
+    name: String,
+    token: Zeroizing<String>,
+    status: u16,
+    challenges: Vec<String>,
+}
+
+impl LoginRefusal {
+    /// None where the server took the token, or none was sent.
+    pub(super) fn of(injected: Option<&Injected>, response: &Response<AnyBody>) -> Option<Self> {
+        let status = response.status();
+        let says_no = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        let (name, token) = injected.filter(|_| says_no)?.login()?;
+        let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
+        let challenges = challenges.iter().filter_map(|value| value.to_str().ok());
+        Some(Self {
+            name: name.to_owned(),
+            token: Zeroizing::new(token.to_owned()),
+            status: status.as_u16(),
+            challenges: challenges.map(str::to_owned).collect(),
+        })
     }
 }
 
@@ -180,6 +220,9 @@ impl Exchange<'_> {
         headers::check_request(&request.headers)?;
         self.put_key(&mut request)?;
         check_length(rule, &request)?;
+        let services = &self.sender.services;
+        // Before a connection is opened: a token may have to be renewed, and a server does not wait for that.
+        let wanted = wanted(services.logins.as_ref(), rule, &request.target).await?;
         let traffic = self.sender.runs.traffic(&self.scope.run.run);
         let slot = match request.lasting {
             true => None,
@@ -191,12 +234,12 @@ impl Exchange<'_> {
         let stream = timeout_at(connect_by, self.open(allowed, &request.target, &traffic))
             .await
             .unwrap_or(Err(SendError::Timeout("connect")))?;
-        let secrets = self.sender.services.secrets.as_ref();
         let injected = inject(
-            secrets,
+            services.secrets.as_ref(),
             self.scope,
             self.interface,
             rule,
+            wanted,
             &mut request.headers,
         )?;
         let mut response = self.exchange(rule, request, stream, slot, &traffic).await?;

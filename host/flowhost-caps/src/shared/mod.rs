@@ -5,6 +5,7 @@
 //! never know a capability, an interface or a right.
 
 pub(crate) mod line;
+pub(crate) mod login;
 pub(crate) mod money;
 pub(crate) mod outward;
 pub(crate) mod redact;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The state root of one tenant.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     root: PathBuf,
     tenant: String,
@@ -63,6 +63,12 @@ impl State {
         self.tenant_dir().join("memory")
     }
 
+    /// Logins at MCP servers, a sealed file for each.
+    #[must_use]
+    pub fn logins_dir(&self) -> PathBuf {
+        self.tenant_dir().join("logins")
+    }
+
     /// The host's signing key.
     #[must_use]
     pub fn signing_key(&self) -> PathBuf {
@@ -75,7 +81,7 @@ impl State {
         self.root.join("host").join("cache.key")
     }
 
-    /// The key that wraps those of what runs seal.
+    /// The key that wraps those of what runs seal, and seals logins.
     #[must_use]
     pub fn seal_key(&self) -> PathBuf {
         self.root.join("host").join("seal.key")

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_bus::{Bus, LocalBus, LocalConfig};
-use flowhost_caps::http::Identities;
+use flowhost_caps::http::{Identities, LoginStore, NoLogins};
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_ledger::{Durability, Fact, HostKey, Reached, SaidRecord};
@@ -93,6 +93,11 @@ pub trait Operator: Send + Sync + 'static {
     /// One whose files cannot be used.
     fn identities(&self, _project: &Project) -> Result<Arc<Identities>, Failure> {
         Ok(Arc::default())
+    }
+
+    /// Tokens of the operator's logins, of which a rule of a profile names each that it takes.
+    fn logins(&self) -> Arc<dyn LoginStore> {
+        Arc::new(NoLogins)
     }
 
     /// Asks the models that the operator has configured. Runs that are handed the same gateway share

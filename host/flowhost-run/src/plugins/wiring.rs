@@ -471,6 +471,7 @@ fn services_of(
         http: HttpServices {
             secrets,
             identities: host.config.operator.identities(project)?,
+            logins: host.config.operator.logins(),
             allow_private_network: options.allow_private_network,
             ..host.network()?.clone()
         },

@@ -1,11 +1,11 @@
 //! Files that are believed, or that must stay secret: whether somebody else could have written them, or could
 //! read them, is looked at before they are read. A right that everybody may write is everybody's.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{Ambient, FileError};
+use super::{Ambient, FileError, Synced, written_beside};
 
 impl Ambient {
     /// Reads what gives rights: a UTF-8 file that not everybody may write, or put another one in its place.
@@ -47,5 +47,19 @@ impl Ambient {
             return Err(FileError::new("use", &path, source));
         }
         self.read(&path, max)
+    }
+
+    /// Writes a file that only its owner may read, in the place of the one that is there: whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_secret(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let path = self.resolve(path);
+        let fill = |file: &mut dyn std::io::Write| file.write_all(bytes);
+        let written = written_beside(&path, Synced::Yes, fill, &mut tempfile::Builder::new());
+        written
+            .and_then(|file| file.persist(&path).map_err(|error| error.error))
+            .map(drop)
+            .map_err(|source| FileError::new("write", &path, source))
     }
 }

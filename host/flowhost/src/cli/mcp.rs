@@ -16,6 +16,12 @@ pub(crate) enum McpCommand {
     Inspect(McpInspectArgs),
     /// Print the lines with which an MCP client starts such a server
     Install(InstallArgs),
+    /// Log in at an MCP server, in a browser; its token is kept by the host
+    Login(LoginArgs),
+    /// Give the tokens of a login back, and forget them
+    Logout(LogoutArgs),
+    /// Show logins: servers, scopes and when they end; never a token
+    Status(StatusArgs),
 }
 
 /// `mcp inspect`.
@@ -110,6 +116,57 @@ pub(crate) struct InstallArgs {
     pub(crate) offer: OfferArgs,
 }
 
+/// `mcp login`.
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// What the login is called; a rule of a profile takes its token with `inject = { login = "NAME" }`
+    #[arg(value_parser = name)]
+    pub(crate) name: String,
+    /// The server's address [default: that of the login that is there]
+    #[arg(value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Ask for this right; may be repeated [default: what the server asks for]
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(crate) scopes: Vec<String>,
+    /// Whom to log in with, where the server names several
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+    /// A client that was registered there [default: one that registers itself]
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// A file with that client's secret
+    #[arg(long, value_name = "FILE", requires = "client_id")]
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// The address of a document that describes the client, for authorities that read one
+    #[arg(long, value_name = "URL", conflicts_with = "client_id")]
+    pub(crate) client_document: Option<String>,
+    /// The port of this machine to which the browser comes back [default: a free one]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Print the address of the page, and open no browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// Ask private addresses too: those of this machine and of its network
+    #[arg(long)]
+    pub(crate) allow_private_network: bool,
+}
+
+/// `mcp logout`.
+#[derive(Debug, Args)]
+pub(crate) struct LogoutArgs {
+    /// The login
+    #[arg(value_parser = name)]
+    pub(crate) name: String,
+}
+
+/// `mcp status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Only this login
+    #[arg(value_parser = name)]
+    pub(crate) name: Option<String>,
+}
+
 /// Clients whose configuration is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Client {
@@ -137,11 +194,10 @@ fn plugin(text: &str) -> Result<(Option<String>, String), String> {
     }
 }
 
-/// A name that every client takes.
+/// A name that every client takes, and every profile.
 fn name(text: &str) -> Result<String, String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if !text.is_empty() && text.len() <= 32 && text.bytes().all(plain) {
-        return Ok(text.to_owned());
+    match flowhost_policy::is_login_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a name has 1 to 32 letters, digits, `-` and `_`".to_owned()),
     }
-    Err("a name has 1 to 32 letters, digits, `-` and `_`".to_owned())
 }

@@ -17,6 +17,8 @@ mod keys;
 mod logging;
 mod mcp_inspect;
 mod mcp_install;
+mod mcp_login;
+mod mcp_logins;
 mod mcp_serve;
 mod memory;
 mod new;
@@ -102,6 +104,7 @@ impl Context {
         let named = global.state.is_some() || ambient.var("FLOWHOST_STATE").is_some();
         flowhost::made_here::settle(&ambient, &state, named)?;
         config.fetched = Some(state.fetched_dir());
+        config.logins = Some(state.clone());
         ambient.keeps_inspections(state.cache_dir(), state.cache_key());
         flowhost::firsts::command(&ambient);
         Ok(Self {
@@ -196,6 +199,9 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Policy(PolicyCommand::Suggest { run }) => policy_suggest::perform(&run, context),
         Command::Mcp(McpCommand::Serve(args)) => mcp_serve::perform(&args, context),
         Command::Mcp(McpCommand::Inspect(args)) => mcp_inspect::perform(&args, context),
+        Command::Mcp(McpCommand::Login(args)) => mcp_login::perform(&args, context),
+        Command::Mcp(McpCommand::Logout(args)) => mcp_logins::log_out(&args, context),
+        Command::Mcp(McpCommand::Status(args)) => mcp_logins::status(&args, context),
         Command::Mcp(McpCommand::Install(args)) => mcp_install::perform(&args, context),
         Command::Plugin(command) => plugin::perform(command, context),
         Command::Doctor(args) => doctor::perform(&args, context),

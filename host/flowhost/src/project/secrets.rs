@@ -3,11 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use flowhost_oauth::{Login, Standing};
+use flowhost_policy::HttpRule;
+use flowhost_policy::egress::{Target, decide_http};
 use flowhost_run::{Finding, Member};
 use serde_json::Value;
 
 use crate::ambient::Ambient;
 use crate::config::{CONFIG_FILE, Config};
+use crate::logins::Logins;
 use crate::models::{lacks_key, stand_in};
 use crate::services;
 
@@ -26,6 +30,7 @@ pub(super) fn look(
     let mut notes = Vec::new();
     for (key, member) in members {
         notes.extend(no_key(ambient, config, key, member));
+        notes.extend(no_login(ambient, config, key, member));
         let secrets = &member.effective.grants.secrets;
         let mut names: Vec<&String> = secrets.names.iter().chain(&secrets.reveal).collect();
         names.sort();
@@ -61,4 +66,42 @@ fn no_key(ambient: &Ambient, config: &Config, key: &str, member: &Member) -> Opt
         return None;
     }
     Some(format!("plugin `{key}`: {why}"))
+}
+
+/// Logins that the plugin's rules take and that give no token now, or none for the rule. No findings, as of keys: a plan
+/// is looked at on machines where nobody is logged in.
+fn no_login(ambient: &Ambient, config: &Config, key: &str, member: &Member) -> Vec<String> {
+    let Some(state) = &config.logins else {
+        return Vec::new();
+    };
+    let logins = Logins::new(ambient, state);
+    let now_ms = ambient.now_ms();
+    let rules = member.effective.grants.http.iter();
+    let taken = rules.filter_map(|rule| Some((rule, rule.inject.as_ref()?.login()?)));
+    let mut notes: Vec<String> = taken
+        .filter_map(|(rule, name)| {
+            let why = match logins.read(name) {
+                Ok(None) => format!("nobody is logged in as `{name}`; run `flowhost mcp login {name} URL`"),
+                Ok(Some(login)) => unfit(&login, rule, now_ms)?,
+                Err(failure) => format!("{}: {}", failure.message, failure.causes.join(": ")),
+            };
+            Some(format!("plugin `{key}`: {why}"))
+        })
+        .collect();
+    notes.dedup();
+    notes
+}
+
+fn unfit(login: &Login, rule: &HttpRule, now_ms: u64) -> Option<String> {
+    let (name, server) = (&login.name, &login.server);
+    if matches!(login.standing(now_ms), Standing::Over | Standing::Ended) {
+        return Some(format!("the login `{name}` is over; run `flowhost mcp login {name}`"));
+    }
+    let method = rule.methods.first()?;
+    let target = Target::parse(server, method).ok()?;
+    let meets = decide_http(std::slice::from_ref(rule), &target).is_ok() || login.covers(&rule.url);
+    let (url, name) = (&rule.url, &login.name);
+    (!meets).then(|| {
+        format!("the login `{name}` is for {server}, and its token goes to no address of the rule for {url}")
+    })
 }

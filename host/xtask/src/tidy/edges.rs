@@ -22,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-detect", &[]),
     ("flowhost-models", &["flowhost-detect", "flowhost-words"]),
     ("flowhost-mcp", &[]),
+    ("flowhost-oauth", &["flowhost-detect", "flowhost-words"]),
     ("flowhost-jail", &[]),
     ("flowhost-author", &["flowhost-policy", "flowhost-words"]),
     (
@@ -86,6 +87,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-flow",
             "flowhost-bus",
             "flowhost-models",
+            "flowhost-oauth",
             "flowhost-words",
         ],
     ),
@@ -133,6 +135,11 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
         "anyhow",
         &["flowhost", "xtask"],
         "libraries have typed errors",
+    ),
+    (
+        "oauth2",
+        &["flowhost-oauth"],
+        "one crate knows the forms of OAuth, and decides what is believed of an answer",
     ),
     (
         "strsim",

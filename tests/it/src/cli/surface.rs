@@ -28,7 +28,7 @@ fn help_names_every_command() {
       plugin      Write a plugin: a new project, its component, what it is
       keys        The host's signing key
       evidence    Prove, export or erase what a ledger holds; list and archive what stages leave
-      mcp         Serve MCP clients
+      mcp         Serve MCP clients, and log in at MCP servers
       telemetry   Evidence files of stages
       memory      What agents said of stages, kept beyond their runs
       guardrail   Hold guardrails against outputs that a person has judged

@@ -4,6 +4,7 @@
 
 mod client;
 mod http;
+mod login;
 mod mutual;
 mod offers;
 mod process;

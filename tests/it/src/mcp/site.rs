@@ -11,8 +11,13 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) method: String,
+    /// Path and query.
+    pub(super) path: String,
     headers: String,
+    /// The body, where it is JSON.
     pub(super) body: Value,
+    /// The body as it came.
+    pub(super) text: String,
 }
 
 impl Asked {
@@ -66,7 +71,8 @@ fn read(stream: &TcpStream) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
-    let method = line.split(' ').next()?.to_owned();
+    let mut words = line.split(' ');
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let (mut headers, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
@@ -85,11 +91,12 @@ fn read(stream: &TcpStream) -> Option<Asked> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let body = serde_json::from_slice(&body).unwrap_or_default();
     Some(Asked {
         method,
+        path,
         headers,
-        body,
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+        text: String::from_utf8_lossy(&body).into_owned(),
     })
 }
 

@@ -9,7 +9,7 @@ use super::*;
 const SECRET: &str = "s3cr/t-value";
 
 fn injecting(url: &str) -> HttpRule {
-    let inject = Inject {
+    let inject = Inject::Header {
         header: "authorization".to_owned(),
         value: "Bearer ${secret:TOKEN}".to_owned(),
     };

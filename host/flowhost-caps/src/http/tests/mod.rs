@@ -76,6 +76,7 @@ impl Bench {
             tls: Tls::web().unwrap(),
             identities: Arc::default(),
             secrets: Arc::new(Vault),
+            logins: Arc::new(super::NoLogins),
             own_addresses: vec!["198.18.7.7".parse().unwrap(), "8.8.4.4".parse().unwrap()],
             allow_private_network: false,
         };

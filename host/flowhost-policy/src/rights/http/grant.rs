@@ -60,13 +60,19 @@ impl HttpRule {
     }
 }
 
-/// A header whose value holds `${secret:NAME}`.
+/// What the host adds to a request after the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inject {
-    /// Header name, lower case.
-    pub header: String,
-    /// Template with `${secret:NAME}` placeholders.
-    pub value: String,
+pub enum Inject {
+    /// A header with secrets of the operator's in its value.
+    Header {
+        /// Header name, lower case.
+        header: String,
+        /// Template with `${secret:NAME}` placeholders.
+        value: String,
+    },
+    /// `authorization` with the token of the login of this name. It goes to the server of that login alone, whatever the
+    /// rule names beside it.
+    Login(String),
 }
 
 impl Inject {
@@ -77,13 +83,34 @@ impl Inject {
     /// ```
     /// use flowhost_policy::Inject;
     ///
-    /// let inject = Inject { header: "x-key".into(), value: "${secret:A} ${secret:B}".into() };
+    /// let inject = Inject::Header { header: "x-key".into(), value: "${secret:A} ${secret:B}".into() };
     /// assert_eq!(inject.secrets().collect::<Vec<_>>(), ["A", "B"]);
+    /// assert_eq!(Inject::Login("notes".into()).secrets().next(), None);
     /// ```
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        let parts = self.value.split("${secret:").skip(1);
+        let template = match self {
+            Self::Header { value, .. } => value.as_str(),
+            Self::Login(_) => "",
+        };
+        let parts = template.split("${secret:").skip(1);
         parts.filter_map(|part| part.split_once('}').map(|(name, _)| name))
     }
+
+    /// The login whose token is added.
+    #[must_use]
+    pub fn login(&self) -> Option<&str> {
+        match self {
+            Self::Header { .. } => None,
+            Self::Login(name) => Some(name),
+        }
+    }
+}
+
+/// Whether a text can be the name of a login: it is a part of a file's name, and typed by people.
+#[must_use]
+pub fn is_login_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=32).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// What becomes of something that the operator lends to a rule: a header that is injected, an identity that is shown.

@@ -21,7 +21,7 @@ use crate::{
 };
 use egress::{Target, check_addresses, decide_http};
 
-pub use grant::{HttpAsk, HttpRule, Inject, LentAsk};
+pub use grant::{HttpAsk, HttpRule, Inject, LentAsk, is_login_name};
 
 /// The right `http`.
 pub(crate) struct Http;
@@ -123,9 +123,13 @@ impl Part for Http {
             let path = format!("http[{index}]");
             lines.text(&format!("{path}.url"), &rule.url);
             lines.list(&format!("{path}.methods"), &rule.methods);
-            if let Some(inject) = &rule.inject {
-                lines.text(&format!("{path}.inject.header"), &inject.header);
-                lines.text(&format!("{path}.inject.value"), &inject.value);
+            match &rule.inject {
+                None => {}
+                Some(Inject::Header { header, value }) => {
+                    lines.text(&format!("{path}.inject.header"), header);
+                    lines.text(&format!("{path}.inject.value"), value);
+                }
+                Some(Inject::Login(name)) => lines.text(&format!("{path}.inject.login"), name),
             }
             // Only where there is one: the hashes of all other profiles stay what they were.
             if let Some(identity) = &rule.identity {
@@ -137,11 +141,11 @@ impl Part for Http {
         }
     }
 
-    /// What is injected are secrets of the operator's, and who the host says that it is is the operator.
+    /// What is injected are secrets and logins of the operator's, and who the host says that it is is the operator.
     fn lend(granted: &mut Vec<HttpRule>, taken: &mut Taken<'_>) {
         for (index, rule) in granted.iter_mut().enumerate() {
             if let Some(inject) = rule.inject.take() {
-                let names: Vec<&str> = inject.secrets().collect();
+                let names: Vec<&str> = inject.secrets().chain(inject.login()).collect();
                 taken.push(format!("http[{index}].inject"), &names.join(", "));
             }
             if let Some(identity) = rule.identity.take() {

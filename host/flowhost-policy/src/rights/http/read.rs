@@ -3,7 +3,7 @@
 use super::{
     Http,
     egress::{is_method, rule},
-    grant::{HttpAsk, HttpRule, Inject, LentAsk},
+    grant::{HttpAsk, HttpRule, Inject, LentAsk, is_login_name},
 };
 use crate::{
     read::{Fields, Reader, node::Node},
@@ -87,7 +87,20 @@ fn methods(reader: &mut Reader, fields: &Fields<'_>) -> Vec<String> {
 
 fn inject(reader: &mut Reader, fields: &Fields<'_>) -> Option<Inject> {
     let node = fields.get("inject")?;
-    let inner = reader.fields(node, &fields.path_of("inject"), &["header", "value"])?;
+    let path = fields.path_of("inject");
+    let inner = reader.fields(node, &path, &["header", "value", "login"])?;
+    if let Some(node) = inner.get("login") {
+        let login = reader.text(&inner, "login")?;
+        let fault = match ["header", "value"].iter().any(|key| inner.get(key).is_some()) {
+            true => Some("a login says by itself which header it is: leave out `header` and `value`"),
+            false => (!is_login_name(&login))
+                .then_some("the name of a login has 1 to 32 letters, digits, `-` and `_`"),
+        };
+        if let Some(fault) = fault {
+            reader.problem(node.at, format!("`{}`: {fault}", inner.path_of("login")), None);
+        }
+        return Some(Inject::Login(login));
+    }
     reader.required(&inner, "header", "\"authorization\"");
     reader.required(&inner, "value", "\"Bearer ${secret:NAME}\"");
     let header = reader.text(&inner, "header");
@@ -100,7 +113,7 @@ fn inject(reader: &mut Reader, fields: &Fields<'_>) -> Option<Inject> {
             reader.problem(node.at, format!("`{}`: {fault}", inner.path_of(key)), None);
         }
     }
-    Some(Inject {
+    Some(Inject::Header {
         header: header?,
         value: value?,
     })

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use flowhost_bus::{LocalBus, LocalConfig};
 use flowhost_caps::files::{FileServices, Forbidden, open_grants};
-use flowhost_caps::http::{HttpServices, Tls};
+use flowhost_caps::http::{HttpServices, NoLogins, Tls};
 use flowhost_caps::mcp_transport::ProcessServices;
 use flowhost_caps::state::FolderStore;
 use flowhost_caps::{Services, log::MemoryLog, model};
@@ -384,6 +384,7 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
             tls,
             identities: Arc::default(),
             secrets: doubles,
+            logins: Arc::new(NoLogins),
             own_addresses: Vec::new(),
             allow_private_network: false,
         },
