@@ -9,6 +9,7 @@ pub(crate) mod flow;
 pub(crate) mod ledger;
 pub(crate) mod mcp;
 pub(crate) mod models;
+pub(crate) mod oauth;
 pub(crate) mod policy;
 pub(crate) mod remote;
 pub(crate) mod store;
