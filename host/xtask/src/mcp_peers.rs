@@ -10,8 +10,15 @@ use crate::{process, say};
 
 /// Where the peers are described.
 const PEERS: &str = "tests/mcp/peers";
-/// What is there: the versions, what asks the server, and what the client asks.
-const FILES: [&str; 4] = ["package.json", "run.mjs", "servers.mjs", "client.mjs"];
+/// What is there: the versions, what asks the server, what the client asks, and where it logs in.
+const FILES: [&str; 6] = [
+    "package.json",
+    "run.mjs",
+    "servers.mjs",
+    "client.mjs",
+    "logins.mjs",
+    "login.mjs",
+];
 
 /// Which build is asked.
 #[derive(Args, Debug, Clone)]
@@ -66,8 +73,14 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     ))?;
     say::step("asking them by flowhost");
     process::run(&mut process::program(
-        node,
+        &node,
         &home,
         &["client.mjs", &flowhost, &fixture],
+    ))?;
+    say::step("logging in at servers of theirs");
+    process::run(&mut process::program(
+        node,
+        &home,
+        &["logins.mjs", &flowhost, &fixture],
     ))
 }

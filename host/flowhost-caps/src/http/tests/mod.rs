@@ -5,6 +5,7 @@ mod decision;
 mod identity;
 mod injection;
 mod keyed;
+mod login;
 mod loopback;
 mod traffic;
 mod transport;
