@@ -1,7 +1,7 @@
 //! Manifest ∩ profile ∩ plan ∩ caller, by example. The laws are in `properties`.
 
 use flowhost_policy::{
-    Effective, Grants, Manifest, Narrowing, Outcome, Position, Profile, TraceEntry, effective,
+    Effective, Grants, Inject, Manifest, Narrowing, Outcome, Position, Profile, TraceEntry, effective,
 };
 use serde_json::json;
 
@@ -440,6 +440,62 @@ fn resolves_self_to_the_plugins_name_as_one_token() {
         ["agents.a-b--.in"],
         "a name cannot become tokens or wildcards"
     );
+}
+
+/// A profile with one rule that injects this.
+fn injecting(inject: &str) -> Result<Profile, String> {
+    let text = format!(
+        "version = 1\nname = \"p\"\n[[http]]\nurl = \"https://a.example/\"\nmethods = [\"GET\"]\ninject = {inject}\n"
+    );
+    Profile::parse(&text, "p.toml").map_err(|problems| {
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        shown.join("\n")
+    })
+}
+
+#[test]
+fn refuses_a_login_without_a_name_and_one_beside_a_header() {
+    for (inject, why) in [
+        ("{ login = \"\" }", "1 to 32 letters"),
+        ("{ login = \"../x\" }", "1 to 32 letters"),
+        ("{ login = \"a\", header = \"x\" }", "leave out `header` and `value`"),
+        ("{ login = 1 }", "`http[0].inject.login`"),
+        ("{}", "header"),
+    ] {
+        let problems = injecting(inject).unwrap_err();
+        assert!(problems.contains(why), "{inject}: {problems}");
+    }
+    let clear = "version = 1\nname = \"p\"\n[[http]]\nurl = \"http://a.example/\"\nmethods = [\"GET\"]\ninject = { login = \"a\" }\n";
+    let problems = Profile::parse(clear, "p.toml").unwrap_err();
+    assert!(problems[0].to_string().contains("clear text"));
+}
+
+#[test]
+fn a_login_is_kept_by_name_and_is_no_secret_that_could_be_told() {
+    let profile = injecting("{ login = \"notes\" }").unwrap();
+    assert!(profile.canonical().contains("http[0].inject.login = \"notes\""));
+    let manifest = Manifest::from_imports("a", ["flowhost:http/http@0.1.0"]);
+    let (rights, _) = effective(&manifest, &profile, &Narrowing::none("a"), None);
+    assert_eq!(
+        rights.grants.http[0].inject,
+        Some(Inject::Login("notes".to_owned()))
+    );
+    assert!(rights.grants.secrets.names.is_empty());
+}
+
+#[test]
+fn cap_014_does_not_lend_a_login_to_a_caller_without_it() {
+    let profile = injecting("{ login = \"notes\" }").unwrap();
+    for theirs in ["{ login = \"other\" }", "{ header = \"x-a\", value = \"${secret:KEY}\" }"] {
+        let caller = Effective {
+            grants: injecting(theirs).unwrap().grants,
+            ..Effective::default()
+        };
+        let manifest = Manifest::from_imports("a", ["flowhost:http/http@0.1.0"]);
+        let (rights, _) = effective(&manifest, &profile, &Narrowing::none("a"), Some(&caller));
+        let kept = rights.grants.http.first().and_then(|rule| rule.inject.clone());
+        assert_eq!(kept, None, "{theirs}");
+    }
 }
 
 #[test]
