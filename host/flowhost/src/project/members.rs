@@ -260,7 +260,10 @@ impl Resolver<'_> {
         } in &taken
         {
             let what = match right.as_str() {
-                right if right.ends_with(".inject") => format!("`inject` of the secret `{value}`"),
+                right if right.ends_with(".inject") => match value.strip_prefix("login ") {
+                    Some(login) => format!("`inject` of the login `{login}`"),
+                    None => format!("`inject` of the secret `{value}`"),
+                },
                 right if right.starts_with("env.") => format!("the variable `{value}`"),
                 _ => format!("`{value}`"),
             };

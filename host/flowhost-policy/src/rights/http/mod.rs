@@ -145,8 +145,12 @@ impl Part for Http {
     fn lend(granted: &mut Vec<HttpRule>, taken: &mut Taken<'_>) {
         for (index, rule) in granted.iter_mut().enumerate() {
             if let Some(inject) = rule.inject.take() {
-                let names: Vec<&str> = inject.secrets().chain(inject.login()).collect();
-                taken.push(format!("http[{index}].inject"), &names.join(", "));
+                let names: Vec<&str> = inject.secrets().collect();
+                let what = match inject.login() {
+                    Some(login) => format!("login {login}"),
+                    None => names.join(", "),
+                };
+                taken.push(format!("http[{index}].inject"), &what);
             }
             if let Some(identity) = rule.identity.take() {
                 taken.push(format!("http[{index}].identity"), &identity);
