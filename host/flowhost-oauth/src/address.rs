@@ -31,7 +31,9 @@ pub enum AddressFault {
     #[error("it begins with `{0}:`, and only `https:` is asked, or `http:` on this machine")]
     Scheme(String),
     /// `http:` to another machine.
-    #[error("it is `http:` to another machine, where everybody on the way reads along; it has to be `https:`")]
+    #[error(
+        "it is `http:` to another machine, where everybody on the way reads along; it has to be `https:`"
+    )]
     ClearText,
     /// A name or a password before the host.
     #[error("it holds a name or a password, which belong into no address")]

@@ -46,7 +46,10 @@ impl Attempt {
         entropy: &[u8; 64],
     ) -> Result<(Self, Url), OauthError> {
         let (state, verifier) = entropy.split_at(32);
-        let (state, verifier) = (URL_SAFE_NO_PAD.encode(state), URL_SAFE_NO_PAD.encode(verifier));
+        let (state, verifier) = (
+            URL_SAFE_NO_PAD.encode(state),
+            URL_SAFE_NO_PAD.encode(verifier),
+        );
         let broken = || OauthError::Answer("the redirect address is not one".to_owned());
         let back = RedirectUrl::new(redirect.to_owned()).map_err(|_| broken())?;
         let shared =
@@ -134,7 +137,10 @@ impl Attempt {
 
 /// Compares without telling by its time how much of it is right.
 fn same(a: &str, b: &str) -> bool {
-    let differing = a.bytes().zip(b.bytes()).fold(0, |seen, (a, b)| seen | (a ^ b));
+    let differing = a
+        .bytes()
+        .zip(b.bytes())
+        .fold(0, |seen, (a, b)| seen | (a ^ b));
     a.len() == b.len() && differing == 0
 }
 
@@ -195,9 +201,16 @@ mod tests {
     #[test]
     fn refuses_the_answer_of_another_authority_and_one_that_does_not_say_whose_it_is() {
         let (attempt, _) = begun(&authority(), &[]);
-        for rest in ["code=c", "code=c&iss=https%3A%2F%2Fevil.example", "code=c&iss="] {
+        for rest in [
+            "code=c",
+            "code=c&iss=https%3A%2F%2Fevil.example",
+            "code=c&iss=",
+        ] {
             let refused = answer(&attempt, rest).unwrap_err();
-            assert!(matches!(refused, OauthError::OtherIssuer { .. }), "{rest}: {refused}");
+            assert!(
+                matches!(refused, OauthError::OtherIssuer { .. }),
+                "{rest}: {refused}"
+            );
         }
         // One that never promised to say so may leave it out, and may not name another.
         let quiet = Authority {
@@ -214,9 +227,15 @@ mod tests {
         let (attempt, _) = begun(&authority(), &[]);
         let rest = format!("error=access_denied&error_description=no%1B%5B31m&code=c&iss={ISSUER}");
         let refused = answer(&attempt, &rest).unwrap_err();
-        assert_eq!(refused, OauthError::Declined("access_denied: no[31m".to_owned()));
+        assert_eq!(
+            refused,
+            OauthError::Declined("access_denied: no[31m".to_owned())
+        );
         for rest in ["", "code=", "code=a&code=b", "code=a%0Ab"] {
-            assert!(answer(&attempt, &format!("{rest}&iss={ISSUER}")).is_err(), "{rest}");
+            assert!(
+                answer(&attempt, &format!("{rest}&iss={ISSUER}")).is_err(),
+                "{rest}"
+            );
         }
     }
 }

@@ -91,7 +91,9 @@ impl Authority {
         }
         let types = document.response_types_supported.unwrap_or_default();
         if !types.is_empty() && types.iter().all(|it| it != "code") {
-            return Err(fault("it gives no codes (`response_types_supported`)".to_owned()));
+            return Err(fault(
+                "it gives no codes (`response_types_supported`)".to_owned(),
+            ));
         }
         // A code that somebody on this machine reads along would else be worth a token (RFC 7636).
         let pkce = &document.code_challenge_methods_supported;
@@ -188,7 +190,10 @@ pub(crate) mod tests {
             assert!(read(&changed).is_err(), "{member}: {value}");
         }
         let mut without = document();
-        without.as_object_mut().unwrap().remove("code_challenge_methods_supported");
+        without
+            .as_object_mut()
+            .unwrap()
+            .remove("code_challenge_methods_supported");
         assert!(read(&without).is_err());
     }
 

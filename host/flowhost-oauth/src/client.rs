@@ -174,22 +174,30 @@ fn read(bytes: &[u8], url: &str, asked: Method, redirect: &str) -> Result<Client
     let made: Registered =
         serde_json::from_slice(bytes).map_err(|error| fault(unreadable(bytes, &error)))?;
     if !is_id(&made.client_id) {
-        return Err(fault("its `client_id` is not a text of visible characters".to_owned()));
+        return Err(fault(
+            "its `client_id` is not a text of visible characters".to_owned(),
+        ));
     }
     // Codes would go to somebody else.
     let others = made.redirect_uris.unwrap_or_default();
     if !others.is_empty() && !others.iter().any(|it| it == redirect) {
-        return Err(fault("it has another redirect address than the one that was asked for".to_owned()));
+        return Err(fault(
+            "it has another redirect address than the one that was asked for".to_owned(),
+        ));
     }
     let method = match made.token_endpoint_auth_method.as_deref() {
         None => asked,
         Some(name) => Method::named(name).ok_or_else(|| {
             let name = said(name);
-            fault(format!("it wants `{name}` as proof of who we are, which is not offered"))
+            fault(format!(
+                "it wants `{name}` as proof of who we are, which is not offered"
+            ))
         })?,
     };
     if method != Method::None && made.client_secret.is_none() {
-        return Err(fault("it has no `client_secret`, and wants one shown".to_owned()));
+        return Err(fault(
+            "it has no `client_secret`, and wants one shown".to_owned(),
+        ));
     }
     Ok(Client {
         id: made.client_id,

@@ -67,10 +67,7 @@ fn shown(authorities: &[Address]) -> String {
 }
 
 /// What a server says to somebody without a token, and with which status.
-async fn challenge(
-    road: &dyn Road,
-    server: &Address,
-) -> Result<(Asked, StatusCode), OauthError> {
+async fn challenge(road: &dyn Road, server: &Address) -> Result<(Asked, StatusCode), OauthError> {
     let request = Request::builder()
         .method(Method::POST)
         .uri(server.as_str())
@@ -219,7 +216,9 @@ pub(crate) mod tests {
             headers: &[(&'static str, &str)],
             body: &str,
         ) -> Self {
-            let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned()));
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()));
             let answer = (status, headers.collect(), body.to_owned());
             self.answers.insert(what.to_owned(), answer);
             self
@@ -275,10 +274,16 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_inside_of_the_network_is_told_to_the_road_and_one_of_another_kind_to_nobody() {
-        for named in ["file:///etc/passwd", "http://169.254.169.254/latest", "ftp://a.example/"] {
+    async fn an_address_inside_of_the_network_is_told_to_the_road_and_one_of_another_kind_to_nobody()
+     {
+        for named in [
+            "file:///etc/passwd",
+            "http://169.254.169.254/latest",
+            "ftp://a.example/",
+        ] {
             let challenge = format!("Bearer resource_metadata=\"{named}\"");
-            let road = Doubled::default().answering(ASK, 401, &[("www-authenticate", &challenge)], "");
+            let road =
+                Doubled::default().answering(ASK, 401, &[("www-authenticate", &challenge)], "");
             let refused = found(&road).await.unwrap_err();
             assert!(matches!(refused, OauthError::Address { .. }), "{refused}");
             assert_eq!(asked(&road), [ASK]);
@@ -291,25 +296,35 @@ pub(crate) mod tests {
         let refused = found(&road).await.unwrap_err();
         assert!(refused.to_string().contains("HTTP 404"), "{refused}");
         assert_eq!(asked(&road), [ASK, OWN, ROOT]);
-        let road = Doubled::default().answering(OWN, 302, &[("location", "https://x.example/")], "");
+        let road =
+            Doubled::default().answering(OWN, 302, &[("location", "https://x.example/")], "");
         let refused = found(&road).await.unwrap_err();
-        assert!(matches!(refused, OauthError::Redirected { .. }), "{refused}");
+        assert!(
+            matches!(refused, OauthError::Redirected { .. }),
+            "{refused}"
+        );
         let road = Doubled::default().answering(OWN, 500, &[], "\u{1b}[31moops");
         let refused = found(&road).await.unwrap_err();
         assert!(refused.is_passing() && !refused.to_string().contains('\u{1b}'));
         let road = Doubled::default().json(OWN, &own());
         let refused = found(&road).await.unwrap_err();
-        assert!(matches!(refused, OauthError::NoAuthority { .. }), "{refused}");
+        assert!(
+            matches!(refused, OauthError::NoAuthority { .. }),
+            "{refused}"
+        );
     }
 
     #[tokio::test]
     async fn what_a_server_asks_for_is_asked_and_else_what_its_document_names() {
-        let road = Doubled::default().json(ROOT, &own()).json(OPENID, &document());
+        let road = Doubled::default()
+            .json(ROOT, &own())
+            .json(OPENID, &document());
         let there = found(&road).await.unwrap();
         assert_eq!(there.scopes, ["read", "write"]);
         assert_eq!(asked(&road), [ASK, OWN, ROOT, AUTHORITY, OPENID]);
 
-        let challenge = "Bearer scope=\"read\", resource_metadata=\"https://mcp.example.com/about\"";
+        let challenge =
+            "Bearer scope=\"read\", resource_metadata=\"https://mcp.example.com/about\"";
         let road = Doubled::default()
             .answering(ASK, 401, &[("www-authenticate", challenge)], "")
             .json("GET https://mcp.example.com/about", &own())
@@ -321,11 +336,16 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn a_person_may_choose_among_the_servers_authorities_and_name_no_other() {
-        let road = Doubled::default().json(OWN, &own()).json(AUTHORITY, &document());
+        let road = Doubled::default()
+            .json(OWN, &own())
+            .json(AUTHORITY, &document());
         let server = Address::parse("https://mcp.example.com/mcp").unwrap();
         let wanted = Address::parse("https://evil.example").unwrap();
         let refused = discover(&road, &server, Some(&wanted)).await.unwrap_err();
-        assert!(matches!(refused, OauthError::NotItsAuthority { .. }), "{refused}");
+        assert!(
+            matches!(refused, OauthError::NotItsAuthority { .. }),
+            "{refused}"
+        );
         let wanted = Address::parse("https://auth.example.com").unwrap();
         assert!(discover(&road, &server, Some(&wanted)).await.is_ok());
     }

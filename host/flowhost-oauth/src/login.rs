@@ -278,7 +278,10 @@ pub(crate) mod tests {
             text.replace("old-access", "old access"),
             String::new(),
         ] {
-            assert_eq!(Login::parse(broken.as_bytes(), "notes"), Err(LoginFault::Form));
+            assert_eq!(
+                Login::parse(broken.as_bytes(), "notes"),
+                Err(LoginFault::Form)
+            );
         }
     }
 
@@ -311,7 +314,8 @@ pub(crate) mod tests {
     #[test]
     fn what_a_server_wants_more_is_asked_for_with_what_was_given() {
         let mut login = login();
-        let all = |texts: &[&str]| -> Vec<String> { texts.iter().map(ToString::to_string).collect() };
+        let all =
+            |texts: &[&str]| -> Vec<String> { texts.iter().map(ToString::to_string).collect() };
         assert!(!login.wants(&all(&["read"])));
         assert_eq!(login.asks_next(&all(&["list"])), ["list"]);
         assert!(login.wants(&all(&["read", "write"])));

@@ -58,7 +58,9 @@ impl Resource {
             serde_json::from_slice(bytes).map_err(|error| fault(unreadable(bytes, &error)))?;
         let shown = said(&document.resource);
         let named = Address::parse(&document.resource).map_err(|error| {
-            fault(format!("it is of `{shown}`, which is no address of a server: {error}"))
+            fault(format!(
+                "it is of `{shown}`, which is no address of a server: {error}"
+            ))
         })?;
         // Whoever answers could else have a token made out to another server, and be shown it.
         if !named.covers(server.url()) {
@@ -67,7 +69,8 @@ impl Resource {
         let methods = document.bearer_methods_supported.unwrap_or_default();
         if !methods.is_empty() && methods.iter().all(|it| it != "header") {
             return Err(fault(
-                "it takes tokens in addresses or bodies only, and they are sent in a header alone".to_owned(),
+                "it takes tokens in addresses or bodies only, and they are sent in a header alone"
+                    .to_owned(),
             ));
         }
         let authorities = document.authorization_servers.iter().take(AUTHORITIES_MAX);

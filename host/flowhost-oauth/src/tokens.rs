@@ -47,12 +47,11 @@ pub struct Tokens {
 
 /// The library's client, without addresses.
 pub(crate) fn library(client: &Client) -> BasicClient {
-    let made = BasicClient::new(ClientId::new(client.id.clone())).set_auth_type(
-        match client.method {
+    let made =
+        BasicClient::new(ClientId::new(client.id.clone())).set_auth_type(match client.method {
             Method::Basic => AuthType::BasicAuth,
             Method::None | Method::Post => AuthType::RequestBody,
-        },
-    );
+        });
     match &client.secret {
         Some(secret) => made.set_client_secret(ClientSecret::new(secret.reveal().to_owned())),
         None => made,
@@ -134,7 +133,8 @@ pub async fn revoke(road: &dyn Road, login: &Login) -> Result<bool, OauthError> 
                 };
                 let pair = format!("{}:{}", encoded(&client.id), encoded(secret));
                 let pair = Zeroizing::new(pair);
-                request = request.header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(&*pair)));
+                request =
+                    request.header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(&*pair)));
             }
             (_, secret) => {
                 form.append_pair("client_id", &client.id);
@@ -244,9 +244,15 @@ mod tests {
             (200, ""),
             (200, r#"{"access_token":"canary"}"#),
             (200, r#"{"access_token":"canary","token_type":"mac"}"#),
-            (200, r#"{"access_token":"can ary\r\n","token_type":"bearer"}"#),
+            (
+                200,
+                r#"{"access_token":"can ary\r\n","token_type":"bearer"}"#,
+            ),
             (200, r#"{"access_token":"","token_type":"bearer"}"#),
-            (200, r#"{"access_token":"canary","token_type":"bearer","expires_in":"canary"}"#),
+            (
+                200,
+                r#"{"access_token":"canary","token_type":"bearer","expires_in":"canary"}"#,
+            ),
             (302, ""),
             (500, "<html>oops</html>"),
         ] {
@@ -278,10 +284,14 @@ mod tests {
         assert_eq!(given.scopes.unwrap(), ["x", "y"]);
         assert_eq!(given.refresh.unwrap().reveal(), "r");
         let sent = road.asked.lock().unwrap()[0].1.clone();
-        let sent: Vec<(String, String)> =
-            form_urlencoded::parse(sent.as_bytes()).into_owned().collect();
+        let sent: Vec<(String, String)> = form_urlencoded::parse(sent.as_bytes())
+            .into_owned()
+            .collect();
         let has = |name: &str, value: &str| {
-            assert!(sent.contains(&(name.to_owned(), value.to_owned())), "{sent:?}");
+            assert!(
+                sent.contains(&(name.to_owned(), value.to_owned())),
+                "{sent:?}"
+            );
         };
         has("grant_type", "refresh_token");
         has("refresh_token", "old-refresh");
@@ -318,7 +328,10 @@ mod tests {
         login.revocation_endpoint = Some(place.to_owned());
         assert_eq!(revoke(&road, &login).await, Ok(true));
         let sent = road.asked.lock().unwrap();
-        let hints: Vec<bool> = sent.iter().map(|(_, body)| body.contains("refresh_token")).collect();
+        let hints: Vec<bool> = sent
+            .iter()
+            .map(|(_, body)| body.contains("refresh_token"))
+            .collect();
         assert_eq!(hints, [true, false]);
     }
 }

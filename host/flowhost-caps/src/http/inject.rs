@@ -66,7 +66,10 @@ pub(super) fn inject(
         Wanted::Header { header, value } => (header, fill(store, scope, interface, value)?),
         Wanted::Login { name, token } => {
             login = Some((name.to_owned(), token.clone()));
-            (header::AUTHORIZATION.as_str(), Filled::of_login(name, token))
+            (
+                header::AUTHORIZATION.as_str(),
+                Filled::of_login(name, token),
+            )
         }
     };
     let (name, value) = header_of(header, &filled.value)?;

@@ -56,7 +56,11 @@ impl Outward for Sender {
             let opened = self.open(scope, interface, outgoing).await;
             let (injected, response) = opened.map_err(refusal)?;
             let by = ask.deadline.min(scope.deadline);
-            let refused = timeout_at(by, self.refused(LoginRefusal::of(injected.as_ref(), &response))).await;
+            let refused = timeout_at(
+                by,
+                self.refused(LoginRefusal::of(injected.as_ref(), &response)),
+            )
+            .await;
             let refused = refused.unwrap_or(Err(SendError::Timeout("deadline")));
             match refused.map_err(refusal)? {
                 false => break (injected, response),

@@ -127,7 +127,10 @@ impl Sender {
         let whole = async {
             let (injected, response) = exchange.run(request).await?;
             // Who speaks HTTP reads the answer itself; the next request has another token, where there is one.
-            if let Err(error) = self.refused(LoginRefusal::of(injected.as_ref(), &response)).await {
+            if let Err(error) = self
+                .refused(LoginRefusal::of(injected.as_ref(), &response))
+                .await
+            {
                 tracing::warn!(target: "flowhost::http", %error, "a login was refused");
             }
             exchange.deliver(injected, response).await

@@ -1,7 +1,8 @@
 //! Manifest ∩ profile ∩ plan ∩ caller, by example. The laws are in `properties`.
 
 use flowhost_policy::{
-    Effective, Grants, Inject, Manifest, Narrowing, Outcome, Position, Profile, TraceEntry, effective,
+    Effective, Grants, Inject, Manifest, Narrowing, Outcome, Position, Profile, TraceEntry,
+    effective,
 };
 use serde_json::json;
 
@@ -458,7 +459,10 @@ fn refuses_a_login_without_a_name_and_one_beside_a_header() {
     for (inject, why) in [
         ("{ login = \"\" }", "1 to 32 letters"),
         ("{ login = \"../x\" }", "1 to 32 letters"),
-        ("{ login = \"a\", header = \"x\" }", "leave out `header` and `value`"),
+        (
+            "{ login = \"a\", header = \"x\" }",
+            "leave out `header` and `value`",
+        ),
         ("{ login = 1 }", "`http[0].inject.login`"),
         ("{}", "header"),
     ] {
@@ -473,7 +477,11 @@ fn refuses_a_login_without_a_name_and_one_beside_a_header() {
 #[test]
 fn a_login_is_kept_by_name_and_is_no_secret_that_could_be_told() {
     let profile = injecting("{ login = \"notes\" }").unwrap();
-    assert!(profile.canonical().contains("http[0].inject.login = \"notes\""));
+    assert!(
+        profile
+            .canonical()
+            .contains("http[0].inject.login = \"notes\"")
+    );
     let manifest = Manifest::from_imports("a", ["flowhost:http/http@0.1.0"]);
     let (rights, _) = effective(&manifest, &profile, &Narrowing::none("a"), None);
     assert_eq!(
@@ -486,14 +494,21 @@ fn a_login_is_kept_by_name_and_is_no_secret_that_could_be_told() {
 #[test]
 fn cap_014_does_not_lend_a_login_to_a_caller_without_it() {
     let profile = injecting("{ login = \"notes\" }").unwrap();
-    for theirs in ["{ login = \"other\" }", "{ header = \"x-a\", value = \"${secret:KEY}\" }"] {
+    for theirs in [
+        "{ login = \"other\" }",
+        "{ header = \"x-a\", value = \"${secret:KEY}\" }",
+    ] {
         let caller = Effective {
             grants: injecting(theirs).unwrap().grants,
             ..Effective::default()
         };
         let manifest = Manifest::from_imports("a", ["flowhost:http/http@0.1.0"]);
         let (rights, _) = effective(&manifest, &profile, &Narrowing::none("a"), Some(&caller));
-        let kept = rights.grants.http.first().and_then(|rule| rule.inject.clone());
+        let kept = rights
+            .grants
+            .http
+            .first()
+            .and_then(|rule| rule.inject.clone());
         assert_eq!(kept, None, "{theirs}");
     }
 }

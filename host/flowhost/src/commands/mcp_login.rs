@@ -47,12 +47,16 @@ fn wanted(args: &LoginArgs, logins: &Logins, context: &Context) -> Result<Wanted
         Some(_) => logins.read(&args.name).unwrap_or_default(),
         None => logins.read(&args.name)?,
     };
-    let url = args.url.as_deref().or(earlier.as_ref().map(|it| it.server.as_str()));
+    let url = args
+        .url
+        .as_deref()
+        .or(earlier.as_ref().map(|it| it.server.as_str()));
     let url = url.ok_or_else(|| {
         let name = &args.name;
         let message = format!("nobody has logged in as `{name}`, so that its server is not known");
-        Failure::new(Exit::Usage, message)
-            .hint(format!("name the server: `flowhost mcp login {name} https://…`"))
+        Failure::new(Exit::Usage, message).hint(format!(
+            "name the server: `flowhost mcp login {name} https://…`"
+        ))
     })?;
     let server = address("the server", url)?;
     if let Some(bad) = args.scopes.iter().find(|it| !is_scope(it)) {

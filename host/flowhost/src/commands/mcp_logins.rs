@@ -102,7 +102,9 @@ fn note(context: &Context, why: &str) {
 
 fn why(failure: &Failure) -> String {
     let causes = failure.causes.iter().map(String::as_str);
-    let all: Vec<&str> = std::iter::once(failure.message.as_str()).chain(causes).collect();
+    let all: Vec<&str> = std::iter::once(failure.message.as_str())
+        .chain(causes)
+        .collect();
     all.join(": ")
 }
 
@@ -191,7 +193,10 @@ fn remark(login: &Login, now_ms: u64) -> String {
         (Standing::Ended, Some(why)) => one_line(why),
         (Standing::Over, _) => "its token is over".to_owned(),
         _ if !login.wanted.is_empty() => {
-            format!("its server wants more: {}", one_line(&login.wanted.join(" ")))
+            format!(
+                "its server wants more: {}",
+                one_line(&login.wanted.join(" "))
+            )
         }
         _ => return String::new(),
     };

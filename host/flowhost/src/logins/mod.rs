@@ -150,7 +150,14 @@ impl Logins {
             failure.hint("name a free one with `--port`, or none")
         })?;
         let scopes = scopes(wanted, &found, earlier.as_ref());
-        let client = client(&street, wanted, &found, earlier.as_ref(), &back.address, &scopes);
+        let client = client(
+            &street,
+            wanted,
+            &found,
+            earlier.as_ref(),
+            &back.address,
+            &scopes,
+        );
         let client = client.await.map_err(|error| failed(&error))?;
         let entropy: [u8; 64] = self.0.ambient.entropy().map_err(|error| {
             Failure::new(Exit::Internal, "the system gives no randomness")
@@ -175,7 +182,15 @@ impl Logins {
         let code = answer.ok_or_else(|| nobody(wanted))?;
         let given = match code {
             Ok(code) => {
-                redeem(&street, &found.authority, &client, &attempt, resource, &code).await
+                redeem(
+                    &street,
+                    &found.authority,
+                    &client,
+                    &attempt,
+                    resource,
+                    &code,
+                )
+                .await
             }
             Err(error) => Err(error),
         };
@@ -296,7 +311,9 @@ impl Inner {
         let key = Zeroizing::new(seal_key(&self.ambient, &self.state)?);
         let sealed = String::from_utf8_lossy(&sealed);
         let text = open_kept(&key, &context(name), &sealed).ok_or_else(|| {
-            refused("its file was not sealed by this host under this name, or was altered".to_owned())
+            refused(
+                "its file was not sealed by this host under this name, or was altered".to_owned(),
+            )
         })?;
         let login = Login::parse(&text, name).map_err(|fault| refused(fault.to_string()))?;
         Ok(Some(login))
@@ -313,7 +330,9 @@ impl Inner {
         let sealed = seal_kept(&key, &context(&login.name), &text);
         let sealed = sealed.map_err(|error| unwritten(error.to_string()))?;
         let path = self.file(&login.name);
-        Ok(self.ambient.write_secret(&path, format!("{sealed}\n").as_bytes())?)
+        Ok(self
+            .ambient
+            .write_secret(&path, format!("{sealed}\n").as_bytes())?)
     }
 
     /// The login for a request.
@@ -342,7 +361,10 @@ impl Inner {
             return Ok(Zeroizing::new(login.access.reveal().to_owned()));
         }
         if login.refresh.is_none() {
-            return Err(self.end(login, "its token is over, and none came with it to renew it"));
+            return Err(self.end(
+                login,
+                "its token is over, and none came with it to renew it",
+            ));
         }
         let away = |why: String| {
             LoginError::Away(format!("the login `{name}` cannot be renewed now: {why}"))
@@ -371,9 +393,8 @@ impl Inner {
         let locked = tokio::task::spawn_blocking(move || ambient.lock(&path)).await;
         let locked = locked.map_err(|error| error.to_string());
         let locked = locked.and_then(|it| it.map_err(|error| error.source.to_string()));
-        locked.map_err(|why| {
-            LoginError::Away(format!("the login `{name}` cannot be locked: {why}"))
-        })
+        locked
+            .map_err(|why| LoginError::Away(format!("the login `{name}` cannot be locked: {why}")))
     }
 
     /// Notes that a login holds no longer, so that nobody asks with it again.

@@ -55,7 +55,10 @@ fn a_file_holds_no_token_in_the_clear_and_is_its_owners_alone() {
     let path = state.logins_dir().join("notes.login");
     let ambient = &logins.0.ambient;
     let text = ambient.read_text(&path, LOGIN_BYTES_MAX).unwrap();
-    assert!(!text.contains("canary") && !text.contains("mcp.example.com"), "{text}");
+    assert!(
+        !text.contains("canary") && !text.contains("mcp.example.com"),
+        "{text}"
+    );
     let mode = path.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(logins.names().unwrap(), ["notes"]);
@@ -68,8 +71,12 @@ fn a_file_under_another_name_or_of_another_host_is_no_login() {
     let (logins, state) = here(&dir);
     logins.0.write(&login(None, 60)).unwrap();
     let ambient = &logins.0.ambient;
-    let text = ambient.read(&state.logins_dir().join("notes.login"), LOGIN_BYTES_MAX).unwrap();
-    ambient.write_secret(&state.logins_dir().join("bank.login"), &text).unwrap();
+    let text = ambient
+        .read(&state.logins_dir().join("notes.login"), LOGIN_BYTES_MAX)
+        .unwrap();
+    ambient
+        .write_secret(&state.logins_dir().join("bank.login"), &text)
+        .unwrap();
     let refused = logins.read("bank").unwrap_err();
     assert!(refused.causes[0].contains("under this name"), "{refused:?}");
 
@@ -86,16 +93,28 @@ async fn mcp_017_a_token_is_had_for_its_own_server_alone() {
     let dir = tempfile::tempdir().unwrap();
     let (logins, _) = here(&dir);
     let absent = logins.token("notes", SERVER).await.unwrap_err();
-    assert!(absent.to_string().contains("flowhost mcp login notes"), "{absent}");
+    assert!(
+        absent.to_string().contains("flowhost mcp login notes"),
+        "{absent}"
+    );
     // One without an end: the others began in 1970.
     let mut lasting = login(None, 60);
     lasting.expires_at_ms = None;
     logins.0.write(&lasting).unwrap();
-    let token = logins.token("notes", "https://mcp.example.com:443/mcp").await.unwrap();
+    let token = logins
+        .token("notes", "https://mcp.example.com:443/mcp")
+        .await
+        .unwrap();
     assert_eq!(token.as_str(), "canary-access");
-    for url in ["https://evil.example:443/mcp", "https://mcp.example.com:443/other"] {
+    for url in [
+        "https://evil.example:443/mcp",
+        "https://mcp.example.com:443/other",
+    ] {
         let refused = logins.token("notes", url).await.unwrap_err();
-        assert!(refused.to_string().contains("goes nowhere else"), "{refused}");
+        assert!(
+            refused.to_string().contains("goes nowhere else"),
+            "{refused}"
+        );
         assert!(!refused.to_string().contains("canary"));
     }
 }
@@ -110,7 +129,10 @@ async fn a_token_that_is_over_and_cannot_be_renewed_is_not_sent() {
     let mut lasting = login(None, 60);
     lasting.expires_at_ms = None;
     logins.0.write(&lasting).unwrap();
-    let refused = logins.refused("notes", "canary-access", 401, &[]).await.unwrap_err();
+    let refused = logins
+        .refused("notes", "canary-access", 401, &[])
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("is over"), "{refused}");
     // It is remembered: nobody is sent a token that was refused.
     assert!(logins.token("notes", SERVER).await.is_err());
@@ -125,12 +147,23 @@ async fn what_a_server_wants_more_is_told_and_kept_for_the_next_login() {
     logins.0.write(&lasting).unwrap();
     let refuse = async |scope: &str| {
         let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
-        logins.refused("notes", "canary-access", 403, &[challenge]).await.unwrap_err().to_string()
+        logins
+            .refused("notes", "canary-access", 403, &[challenge])
+            .await
+            .unwrap_err()
+            .to_string()
     };
-    assert!(refuse("read write").await.contains("run `flowhost mcp login notes` again"));
+    assert!(
+        refuse("read write")
+            .await
+            .contains("run `flowhost mcp login notes` again")
+    );
     assert_eq!(logins.read("notes").unwrap().unwrap().wanted, ["write"]);
     // What was allowed already is not asked for over and over.
     assert!(refuse("read").await.contains("changes nothing"));
     // Another refusal says nothing of the login.
-    assert_eq!(logins.refused("notes", "canary-access", 403, &[]).await, Ok(false));
+    assert_eq!(
+        logins.refused("notes", "canary-access", 403, &[]).await,
+        Ok(false)
+    );
 }

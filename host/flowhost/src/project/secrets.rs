@@ -81,7 +81,9 @@ fn no_login(ambient: &Ambient, config: &Config, key: &str, member: &Member) -> V
     let mut notes: Vec<String> = taken
         .filter_map(|(rule, name)| {
             let why = match logins.read(name) {
-                Ok(None) => format!("nobody is logged in as `{name}`; run `flowhost mcp login {name} URL`"),
+                Ok(None) => {
+                    format!("nobody is logged in as `{name}`; run `flowhost mcp login {name} URL`")
+                }
                 Ok(Some(login)) => unfit(&login, rule, now_ms)?,
                 Err(failure) => format!("{}: {}", failure.message, failure.causes.join(": ")),
             };
@@ -95,7 +97,9 @@ fn no_login(ambient: &Ambient, config: &Config, key: &str, member: &Member) -> V
 fn unfit(login: &Login, rule: &HttpRule, now_ms: u64) -> Option<String> {
     let (name, server) = (&login.name, &login.server);
     if matches!(login.standing(now_ms), Standing::Over | Standing::Ended) {
-        return Some(format!("the login `{name}` is over; run `flowhost mcp login {name}`"));
+        return Some(format!(
+            "the login `{name}` is over; run `flowhost mcp login {name}`"
+        ));
     }
     let method = rule.methods.first()?;
     let target = Target::parse(server, method).ok()?;

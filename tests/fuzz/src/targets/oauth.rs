@@ -126,7 +126,8 @@ fn documents(bytes: &[u8]) -> Outcome {
 
 /// An authority and a client without anything special.
 fn begun() -> Option<(Found, Client)> {
-    let authority = br#"{"issuer":"https://a.example","authorization_endpoint":"https://a.example/authorize",
+    let authority =
+        br#"{"issuer":"https://a.example","authorization_endpoint":"https://a.example/authorize",
         "token_endpoint":"https://a.example/token","code_challenge_methods_supported":["S256"]}"#;
     let issuer = here("https://a.example")?;
     let authority = Authority::read(authority, &issuer, &issuer).ok()?;

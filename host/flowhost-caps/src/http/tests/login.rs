@@ -50,7 +50,9 @@ fn bench(rules: Vec<HttpRule>, connector: RecordingConnector) -> (Bench, Arc<Kep
     let kept = Arc::new(Kept::default());
     let logins = kept.clone();
     let resolver = public().answer("other.example.com", &[PUBLIC]);
-    let bench = Bench::with(rules, resolver, connector, |services| services.logins = logins);
+    let bench = Bench::with(rules, resolver, connector, |services| {
+        services.logins = logins
+    });
     (bench, kept)
 }
 
@@ -95,7 +97,9 @@ async fn asked(bench: &Bench) -> Result<(u16, String), types::Error> {
     };
     let mut body = Vec::new();
     while let Some(piece) = futures::StreamExt::next(&mut answer.body).await {
-        let Ok(piece) = piece else { panic!("the body broke off") };
+        let Ok(piece) = piece else {
+            panic!("the body broke off")
+        };
         body.extend_from_slice(&piece);
     }
     let echoes = answer.echoes.expect("a token was put in");
@@ -124,7 +128,10 @@ async fn mcp_017_a_token_goes_where_its_login_says_whatever_the_rules_name() {
     let dialled = bench.connector.dialled().len();
     let sent = host::send(&bench.sender, &bench.scope, request("GET", other)).await;
     let refused = sent.map(drop).unwrap_err().into_guest().unwrap_err();
-    assert!(refused.to_string().contains("goes nowhere else"), "{refused}");
+    assert!(
+        refused.to_string().contains("goes nowhere else"),
+        "{refused}"
+    );
     assert_eq!(bench.connector.dialled().len(), dialled);
 }
 
@@ -133,7 +140,10 @@ async fn a_token_that_is_refused_is_renewed_and_the_request_sent_once_more() {
     let (bench, kept) = bench(vec![logged_in(PLAIN)], taking("canary-1", 401));
     let (status, body) = asked(&bench).await.unwrap();
     assert_eq!(status, 200);
-    assert!(body.starts_with("Bearer ") && !body.contains("canary"), "{body}");
+    assert!(
+        body.starts_with("Bearer ") && !body.contains("canary"),
+        "{body}"
+    );
     assert_eq!(
         *kept.heard.lock().unwrap(),
         ["canary-0 401 Bearer error=\"invalid_token\""]
@@ -145,7 +155,10 @@ async fn a_token_that_is_refused_is_renewed_and_the_request_sent_once_more() {
 async fn a_server_that_takes_no_token_is_asked_twice_and_not_for_ever() {
     let (bench, _) = bench(vec![logged_in(PLAIN)], taking("another", 401));
     let refused = asked(&bench).await.unwrap_err();
-    assert!(format!("{refused:?}").contains("log in again"), "{refused:?}");
+    assert!(
+        format!("{refused:?}").contains("log in again"),
+        "{refused:?}"
+    );
     assert_eq!(bench.connector.dialled().len(), 2);
 }
 
@@ -153,7 +166,10 @@ async fn a_server_that_takes_no_token_is_asked_twice_and_not_for_ever() {
 async fn what_a_person_has_to_allow_is_told_and_not_tried_again() {
     let (bench, _) = bench(vec![logged_in(PLAIN)], taking("another", 403));
     let refused = asked(&bench).await.unwrap_err();
-    assert!(format!("{refused:?}").contains("log in again"), "{refused:?}");
+    assert!(
+        format!("{refused:?}").contains("log in again"),
+        "{refused:?}"
+    );
     assert_eq!(bench.connector.dialled().len(), 1);
 }
 

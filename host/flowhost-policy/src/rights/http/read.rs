@@ -91,13 +91,22 @@ fn inject(reader: &mut Reader, fields: &Fields<'_>) -> Option<Inject> {
     let inner = reader.fields(node, &path, &["header", "value", "login"])?;
     if let Some(node) = inner.get("login") {
         let login = reader.text(&inner, "login")?;
-        let fault = match ["header", "value"].iter().any(|key| inner.get(key).is_some()) {
-            true => Some("a login says by itself which header it is: leave out `header` and `value`"),
+        let fault = match ["header", "value"]
+            .iter()
+            .any(|key| inner.get(key).is_some())
+        {
+            true => {
+                Some("a login says by itself which header it is: leave out `header` and `value`")
+            }
             false => (!is_login_name(&login))
                 .then_some("the name of a login has 1 to 32 letters, digits, `-` and `_`"),
         };
         if let Some(fault) = fault {
-            reader.problem(node.at, format!("`{}`: {fault}", inner.path_of("login")), None);
+            reader.problem(
+                node.at,
+                format!("`{}`: {fault}", inner.path_of("login")),
+                None,
+            );
         }
         return Some(Inject::Login(login));
     }

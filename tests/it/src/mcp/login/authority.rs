@@ -145,7 +145,11 @@ fn json_reply(stream: &mut TcpStream, status: u16, body: &Value) {
 
 fn refuse(stream: &mut TcpStream, error: &str) {
     let why = format!("the authority of the test says {error}");
-    json_reply(stream, 400, &json!({ "error": error, "error_description": why }));
+    json_reply(
+        stream,
+        400,
+        &json!({ "error": error, "error_description": why }),
+    );
 }
 
 fn own_address(asked: &Asked) -> String {
@@ -174,7 +178,11 @@ fn authority(asked: &Asked, stream: &mut TcpStream, books: &mut Books, manners: 
             assert_eq!(asked.body["application_type"], "native");
             let client = books.make("client");
             let redirects = &asked.body["redirect_uris"];
-            json_reply(stream, 201, &json!({ "client_id": client, "redirect_uris": redirects }));
+            json_reply(
+                stream,
+                201,
+                &json!({ "client_id": client, "redirect_uris": redirects }),
+            );
         }
         "/authorize" => authorize(asked, stream, books, &form(query), manners),
         "/token" => match manners.token {
@@ -287,7 +295,12 @@ fn server(
     let token = shown.strip_prefix("Bearer ").unwrap_or_default();
     let grant = books.lock().unwrap().access.get(token).cloned();
     let Some(grant) = grant.filter(|it| it.resource == format!("{own}/mcp")) else {
-        return reply(stream, 401, "www-authenticate: Bearer error=\"invalid_token\"\r\n", "");
+        return reply(
+            stream,
+            401,
+            "www-authenticate: Bearer error=\"invalid_token\"\r\n",
+            "",
+        );
     };
     if modern(asked, stream) {
         return;
@@ -313,11 +326,14 @@ pub(super) fn browse(address: &str) -> String {
         let mut stream = TcpStream::connect(url.socket_addrs(|| None).unwrap()[0]).unwrap();
         let query = url.query().map_or(String::new(), |it| format!("?{it}"));
         let (path, host) = (url.path(), url.authority());
-        let request = format!("GET {path}{query} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path}{query} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut page = String::new();
         stream.read_to_string(&mut page).unwrap();
-        let location = page.lines().find_map(|line| line.strip_prefix("location: "));
+        let location = page
+            .lines()
+            .find_map(|line| line.strip_prefix("location: "));
         match location {
             Some(to) => address = to.to_owned(),
             None => return page,

@@ -122,7 +122,10 @@ fn a_person_logs_in_once_and_no_guest_record_or_file_holds_the_token() {
         .into_iter()
         .filter(|it| it["kind"] == "secret.use")
         .collect();
-    assert!(uses.iter().all(|it| it["secret"] == "login:notes" && it["use"] == "inject"));
+    assert!(
+        uses.iter()
+            .all(|it| it["secret"] == "login:notes" && it["use"] == "inject")
+    );
     assert!(!uses.is_empty());
 
     let told = &status(&home)[0];
@@ -165,7 +168,10 @@ fn a_login_that_was_revoked_ends_a_run_before_its_first_step_and_says_what_to_do
     let ran = run(&home);
     assert_ne!(ran.code, 0);
     let all = ran.all();
-    assert!(all.contains("invalid_grant") && all.contains("flowhost mcp login notes"), "{all}");
+    assert!(
+        all.contains("invalid_grant") && all.contains("flowhost mcp login notes"),
+        "{all}"
+    );
     assert_eq!(two.server.count(|it| it.what() == "tools/call"), 0);
     assert_eq!(status(&home)[0]["standing"], "ended");
     // What is over is not asked for again.
@@ -173,7 +179,11 @@ fn a_login_that_was_revoked_ends_a_run_before_its_first_step_and_says_what_to_do
     assert_ne!(run(&home).code, 0);
     assert_eq!(two.books().renewed, renewed);
     let noted = home.flowhost(&["validate", "plan.yaml", "--policies", "policies"]);
-    assert!(noted.all().contains("the login `notes` is over"), "{}", noted.all());
+    assert!(
+        noted.all().contains("the login `notes` is over"),
+        "{}",
+        noted.all()
+    );
     log_in(&home, &[]).expect(0);
     run(&home).expect(0);
 }
@@ -188,7 +198,10 @@ fn a_server_that_wants_more_gets_it_from_the_person_and_not_before() {
     let ran = run(&home);
     assert_ne!(ran.code, 0);
     let all = ran.all();
-    assert!(all.contains("wants more than the login `notes` allows"), "{all}");
+    assert!(
+        all.contains("wants more than the login `notes` allows"),
+        "{all}"
+    );
     assert_eq!(status(&home)[0]["wanted"], json!(["shout"]));
     log_in(&home, &[]).expect(0);
     assert_eq!(two.books().asked_for, ["list", "list shout"]);
@@ -197,7 +210,10 @@ fn a_server_that_wants_more_gets_it_from_the_person_and_not_before() {
 
 #[test]
 fn mcp_017_a_token_goes_to_no_other_server_whatever_the_profile_says() {
-    let (two, other) = (Two::start(Manners::default()), Two::start(Manners::default()));
+    let (two, other) = (
+        Two::start(Manners::default()),
+        Two::start(Manners::default()),
+    );
     let home = home(&two);
     plan(&home, &other.url(), "inject = { login = \"notes\" }");
     let ran = run(&home);
@@ -231,10 +247,18 @@ fn a_login_is_given_back_and_forgotten() {
     assert_ne!(again.code, 0);
     assert!(again.stderr.contains("nobody is logged in as `notes`"));
     let noted = home.flowhost(&["validate", "plan.yaml", "--policies", "policies"]);
-    assert!(noted.all().contains("nobody is logged in as `notes`"), "{}", noted.all());
+    assert!(
+        noted.all().contains("nobody is logged in as `notes`"),
+        "{}",
+        noted.all()
+    );
     let ran = run(&home);
     assert_ne!(ran.code, 0);
-    assert!(ran.all().contains("flowhost mcp login notes URL"), "{}", ran.all());
+    assert!(
+        ran.all().contains("flowhost mcp login notes URL"),
+        "{}",
+        ran.all()
+    );
 }
 
 #[test]
@@ -253,7 +277,10 @@ fn fails(manners: Manners, why: &str) {
     let ran = log_in(&home, &[&two.url(), "--allow-private-network"]);
     assert_eq!(ran.code, 1, "{why}: {}", ran.all());
     let all = ran.all();
-    assert!(all.contains(why) && all.contains("nobody was logged in"), "{why}: {all}");
+    assert!(
+        all.contains(why) && all.contains("nobody was logged in"),
+        "{why}: {all}"
+    );
     assert!(!all.contains("canary"), "{all}");
     assert_eq!(status(&home), json!([]), "{why}");
 }
@@ -262,14 +289,35 @@ fn fails(manners: Manners, why: &str) {
 fn nothing_is_believed_of_an_authority_that_is_not_what_it_should_be() {
     let well = Manners::default();
     let cases: [(fn(&mut Value), &str); 7] = [
-        (|it| it["issuer"] = json!("https://evil.example"), "it is of `https://evil.example`"),
-        (|it| it["code_challenge_methods_supported"] = json!(["plain"]), "PKCE with S256"),
+        (
+            |it| it["issuer"] = json!("https://evil.example"),
+            "it is of `https://evil.example`",
+        ),
+        (
+            |it| it["code_challenge_methods_supported"] = json!(["plain"]),
+            "PKCE with S256",
+        ),
         // MCP-024
-        (|it| it["authorization_endpoint"] = json!("javascript:alert(1)"), "which no such address needs"),
-        (|it| it["authorization_endpoint"] = json!("file:///etc/passwd"), "begins with `file:`"),
-        (|it| it["authorization_endpoint"] = json!("https://a.example/$(reboot)"), "a shell"),
-        (|it| it["token_endpoint"] = json!("http://auth.example.com/token"), "everybody on the way reads along"),
-        (|it| drop(it.as_object_mut().unwrap().remove("registration_endpoint")), "--client-id"),
+        (
+            |it| it["authorization_endpoint"] = json!("javascript:alert(1)"),
+            "which no such address needs",
+        ),
+        (
+            |it| it["authorization_endpoint"] = json!("file:///etc/passwd"),
+            "begins with `file:`",
+        ),
+        (
+            |it| it["authorization_endpoint"] = json!("https://a.example/$(reboot)"),
+            "a shell",
+        ),
+        (
+            |it| it["token_endpoint"] = json!("http://auth.example.com/token"),
+            "everybody on the way reads along",
+        ),
+        (
+            |it| drop(it.as_object_mut().unwrap().remove("registration_endpoint")),
+            "--client-id",
+        ),
     ];
     for (authority, why) in cases {
         fails(Manners { authority, ..well }, why);
@@ -281,10 +329,19 @@ fn nothing_is_believed_of_a_server_that_describes_another_or_nothing() {
     let well = Manners::default();
     let cases: [(fn(&mut Value), &str); 4] = [
         (|it| *it = Value::Null, "does not say where to log in"),
-        (|it| it["resource"] = json!("https://bank.example/mcp"), "it is of `https://bank.example/mcp`"),
-        (|it| it["authorization_servers"] = json!([]), "names no `authorization_servers`"),
+        (
+            |it| it["resource"] = json!("https://bank.example/mcp"),
+            "it is of `https://bank.example/mcp`",
+        ),
+        (
+            |it| it["authorization_servers"] = json!([]),
+            "names no `authorization_servers`",
+        ),
         // MCP-023
-        (|it| it["authorization_servers"] = json!(["https://169.254.169.254"]), "its address is not asked"),
+        (
+            |it| it["authorization_servers"] = json!(["https://169.254.169.254"]),
+            "its address is not asked",
+        ),
     ];
     for (resource, why) in cases {
         fails(Manners { resource, ..well }, why);
@@ -295,10 +352,19 @@ fn nothing_is_believed_of_a_server_that_describes_another_or_nothing() {
 fn nothing_is_believed_of_an_answer_to_another_login() {
     let well = Manners::default();
     let cases: [(fn(&mut std::collections::BTreeMap<String, String>), &str); 5] = [
-        (|it| drop(it.insert("state".to_owned(), "another".to_owned())), "its `state` is another"),
-        (|it| drop(it.insert("iss".to_owned(), "https://evil.example".to_owned())), "came from `https://evil.example`"),
+        (
+            |it| drop(it.insert("state".to_owned(), "another".to_owned())),
+            "its `state` is another",
+        ),
+        (
+            |it| drop(it.insert("iss".to_owned(), "https://evil.example".to_owned())),
+            "came from `https://evil.example`",
+        ),
         (|it| drop(it.remove("iss")), "`iss` is missing"),
-        (|it| drop(it.insert("error".to_owned(), "access_denied".to_owned())), "access_denied"),
+        (
+            |it| drop(it.insert("error".to_owned(), "access_denied".to_owned())),
+            "access_denied",
+        ),
         (|it| drop(it.remove("code")), "no `code`"),
     ];
     for (answer, why) in cases {
@@ -310,11 +376,24 @@ fn nothing_is_believed_of_an_answer_to_another_login() {
 fn nothing_is_believed_that_is_no_token() {
     let well = Manners::default();
     for (token, why) in [
-        ((200, "content-type: text/html\r\n", "<html>canary</html>"), "a page for people"),
+        (
+            (200, "content-type: text/html\r\n", "<html>canary</html>"),
+            "a page for people",
+        ),
         ((500, "", "<html>oops</html>"), "HTTP 500"),
-        ((200, "", "{\"access_token\":\"canary\",\"token_type\":\"mac\"}"), "not a bearer's"),
+        (
+            (
+                200,
+                "",
+                "{\"access_token\":\"canary\",\"token_type\":\"mac\"}",
+            ),
+            "not a bearer's",
+        ),
         // MCP-025
-        ((307, "location: https://evil.example/token\r\n", ""), "is not followed"),
+        (
+            (307, "location: https://evil.example/token\r\n", ""),
+            "is not followed",
+        ),
     ] {
         let token = Some(token);
         fails(Manners { token, ..well }, why);
@@ -326,7 +405,11 @@ fn an_address_of_this_machine_is_asked_where_the_person_says_so_alone() {
     let two = Two::start(Manners::default());
     let home = Home::new();
     let ran = log_in(&home, &[&two.url()]).expect(1);
-    assert!(ran.stderr.contains("--allow-private-network"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("--allow-private-network"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(two.server.asked().len(), 0);
     for (url, why) in [
         ("http://mcp.example.com/mcp", "https:"),
@@ -344,14 +427,18 @@ fn an_address_of_this_machine_is_asked_where_the_person_says_so_alone() {
 fn nothing_but_the_page_of_the_login_is_served_and_the_document_holds_no_token() {
     let two = Two::start(Manners::default());
     let home = Home::new();
-    let ran = log_in_by(&home, &[&two.url(), "--allow-private-network", "--json"], |page| {
-        let back = page.split("redirect_uri=").nth(1).unwrap();
-        let back = back.split('&').next().unwrap();
-        let back = back.replace("%3A", ":").replace("%2F", "/");
-        // Browsers ask for this by themselves: it is no answer.
-        assert!(browse(&back.replace("/callback", "/favicon.ico")).contains("404"));
-        assert!(browse(page).contains("flowhost has the answer"));
-    });
+    let ran = log_in_by(
+        &home,
+        &[&two.url(), "--allow-private-network", "--json"],
+        |page| {
+            let back = page.split("redirect_uri=").nth(1).unwrap();
+            let back = back.split('&').next().unwrap();
+            let back = back.replace("%3A", ":").replace("%2F", "/");
+            // Browsers ask for this by themselves: it is no answer.
+            assert!(browse(&back.replace("/callback", "/favicon.ico")).contains("404"));
+            assert!(browse(page).contains("flowhost has the answer"));
+        },
+    );
     let told = ran.expect(0).json();
     assert_eq!(told["name"], "notes");
     assert!(!told.to_string().contains("canary"));
