@@ -82,7 +82,7 @@ pub(crate) enum Command {
     Dev(DevArgs),
     /// Report everything that is wrong with a plan, its profiles and its components, and run nothing
     Validate(ValidateArgs),
-    /// Show what a component is and asks for, without compiling it
+    /// Show what a component is, what it asks for and which tools it has
     Inspect(InspectArgs),
     /// Check the evidence of a run
     Verify(VerifyArgs),

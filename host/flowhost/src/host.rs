@@ -130,7 +130,11 @@ pub fn signing_key(
     })
 }
 
-fn compiler(ambient: &Ambient) -> Result<Compiler, Failure> {
+/// Who compiles components: a child process of this executable.
+///
+/// # Errors
+/// When the path of the executable is not known.
+pub(crate) fn compiler(ambient: &Ambient) -> Result<Compiler, Failure> {
     let program = ambient.exe().map(ToOwned::to_owned);
     program
         .map(|program| Compiler::Child { program })
@@ -147,6 +151,13 @@ fn cache(ambient: &Ambient, state: &State) -> Result<CacheConfig, Failure> {
         key: own_key(ambient, state, &state.cache_key())?,
         program: ambient.build(),
     })
+}
+
+/// The same, where this state folder has one: to look at a plan or a component makes none.
+pub(crate) fn compiled_here(ambient: &Ambient, state: &State) -> Option<CacheConfig> {
+    let has_one = ambient.is_file(&state.cache_key());
+    // One that cannot be used is told where a run needs it.
+    has_one.then(|| cache(ambient, state).ok()).flatten()
 }
 
 /// The key that wraps those of what runs seal, made on first use.

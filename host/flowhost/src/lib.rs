@@ -20,6 +20,7 @@ pub mod logins;
 pub mod loopback;
 pub mod made_here;
 pub mod models;
+pub mod offers;
 pub mod output;
 pub mod plugin;
 pub mod project;

@@ -587,15 +587,20 @@ impl<'a> Sources<'a> {
         trust.admits(&self.shown(component), digest, manifest, signature)
     }
 
-    /// What to say of a component without a manifest: where one was looked for, and what stands in.
+    /// What to say of a component without a manifest: where one was looked for, what stands in, and what is known of its
+    /// tools.
     #[must_use]
-    pub fn no_manifest(&self, component: &Path) -> String {
-        format!(
-            "no manifest was found: not in `{}`, nor `{}` or `{PLUGIN_MANIFEST}` beside it; it asks for \
-             what it imports, and its tools are what it says they are",
-            self.shown(component),
-            self.shown(&component.with_extension("toml")),
-        )
+    pub fn no_manifest(&self, component: &Path, tools: Option<&str>) -> String {
+        let file = self.shown(component);
+        let beside = self.shown(&component.with_extension("toml"));
+        let said = format!(
+            "no manifest was found: not in `{file}`, nor `{beside}` or `{PLUGIN_MANIFEST}` beside it; it asks for what \
+             it imports"
+        );
+        match tools {
+            Some(tools) => format!("{said}, and {tools}"),
+            None => said,
+        }
     }
 
     /// A path as a person would write it here.

@@ -4,6 +4,7 @@
 pub mod agents;
 pub mod estimate;
 pub mod functions;
+pub mod offers;
 
 pub(crate) mod kinds;
 pub(crate) mod preflight;

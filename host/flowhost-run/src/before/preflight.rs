@@ -15,9 +15,8 @@ use crate::base::finding::Finding;
 use crate::base::state::State;
 use crate::before::agents;
 use crate::before::functions::takes;
-use crate::before::kinds;
+use crate::before::offers::{self, Offers};
 use crate::before::prompts;
-use crate::before::reads;
 use crate::before::rights;
 use crate::given::folders::missing_folders;
 use crate::given::project::{Member, Project, at_part};
@@ -43,20 +42,21 @@ impl Preflight {
 }
 
 /// Asks. Nothing runs, nothing is compiled, no model is asked and no folder is made. A `gateway` is needed where
-/// plugins are configured to ask models ([`agents::asks_models`]).
+/// plugins are configured to ask models ([`agents::asks_models`]); `offers` are the tools of components without a
+/// manifest, as far as they are known.
 ///
 /// # Errors
 /// When the folders that nobody may grant cannot be looked at.
 pub fn preflight(
     project: &Project,
     gateway: Option<&Gateway>,
+    offers: &Offers,
     home: Option<&Path>,
     state: &State,
 ) -> Result<Preflight, Failure> {
     let mut others = configurations(project);
     others.extend(prompts::findings(project));
-    others.extend(reads::findings(project));
-    others.extend(kinds::findings(project));
+    others.extend(offers::findings(project, offers));
     others.extend(guards(project));
     others.extend(missing_folders(project, home, state)?);
     let mut found = Preflight {

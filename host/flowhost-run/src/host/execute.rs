@@ -14,6 +14,7 @@ use crate::base::failure::Failure;
 use crate::base::lines;
 use crate::base::tasks::blocking;
 use crate::before::estimate::{self, Estimate};
+use crate::before::offers;
 use crate::calls::afresh::afresh;
 use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Greeting};
@@ -178,6 +179,7 @@ pub(crate) async fn prepare(
     Ready::preflight(project)?;
     let locked = stages::lock(host, project, run.id())?;
     let components = unless_stopped(run, Ready::load(host, project)).await?;
+    unless_stopped(run, offered(host, project, &ready, &components, run)).await?;
     let mut estimate = estimate::estimate(project, &gateway, &config.state, &*config.past);
     estimate.of_only(&project.plan, only);
     Ok(Prepared {
@@ -188,6 +190,27 @@ pub(crate) async fn prepare(
         components,
         estimate,
     })
+}
+
+/// Refuses a plan whose steps ask of components without a manifest what they do not offer.
+async fn offered(
+    host: &Inner,
+    project: &Project,
+    ready: &Ready,
+    components: &BTreeMap<String, LoadedComponent>,
+    run: &Run,
+) -> Result<(), Failure> {
+    let now = host.config.world.now_ms();
+    let offers = ready.offers(host, project, components, run.id(), now);
+    let offers = offers.await;
+    if offers.is_empty() {
+        return Ok(());
+    }
+    let findings = offers::findings(project, &offers);
+    match findings.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::findings(&format!("`{}`", project.file), findings)),
+    }
 }
 
 /// What a run is conducted with, whether it begins or goes on.

@@ -16,7 +16,7 @@ use flowhost_engine::{Compiler, LoadedComponent, RunScope};
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
 use flowhost_flow::{Amounts, Exit, Plan};
-use flowhost_ledger::Recorder;
+use flowhost_ledger::{MemoryRecorder, Recorder};
 use flowhost_models::Gateway;
 use flowhost_words::PluginKind;
 use sha2::{Digest as _, Sha256};
@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::before::functions::{ToolNames, check_functions};
+use crate::before::offers::{Offers, asked_beforehand};
 use crate::before::rights::missing_rights;
 use crate::calls::desk::{Funds, Remote};
 use crate::earlier::replay::{self, Nowhere};
@@ -320,6 +321,50 @@ impl Ready {
         } else {
             Err(Failure::findings("the plan", findings))
         }
+    }
+
+    /// Asks components without a manifest which tools they have, before anything is on record: those that may reach
+    /// nothing beyond the call, so that nothing can come of it. Who does not answer is asked again in the run.
+    pub(crate) async fn offers(
+        &self,
+        host: &Inner,
+        project: &Project,
+        components: &BTreeMap<String, LoadedComponent>,
+        run: &str,
+        started_ms: u64,
+    ) -> Offers {
+        let services = flowhost_caps::Services {
+            // What it says now it says again in the run.
+            logs: Arc::new(Nowhere),
+            ..self.services.clone()
+        };
+        let scope = RunScope {
+            tenant: host.config.state.tenant().into(),
+            run: run.into(),
+            seed: seed_of(0),
+            started_ms,
+            recorder: Arc::new(MemoryRecorder::default()),
+            providers: flowhost_caps::providers(services),
+            own_calls: Arc::default(),
+            memory: None,
+        };
+        let mut offers = Offers::new();
+        for (key, member) in &project.members {
+            let Some(member) = asked_beforehand(member) else {
+                continue;
+            };
+            let prepared = components.get(key);
+            let prepared = prepared.map(|it| prepare(host, project, key, &member, it));
+            // Whatever stands in the way is told where the run asks.
+            let Some(Ok(plugin)) = prepared else {
+                continue;
+            };
+            let mut installed = Installed::new(key, 1, plugin, &member);
+            if let Ok(true) = installed.introduce(&member, &scope).await {
+                offers.insert(key.clone(), installed.tool_texts().cloned().collect());
+            }
+        }
+        offers
     }
 
     /// Links each plugin to exactly what it is granted, and asks those without a manifest what they

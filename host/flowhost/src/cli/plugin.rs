@@ -46,7 +46,7 @@ pub(crate) enum PluginCommand {
     },
     /// Try a component as hosts and their users will: contract, missing rights, cut-off calls, hostile inputs
     Test(TestArgs),
-    /// Show what a component is and asks for, without compiling it
+    /// Show what a component is, what it asks for and which tools it has
     Inspect(InspectArgs),
     /// Vouch for a component: what it is, asks for and says of its tools, in NAME.wasm.sig beside it
     Sign {

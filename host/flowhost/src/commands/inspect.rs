@@ -1,14 +1,17 @@
-//! `flowhost inspect COMPONENT`: what it is and asks for. Nothing is compiled.
+//! `flowhost inspect COMPONENT`: what it is, what it asks for and which tools it has. One that brings no manifest is
+//! asked which, in a sandbox that reaches nothing.
 
 use std::fmt::Write as _;
 
 use flowhost::component::{self, Seen};
 use flowhost::failure::Failure;
+use flowhost::offers;
 use flowhost::output::neutral;
 use flowhost::sources::Sources;
 use flowhost_engine::Inspection;
 use flowhost_flow::Exit;
 use flowhost_policy::{Manifest, Right, ToolDescriptor};
+use flowhost_words::PluginKind;
 use serde_json::{Value, json};
 
 use crate::cli::InspectArgs;
@@ -18,19 +21,35 @@ pub(crate) fn perform(args: &InspectArgs, context: &mut Context) -> Result<Exit,
     let sources = Sources::new(&context.ambient, &context.config, None);
     let Seen {
         path,
+        bytes,
         inspection,
         manifest,
-        ..
     } = component::look(&sources, &args.component, context.ambient.cwd())?;
     let shown = sources.shown(&path);
+    let declared = manifest.as_ref().map(|it| it.tools.as_slice());
+    let silent = inspection.role == PluginKind::Tool && declared.is_none_or(<[_]>::is_empty);
+    let asked = silent
+        .then(|| offers::of_component(&context.ambient, &context.state, &bytes, &inspection));
+    let tools = match &asked {
+        Some(Ok(tools)) => Some(tools.as_slice()),
+        Some(Err(_)) => None,
+        None => declared,
+    };
     if context.output.json {
         context
             .output
-            .document(&document(&shown, &inspection, manifest.as_ref()));
+            .document(&document(&shown, &inspection, manifest.as_ref(), tools));
     } else {
         let mut text = text_of(&shown, &inspection, manifest.as_ref());
+        text.extend(tools.into_iter().flatten().map(tool_text));
+        let told = match &asked {
+            Some(Ok(tools)) => Some(offers::listed(tools)),
+            Some(Err(why)) => Some(format!("its tools are not known: {why}")),
+            None => None,
+        };
         if manifest.is_none() {
-            let _infallible = writeln!(text, "{}", sources.no_manifest(&path));
+            let said = sources.no_manifest(&path, told.as_deref());
+            let _infallible = writeln!(text, "{said}");
         }
         context.output.result(&neutral(&text));
     }
@@ -41,7 +60,12 @@ fn right_of(import: &str) -> (&'static str, bool) {
     Right::behind(import).map_or(("", false), |(right, needed)| (right.key, needed))
 }
 
-fn document(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) -> Value {
+fn document(
+    path: &str,
+    inspection: &Inspection,
+    manifest: Option<&Manifest>,
+    tools: Option<&[ToolDescriptor]>,
+) -> Value {
     let imports: Vec<Value> = inspection
         .imports
         .iter()
@@ -65,6 +89,7 @@ fn document(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) ->
         "path": path, "digest": &*inspection.digest, "size": inspection.size,
         "role": inspection.role.as_str(), "functions": inspection.functions,
         "imports": imports, "exports": inspection.exports, "manifest": manifest,
+        "tools": tools.map(|it| it.iter().map(tool_document).collect::<Vec<_>>()),
     })
 }
 
@@ -118,18 +143,15 @@ fn text_of(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) -> 
     if let Some(prompts) = &manifest.prompts {
         let _infallible = writeln!(text, "prompts may use\n  {}", prompts.variables.join(", "));
     }
-    for tool in &manifest.tools {
-        let _infallible = writeln!(
-            text,
-            "tool {} (effects: {})\n  {}",
-            tool.name,
-            tool.effects.word(),
-            tool.description
-        );
-        let _infallible = write!(text, " takes\n{}", fields(&tool.input));
-        if let Some(output) = &tool.output {
-            let _infallible = write!(text, " gives\n{}", fields(output));
-        }
+    text
+}
+
+fn tool_text(tool: &ToolDescriptor) -> String {
+    let (name, effects, description) = (&tool.name, tool.effects.word(), &tool.description);
+    let mut text = format!("tool {name} (effects: {effects})\n  {description}\n");
+    let _infallible = write!(text, " takes\n{}", fields(&tool.input));
+    if let Some(output) = &tool.output {
+        let _infallible = write!(text, " gives\n{}", fields(output));
     }
     text
 }

@@ -9,6 +9,7 @@ use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::kept::Kept;
 use flowhost::models;
+use flowhost::offers::{self, Asked};
 use flowhost::output::one_line;
 use flowhost::plugin::lock;
 use flowhost::project::{self, Loaded, Project, Request, SecondKeys, without_key};
@@ -17,7 +18,7 @@ use flowhost::worktree;
 use flowhost_evidence::runs;
 use flowhost_flow::Exit;
 use flowhost_ledger::Durability;
-use flowhost_run::{Preflight, RunOptions, agents};
+use flowhost_run::{Offers, Preflight, RunOptions, agents};
 use serde_json::json;
 
 use crate::cli::{DurabilityArg, KeyArgs, LogFormat, PlanArgs, RunArgs, RunningArgs};
@@ -27,7 +28,11 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     if args.watch {
         return super::dev::watch(args, options(args, context), context);
     }
-    let project = looked_at(&args.plan, args.running.keys, context)?;
+    let keys = args.running.keys;
+    let project = match args.dry_run {
+        true => looked_at(&args.plan, keys, context)?.0,
+        false => noted(checked(&args.plan, context)?, keys),
+    };
     // The document of `--dry-run` has them.
     if !(context.output.json && args.dry_run) {
         note(&project, args.running.log_format, context);
@@ -137,7 +142,7 @@ fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<P
         // What else a run would meet, before it meets it one by one. Where that cannot be asked, as with a
         // configuration that is not sound, its findings come beside those of the plan.
         Some(project) => {
-            let more = asked(&project, context).unwrap_or_else(|failure| Preflight {
+            let more = asked(&project, &Offers::new(), context).unwrap_or_else(|failure| Preflight {
                 others: failure.findings,
                 ..Preflight::default()
             });
@@ -151,9 +156,32 @@ fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<P
 /// `run --dry-run` and `run`. Exit code 6 where rights are all that is missing.
 pub(crate) fn checked(args: &PlanArgs, context: &mut Context) -> Result<Project, Failure> {
     let project = load(args, context)?;
-    let found = asked(&project, context)?;
+    refused(args, &project, &Offers::new(), context)?;
+    Ok(project)
+}
+
+/// As [`checked`], for who runs nothing: components without a manifest are asked which tools they have. A run asks them
+/// itself, before its first record.
+pub(crate) fn looked_at(
+    args: &PlanArgs,
+    keys: KeyArgs,
+    context: &mut Context,
+) -> Result<(Project, Asked), Failure> {
+    let project = load(args, context)?;
+    let asked = offers::of_project(&context.ambient, &context.state, &project);
+    refused(args, &project, &asked.tools, context)?;
+    Ok((noted(project, keys), asked))
+}
+
+fn refused(
+    args: &PlanArgs,
+    project: &Project,
+    offers: &Offers,
+    context: &Context,
+) -> Result<(), Failure> {
+    let found = asked(project, offers, context)?;
     if found.rights.is_empty() && found.others.is_empty() {
-        return Ok(project);
+        return Ok(());
     }
     let only_rights = found.others.is_empty();
     let mut failure = failure_of(args, Vec::new(), found);
@@ -162,6 +190,17 @@ pub(crate) fn checked(args: &PlanArgs, context: &mut Context) -> Result<Project,
         failure = failure.hint("`flowhost policy explain PLAN` shows where each right comes from");
     }
     Err(failure)
+}
+
+/// The project with what is worth knowing of keys that are not given.
+fn noted(mut project: Project, keys: KeyArgs) -> Project {
+    let keys = SecondKeys {
+        private_network: keys.allow_private_network,
+        process: keys.allow_process,
+    };
+    let notes = without_key(&project, keys);
+    project.notes.extend(notes);
+    project
 }
 
 fn read(request: &Request, context: &mut Context) -> (Option<Project>, Vec<Finding>) {
@@ -175,28 +214,12 @@ fn read(request: &Request, context: &mut Context) -> (Option<Project>, Vec<Findi
     (project, findings)
 }
 
-fn asked(project: &Project, context: &Context) -> Result<Preflight, Failure> {
+fn asked(project: &Project, offers: &Offers, context: &Context) -> Result<Preflight, Failure> {
     let home = context.ambient.var("HOME").map(Path::new);
     let gateway = agents::asks_models(project)
         .then(|| models::gateway(&context.ambient, &context.config, project))
         .transpose()?;
-    flowhost_run::preflight(project, gateway.as_ref(), home, &context.state)
-}
-
-/// As [`checked`], with what is worth knowing of keys that are not given.
-pub(crate) fn looked_at(
-    args: &PlanArgs,
-    keys: KeyArgs,
-    context: &mut Context,
-) -> Result<Project, Failure> {
-    let mut project = checked(args, context)?;
-    let keys = SecondKeys {
-        private_network: keys.allow_private_network,
-        process: keys.allow_process,
-    };
-    let notes = without_key(&project, keys);
-    project.notes.extend(notes);
-    Ok(project)
+    flowhost_run::preflight(project, gateway.as_ref(), offers, home, &context.state)
 }
 
 /// What is worth knowing and stops nothing.

@@ -11,7 +11,7 @@ use crate::commands::{Context, run::looked_at};
 
 pub(crate) fn perform(args: &ValidateArgs, context: &mut Context) -> Result<Exit, Failure> {
     // Whatever is wrong, the plan is not valid: no exit code tells missing rights from the rest here.
-    let project = looked_at(&args.plan, args.keys, context).map_err(|failure| Failure {
+    let (project, asked) = looked_at(&args.plan, args.keys, context).map_err(|failure| Failure {
         hints: Vec::new(),
         ..invalid(failure)
     })?;
@@ -22,8 +22,11 @@ pub(crate) fn perform(args: &ValidateArgs, context: &mut Context) -> Result<Exit
         .members
         .iter()
         .filter(|(_, member)| member.manifest.is_stand_in());
-    let bare =
-        bare.map(|(key, member)| format!("plugin `{key}`: {}", sources.no_manifest(&member.path)));
+    let bare = bare.map(|(key, member)| {
+        let tools = asked.told(key);
+        let what = sources.no_manifest(&member.path, tools.as_deref());
+        format!("plugin `{key}`: {what}")
+    });
     let notes: Vec<String> = project.notes.iter().cloned().chain(bare).collect();
     if context.output.json {
         context.output.document(&json!({

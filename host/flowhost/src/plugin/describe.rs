@@ -2,29 +2,78 @@
 //! sandbox, with doubles where the world would be.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use flowhost_engine::Inspection;
+use flowhost_engine::{CacheConfig, Compiler, Inspection};
 use flowhost_flow::Exit;
 use flowhost_policy::{ToolDescriptor, descriptor_faults};
 
 use super::trial::{self, Terms, Trial, World};
 use crate::failure::Failure;
+use crate::project::Member;
 
 /// The tools that a component says it has.
 ///
 /// # Errors
 /// When it cannot be loaded, traps, or says what no manifest may say.
 pub fn tools(component: &[u8], inspection: &Inspection) -> Result<Vec<ToolDescriptor>, Failure> {
+    with_all(&Trial::new(component)?, inspection, &BTreeMap::new())
+}
+
+/// Fuel for the question to a component that nobody vouches for, and milliseconds: what many descriptors need, and a
+/// person waits for.
+const PATIENCE: [(&str, u64); 2] = [("fuel", 1_000_000_000), ("deadline", 5_000)];
+
+/// The same of a component that nobody vouches for: it is compiled apart, and has little time.
+///
+/// # Errors
+/// As [`tools`].
+pub(crate) fn by_itself(
+    component: &Arc<[u8]>,
+    inspection: &Inspection,
+    compiler: Compiler,
+    cache: Option<CacheConfig>,
+) -> Result<Vec<ToolDescriptor>, Failure> {
+    let trial = Trial::compiled(component.clone(), compiler, cache)?;
+    with_all(&trial, inspection, &BTreeMap::from(PATIENCE))
+}
+
+/// The same of a plugin of a plan, with the rights, limits and configuration that it has there.
+///
+/// # Errors
+/// As [`tools`].
+pub(crate) fn as_in_a_plan(
+    member: &Member,
+    compiler: Compiler,
+    cache: Option<CacheConfig>,
+) -> Result<Vec<ToolDescriptor>, Failure> {
+    let folder = trial::folder(World::Kind)?;
+    let terms = Terms {
+        rights: Arc::new(member.effective.clone()),
+        world: World::Kind,
+        folder: &folder,
+        config: &member.config,
+    };
+    let component = member.inspection.bytes().clone();
+    told(&Trial::compiled(component, compiler, cache)?, &terms)
+}
+
+/// Asks with everything granted that it imports, within these limits.
+fn with_all(
+    trial: &Trial,
+    inspection: &Inspection,
+    limits: &BTreeMap<&'static str, u64>,
+) -> Result<Vec<ToolDescriptor>, Failure> {
     let folder = trial::folder(World::Kind)?;
     let rights = trial::rights_of(inspection);
     let lines: Vec<&str> = rights.iter().map(|right| right.lines).collect();
     let terms = Terms {
-        rights: trial::granted(inspection, &lines, &BTreeMap::new())?.into(),
+        rights: trial::granted(inspection, &lines, limits)?.into(),
         world: World::Kind,
         folder: &folder,
         config: "{}",
     };
-    told(&Trial::new(component)?, &terms)
+    told(trial, &terms)
 }
 
 /// The same of a component that is on trial already.

@@ -277,7 +277,7 @@ fn a_valid_plan_says_so() {
     ----- stdout
     plan.yaml: `under-test` is valid (1 step, 1 plugin)
     plan 94a29c58dd0c2419d550a28674f6622e990123c2f8e00cf7fc734316b87dbc94
-    note: plugin `ok_echo`: no manifest was found: not in `ok_echo.wasm`, nor `ok_echo.toml` or `plugin.toml` beside it; it asks for what it imports, and its tools are what it says they are
+    note: plugin `ok_echo`: no manifest was found: not in `ok_echo.wasm`, nor `ok_echo.toml` or `plugin.toml` beside it; it asks for what it imports, and its tool is `run`
     ----- exit 0
     "#);
 }

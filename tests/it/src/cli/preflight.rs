@@ -28,8 +28,8 @@ pub(super) fn refused_alike(home: &Home) -> String {
     assert_eq!(problems(&valid), problems(&run));
     assert_eq!(problems(&dry), problems(&run));
     assert!(
-        !home.path().join(".flowhost/default").exists(),
-        "nothing was begun"
+        !home.path().join(".flowhost/default/runs").exists(),
+        "no run was begun"
     );
     run.stderr
 }

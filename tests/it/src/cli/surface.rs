@@ -20,7 +20,7 @@ fn help_names_every_command() {
       dev         Run a plan again and again while its files and plugins change
       validate    Report everything that is wrong with a plan, its profiles and its components, and run
                   nothing
-      inspect     Show what a component is and asks for, without compiling it
+      inspect     Show what a component is, what it asks for and which tools it has
       verify      Check the evidence of a run
       runs        List runs, or show one
       policy      Explain, show, test and suggest rights
@@ -262,6 +262,7 @@ fn inspect_tells_role_imports_and_digest_without_running() {
         shown.contains("tool") && shown.contains("flowhost:files/files@0.1.0"),
         "{shown}"
     );
+    assert!(shown.contains("and its tool is `run`"), "{shown}");
     home.flowhost(&["inspect", "plan.yaml"]).expect(1);
 }
 

@@ -16,7 +16,7 @@ use flowhost_caps::mcp_transport::ProcessServices;
 use flowhost_caps::state::FolderStore;
 use flowhost_caps::{Services, log::MemoryLog, model};
 use flowhost_engine::{
-    AgentTask, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
+    AgentTask, CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
     Inspection, LoadError, LoadedComponent, Meter, MissingRight, Phase, Plugin, PoolConfig,
     Providers, RunScope, ShapeLimits, Used, content_value,
 };
@@ -93,22 +93,31 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Compiles a component.
+    /// Compiles a component of the author's own.
     pub(super) fn new(component: &[u8]) -> Result<Self, Failure> {
+        Self::compiled(component.into(), Compiler::InProcess, None)
+    }
+
+    /// Has a component compiled, unless that has been done before.
+    pub(super) fn compiled(
+        component: Arc<[u8]>,
+        compiler: Compiler,
+        cache: Option<CacheConfig>,
+    ) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .map_err(|error| unable("no threads can be started", &error))?;
         let engine = Engine::new(EngineConfig {
-            compiler: Compiler::InProcess,
-            cache: None,
+            compiler,
+            cache,
             shape: ShapeLimits::default(),
             pool: POOL,
             capabilities: flowhost_caps::all(),
         });
         let engine = engine.map_err(|error| unable("the engine does not start", &error))?;
-        let loaded = runtime.block_on(engine.load(component.into()));
+        let loaded = runtime.block_on(engine.load(component));
         let component = loaded.map_err(|error| {
             Failure::new(Exit::Plugin, "the component cannot be loaded").caused_by(&error)
         })?;
