@@ -264,6 +264,7 @@ impl Resolver<'_> {
                     Some(login) => format!("`inject` of the login `{login}`"),
                     None => format!("`inject` of the secret `{value}`"),
                 },
+                right if right.ends_with(".identity") => format!("the identity `{value}`"),
                 right if right.starts_with("env.") => format!("the variable `{value}`"),
                 _ => format!("`{value}`"),
             };
