@@ -28,8 +28,8 @@ pub(crate) fn perform(args: &InspectArgs, context: &mut Context) -> Result<Exit,
     let shown = sources.shown(&path);
     let declared = manifest.as_ref().map(|it| it.tools.as_slice());
     let silent = inspection.role == PluginKind::Tool && declared.is_none_or(<[_]>::is_empty);
-    let asked = silent
-        .then(|| offers::of_component(&context.ambient, &context.state, &bytes, &inspection));
+    let asked =
+        silent.then(|| offers::of_component(&context.ambient, &context.state, &bytes, &inspection));
     let tools = match &asked {
         Some(Ok(tools)) => Some(tools.as_slice()),
         Some(Err(_)) => None,

@@ -142,10 +142,11 @@ fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<P
         // What else a run would meet, before it meets it one by one. Where that cannot be asked, as with a
         // configuration that is not sound, its findings come beside those of the plan.
         Some(project) => {
-            let more = asked(&project, &Offers::new(), context).unwrap_or_else(|failure| Preflight {
-                others: failure.findings,
-                ..Preflight::default()
-            });
+            let more =
+                asked(&project, &Offers::new(), context).unwrap_or_else(|failure| Preflight {
+                    others: failure.findings,
+                    ..Preflight::default()
+                });
             Err(failure_of(args, findings, more))
         }
         None => Err(failure_of(args, findings, Preflight::default())),

@@ -11,10 +11,11 @@ use crate::commands::{Context, run::looked_at};
 
 pub(crate) fn perform(args: &ValidateArgs, context: &mut Context) -> Result<Exit, Failure> {
     // Whatever is wrong, the plan is not valid: no exit code tells missing rights from the rest here.
-    let (project, asked) = looked_at(&args.plan, args.keys, context).map_err(|failure| Failure {
-        hints: Vec::new(),
-        ..invalid(failure)
-    })?;
+    let (project, asked) =
+        looked_at(&args.plan, args.keys, context).map_err(|failure| Failure {
+            hints: Vec::new(),
+            ..invalid(failure)
+        })?;
     let estimate = super::estimate::within_budget(&project, context).map_err(invalid)?;
     let hash = flowhost_run::plan_hash(&project)?;
     let sources = Sources::new(&context.ambient, &context.config, None);

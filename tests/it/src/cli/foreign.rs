@@ -50,7 +50,9 @@ fn a_strangers_function_refuses_what_its_types_do_not_allow_and_answers_by_them(
     let refused = refused.flowhost(&["run", "plan.yaml"]);
     assert_ne!(refused.code, 0, "{}", refused.all());
     assert!(
-        refused.stderr.contains("`it/api.div` does not take this `with`"),
+        refused
+            .stderr
+            .contains("`it/api.div` does not take this `with`"),
         "{}",
         refused.all()
     );

@@ -422,10 +422,17 @@ fn a_component_without_a_manifest_is_asked_for_its_tools_before_the_run() {
         assert!(said.contains(part), "{part}: {said}");
     }
     let shown = home.flowhost(&["inspect", "math.wasm"]).expect(0).stdout;
-    for part in ["tool twice (effects: none)", "n (integer, required)", "its tool is `twice`"] {
+    for part in [
+        "tool twice (effects: none)",
+        "n (integer, required)",
+        "its tool is `twice`",
+    ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    let document = home.flowhost(&["inspect", "math.wasm", "--json"]).expect(0).json();
+    let document = home
+        .flowhost(&["inspect", "math.wasm", "--json"])
+        .expect(0)
+        .json();
     assert_eq!(document["tools"][0]["name"], "twice", "{document:#}");
 }
 
@@ -439,21 +446,39 @@ fn one_that_could_reach_something_is_asked_in_the_run_alone() {
     );
     home.file(
         "plan.yaml",
-        plan(&tool("deny_http", "net"), "  only: { uses: deny_http/rum, with: {} }"),
+        plan(
+            &tool("deny_http", "net"),
+            "  only: { uses: deny_http/rum, with: {} }",
+        ),
     );
     let said = home.flowhost(&["validate", "plan.yaml"]).expect(0);
     let words = "its tools are known once it runs: it may reach beyond its call";
     assert!(said.stdout.contains(words), "{}", said.all());
     let said = home.flowhost(&["run", "plan.yaml"]).expect(1);
-    assert!(said.stderr.contains("`deny_http` has no tool `rum`"), "{}", said.all());
+    assert!(
+        said.stderr.contains("`deny_http` has no tool `rum`"),
+        "{}",
+        said.all()
+    );
     home.flowhost(&["runs", "show", "latest"]).expect(0);
 }
 
 #[test]
 fn one_that_does_not_answer_says_why() {
-    let home = home(&["limit_start"], "  only: { uses: limit_start/run, with: {} }");
+    let home = home(
+        &["limit_start"],
+        "  only: { uses: limit_start/run, with: {} }",
+    );
     let said = home.flowhost(&["inspect", "limit_start.wasm"]).expect(0);
-    assert!(said.stdout.contains("its tools are not known: "), "{}", said.all());
+    assert!(
+        said.stdout.contains("its tools are not known: "),
+        "{}",
+        said.all()
+    );
     let said = home.flowhost(&["validate", "plan.yaml"]).expect(0);
-    assert!(said.stdout.contains("its tools are known once it runs: "), "{}", said.all());
+    assert!(
+        said.stdout.contains("its tools are known once it runs: "),
+        "{}",
+        said.all()
+    );
 }

@@ -16,8 +16,8 @@ use flowhost_caps::mcp_transport::ProcessServices;
 use flowhost_caps::state::FolderStore;
 use flowhost_caps::{Services, log::MemoryLog, model};
 use flowhost_engine::{
-    AgentTask, CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
-    Inspection, LoadError, LoadedComponent, Meter, MissingRight, Phase, Plugin, PoolConfig,
+    AgentTask, CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig,
+    Fault, Inspection, LoadError, LoadedComponent, Meter, MissingRight, Phase, Plugin, PoolConfig,
     Providers, RunScope, ShapeLimits, Used, content_value,
 };
 use flowhost_flow::Exit;
