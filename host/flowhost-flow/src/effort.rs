@@ -4,11 +4,15 @@
 //! paid for before it is done, and they end early when the caller's deadline has passed. Must not know
 //! a clock: whether it is time to stop is the caller's question, asked about every millisecond.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Units between two questions whether to stop: well below a millisecond of work.
 const UNITS_BETWEEN_QUESTIONS: u64 = 2_048;
+
+/// What is counted for a piece of work that may last as long as its data are large: the question is asked before
+/// it.
+pub(crate) const LONG: u64 = UNITS_BETWEEN_QUESTIONS;
 
 /// What one piece of work may cost, and when it stops early.
 ///
@@ -38,10 +42,36 @@ pub enum Spent {
     Stopped,
 }
 
-type Question = Rc<dyn Fn() -> bool>;
+/// The question of a thread's work. All that is done below [`stoppable`] counts here together: ten thousand
+/// templates of a few units each are as long as one of ten thousand times as many.
+struct Turn {
+    question: Box<dyn Fn() -> bool>,
+    unasked: Cell<u64>,
+    stopped: Cell<bool>,
+}
+
+impl Turn {
+    /// Counts work that comes next, and whether it may be done. After the first no there is no yes.
+    fn goes_on(&self, units: u64) -> bool {
+        let unasked = self.unasked.get().saturating_add(units);
+        let ask = unasked >= UNITS_BETWEEN_QUESTIONS;
+        self.unasked.set(if ask { 0 } else { unasked });
+        if ask && !self.stopped.get() {
+            self.stopped.set((self.question)());
+        }
+        !self.stopped.get()
+    }
+}
 
 thread_local! {
-    static STOP: RefCell<Option<Question>> = const { RefCell::new(None) };
+    static STOP: RefCell<Option<Rc<Turn>>> = const { RefCell::new(None) };
+}
+
+/// Counts so many units of work on this thread, and whether it is to go on. Whoever hears no returns at once
+/// with whatever it has: the answer of a turn that was stopped is thrown away.
+pub(crate) fn goes_on(units: u64) -> bool {
+    let turn = STOP.with_borrow(Clone::clone);
+    turn.is_none_or(|turn| turn.goes_on(units))
 }
 
 /// Runs `work` on this thread; everything in this crate that it does ends with an error soon after
@@ -65,19 +95,24 @@ thread_local! {
 /// After a stop the answers are errors that the same events would not give again: a run that was
 /// stopped ends, and its planner is not asked again.
 pub fn stoppable<T>(stop: impl Fn() -> bool + 'static, work: impl FnOnce() -> T) -> T {
-    struct Restore(Option<Question>);
+    struct Restore(Option<Rc<Turn>>);
     impl Drop for Restore {
         fn drop(&mut self) {
             STOP.replace(self.0.take());
         }
     }
-    let _restore = Restore(STOP.replace(Some(Rc::new(stop))));
+    let turn = Turn {
+        question: Box::new(stop),
+        unasked: Cell::new(0),
+        stopped: Cell::new(false),
+    };
+    let _restore = Restore(STOP.replace(Some(Rc::new(turn))));
     work()
 }
 
 enum Stop<'s> {
     Asked(&'s dyn Fn() -> bool),
-    OfThread(Option<Question>),
+    OfThread(Option<Rc<Turn>>),
 }
 
 /// What is left, in units.
@@ -112,16 +147,17 @@ impl<'s> Meter<'s> {
     /// Pays for work that comes next.
     pub(crate) fn charge(&mut self, units: u64) -> Result<(), Spent> {
         self.left = self.left.checked_sub(units).ok_or(Spent::Cost)?;
-        self.unasked = self.unasked.saturating_add(units);
-        if self.unasked < UNITS_BETWEEN_QUESTIONS {
-            return Ok(());
-        }
-        self.unasked = 0;
-        let stop = match &self.stop {
-            Stop::Asked(question) => question(),
-            Stop::OfThread(question) => question.as_ref().is_some_and(|question| question()),
+        let goes_on = match &self.stop {
+            Stop::OfThread(turn) => turn.as_ref().is_none_or(|turn| turn.goes_on(units)),
+            Stop::Asked(question) => {
+                self.unasked = self.unasked.saturating_add(units);
+                self.unasked < UNITS_BETWEEN_QUESTIONS || {
+                    self.unasked = 0;
+                    !question()
+                }
+            }
         };
-        if stop { Err(Spent::Stopped) } else { Ok(()) }
+        if goes_on { Ok(()) } else { Err(Spent::Stopped) }
     }
 }
 
@@ -155,6 +191,28 @@ mod tests {
         });
         let paid = (1_u64..).find(|_| meter.charge(1).is_err());
         assert_eq!(paid, Some(5 * UNITS_BETWEEN_QUESTIONS));
+    }
+
+    #[test]
+    fn small_pieces_of_work_are_counted_together_and_none_is_done_after_a_no() {
+        let asked = Rc::new(Cell::new(0_u64));
+        let seen = Rc::clone(&asked);
+        let stop = move || {
+            seen.set(seen.get() + 1);
+            seen.get() == 3
+        };
+        let piece = || Meter::of_thread(u64::MAX).charge(8).is_ok() && goes_on(8);
+        let done = stoppable(stop, || (0..).take_while(|_: &u64| piece()).count());
+        assert_eq!(done as u64, 3 * UNITS_BETWEEN_QUESTIONS / 16 - 1);
+        let never = stoppable(
+            || true,
+            || {
+                let first = goes_on(UNITS_BETWEEN_QUESTIONS);
+                first || goes_on(1) || Meter::of_thread(9).charge(1).is_ok()
+            },
+        );
+        assert_eq!((asked.get(), never), (3, false));
+        assert!(goes_on(u64::MAX), "nobody asks outside of a turn");
     }
 
     #[test]

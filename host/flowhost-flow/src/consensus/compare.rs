@@ -9,6 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Conflict;
+use crate::effort;
+
+/// What an entry or a word costs, in the units of [`crate::effort`]: it is written anew and put into a tree.
+const WORD_UNITS: u64 = 4;
 
 /// Longest position that a conflict shows, in characters: enough to see the difference.
 const POSITION_CHARS_MAX: usize = 200;
@@ -160,6 +164,7 @@ fn shared<T>(
         let others = all.iter().skip(at + 1);
         others.map(move |other| (one, other))
     });
+    let pairs = pairs.take_while(|_| effort::goes_on(effort::LONG));
     let least = pairs.map(|(one, other)| share(one, other)).min();
     let least = least.unwrap_or(1_000);
     let (shown, wanted) = (decimal(least), decimal(min_milli));
@@ -194,6 +199,7 @@ fn size(value: &Value) -> Option<usize> {
 fn entries(value: &Value, key: Option<&str>) -> Option<BTreeSet<String>> {
     let items = value.as_array()?.iter();
     items
+        .take_while(|_| effort::goes_on(WORD_UNITS))
         .map(|item| match key {
             Some(key) => item.get(key).map(named),
             None => Some(named(item)),
@@ -225,7 +231,8 @@ fn overlap_milli(one: &BTreeSet<String>, other: &BTreeSet<String>) -> u32 {
 fn words(text: &str) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     let words = text.split(|c: char| !c.is_alphanumeric());
-    for word in words.filter(|word| !word.is_empty()) {
+    let words = words.filter(|word| !word.is_empty());
+    for word in words.take_while(|_| effort::goes_on(WORD_UNITS)) {
         *counts.entry(word.to_lowercase()).or_default() += 1;
     }
     counts

@@ -74,6 +74,9 @@ pub mod limits {
     /// Items of one `foreach`: each has a state of its own in the planner and records in the ledger. A
     /// longer list fails the step.
     pub const ITEMS_MAX: usize = 10_000;
+    /// Steps, items and visits of one run with all its sub-plans: some GB of records, and ten times as many as
+    /// it makes calls where its budget says nothing. One more halts the run.
+    pub const RUN_STEPS_MAX: u64 = 1_000_000;
     /// Attempts of one step: whoever needs more waits for somebody, and a gate says so.
     pub const ATTEMPTS_MAX: u32 = 100;
     /// Transitions of one run of a state machine, and what `max_transitions` may say. Each may be a call and is a

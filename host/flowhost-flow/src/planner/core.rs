@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::budget::{AccountId, Budget, BudgetSpec, Settled};
 use crate::exit::{Failure, FailureClass};
 use crate::hash::step_id;
-use crate::plan::Plan;
+use crate::plan::{Plan, limits};
 use crate::planner::arena::slot;
 use crate::planner::unit::{Ended, UnitId};
 use crate::planner::{Action, CallId, GateId, Note, RunSetup, Time, TimerId};
@@ -64,6 +64,10 @@ pub(super) struct Opening {
     pub(super) inputs: Value,
 }
 
+/// What a step of the planner's own work costs beside the expressions in it, in the units of [`crate::effort`]:
+/// ids are hashes, paths are texts, and each has places in a few trees.
+pub(super) const UNITS: u64 = 64;
+
 /// The shared part of a run.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -77,6 +81,9 @@ pub(super) struct Core {
     failed_checks: u64,
     /// How many there may be; a plan that leaves no evidence of stages is no pipeline, and has no bound.
     failed_checks_max: Option<u64>,
+    /// Steps, items and visits of the whole run that have ended, and how many may.
+    steps_ended: u64,
+    pub(super) steps_max: u64,
     out: Vec<Action>,
     timers: BTreeMap<TimerId, Purpose>,
     last_timer: u64,
@@ -94,6 +101,8 @@ impl Core {
             freed: false,
             failed_checks: 0,
             failed_checks_max: plan.evidence.as_ref().map(|it| it.max_failed_checks),
+            steps_ended: 0,
+            steps_max: limits::RUN_STEPS_MAX,
             out: Vec::new(),
             timers: BTreeMap::new(),
             last_timer: 0,
@@ -111,7 +120,26 @@ impl Core {
     }
 
     pub(super) fn note(&mut self, note: Note) {
+        if matches!(note, Note::StepEnded(_)) {
+            self.step_ended();
+        }
         self.out.push(Action::Note(note));
+    }
+
+    /// Plans within plans multiply, and what never calls a plugin is bounded by no budget: with one step too
+    /// many the run is halted.
+    fn step_ended(&mut self) {
+        self.steps_ended += 1;
+        let max = self.steps_max;
+        // Told once, and before all that waits: what is halted may have as many steps again.
+        if self.steps_ended == max.saturating_add(1) {
+            let message = format!(
+                "the run has more than {max} steps, those of its plans in plans and the items of each `foreach` included"
+            );
+            let failure = Failure::new(FailureClass::Limit, message)
+                .with_hint("make several runs of it (docs/limits.md)");
+            self.jobs.push_front(Job::Halt(ROOT, failure));
+        }
     }
 
     pub(super) fn warn(&mut self, path: &str, about: &'static str, message: impl Into<String>) {

@@ -12,16 +12,20 @@ use serde_json::{Map, Value};
 
 use crate::Amounts;
 use crate::budget::AccountId;
+use crate::effort;
 use crate::exit::{Exit, Failure, FailureClass};
 use crate::plan::{self, Plan};
 use crate::planner::arena::Arena;
-use crate::planner::core::{Core, Job, Opening, Purpose, ROOT, ScopeId};
+use crate::planner::core::{Core, Job, Opening, Purpose, ROOT, ScopeId, UNITS};
 use crate::planner::fsm::Machine;
 use crate::planner::scope::{Ctx, Scope, pending_results};
 use crate::planner::tree::Tree;
 use crate::planner::unit::{Ended, UnitId, Units};
 use crate::planner::workflow::{Flow, Graph};
 use crate::planner::{Action, CallId, Event, Planner, RunEnd, RunSetup, Time, TimerId};
+
+#[cfg(test)]
+mod tests;
 
 /// The body of a plan at work, by kind.
 #[derive(Debug)]
@@ -128,6 +132,8 @@ impl Run {
     /// Begins one run of a plan.
     fn open_scope(&mut self, opening: Opening, parent: Option<UnitId>) {
         let plan = opening.plan;
+        // Each step has a place in the results before anything of it runs.
+        effort::goes_on(UNITS.saturating_mul(plan.steps().len() as u64));
         let account = self
             .core
             .account(opening.account, parent.map(|_| &plan.budget));
@@ -228,6 +234,9 @@ impl Run {
     fn work_off(&mut self) {
         loop {
             while let Some(job) = self.core.jobs.pop_front() {
+                if !effort::goes_on(UNITS) {
+                    return;
+                }
                 match job {
                     Job::Ended(ended) => {
                         let scope = ended.seat.scope;
@@ -259,6 +268,9 @@ impl Run {
     fn feed_hungry(&mut self) {
         let mut refused: Vec<AccountId> = Vec::new();
         for _ in 0..self.units.waiting() {
+            if !effort::goes_on(UNITS) {
+                return;
+            }
             let Some(scope) = self.units.next_waiting(&refused) else {
                 continue;
             };

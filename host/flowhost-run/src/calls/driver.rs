@@ -61,6 +61,11 @@ use takeup::Takeup;
 /// by default before they kill.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Actions of one turn between two looks whether the run is to stop: each may be a record, and a turn that says of
+/// ten thousand items how they ended is as long as a write of so many lines. A turn of ordinary length comes to
+/// its end.
+const ACTIONS_BETWEEN_QUESTIONS: usize = 1_024;
+
 /// Longest sleep of a driver that waits for nothing by the clock.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
 
@@ -417,20 +422,26 @@ impl Driver {
     }
 
     async fn turn(&mut self, event: Event, now: Time) {
-        let Some(actions) = self.planned(event, now) else {
+        // The turn that ends a run because somebody asked for it must come to its end.
+        let stopping = matches!(event, Event::Cancelled { .. } | Event::HostFailed { .. });
+        let Some(actions) = self.planned(event, now, stopping) else {
             return self.given_up(now);
         };
-        for action in actions {
+        for (at, action) in actions.into_iter().enumerate() {
+            let many = (at + 1).is_multiple_of(ACTIONS_BETWEEN_QUESTIONS);
+            if many && !stopping && (self.run.is_asked_to_stop() || Instant::now() > self.deadline)
+            {
+                return self.given_up(now);
+            }
             self.perform(action).await;
         }
     }
 
-    /// One turn of the planner; nothing where it was cut short. It evaluates expressions and checks
-    /// outputs against schemas: bounded, but longer than anybody should wait who wants the run to stop.
-    fn planned(&mut self, event: Event, now: Time) -> Option<Vec<Action>> {
+    /// One turn of the planner; nothing where it was cut short. It evaluates expressions, checks outputs
+    /// against schemas, and goes through all that calls nothing: bounded, but longer than anybody should wait
+    /// who wants the run to stop.
+    fn planned(&mut self, event: Event, now: Time, stopping: bool) -> Option<Vec<Action>> {
         let (run, over) = (self.run.clone(), self.deadline);
-        // The turn that ends a run because somebody asked for it must come to its end.
-        let stopping = matches!(event, Event::Cancelled { .. } | Event::HostFailed { .. });
         let stopped = Rc::new(Cell::new(false));
         let heard = stopped.clone();
         let stop = move || {
@@ -453,7 +464,7 @@ impl Driver {
                 "the run took longer than its `timeout:`",
             ),
         };
-        tracing::debug!(at = now.0, "an expression or a schema was cut short");
+        tracing::debug!(at = now.0, "a turn of the planner was cut short");
         let failure = flowhost_flow::Failure::new(class, message);
         let exit = failure.class.exit();
         self.end = Some(RunEnd {

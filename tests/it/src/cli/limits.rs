@@ -83,3 +83,41 @@ fn a_component_that_traps_on_every_call_is_not_called_for_ever() {
         "{report:#}"
     );
 }
+
+/// Plans within plans of which nothing ever calls a plugin: a hundred million steps of the planner's own work, in
+/// one turn of it.
+fn nested(timeout: &str) -> Home {
+    let home = Home::new();
+    home.warm();
+    let each = |name: &str, head: &str, next: &str| {
+        format!(
+            "flowhost: v1\nkind: workflow\nname: {name}\n{head}steps:\n  all:\n    foreach: {{ items: \"${{{{ \
+             range(10000) }}}}\", fail_fast: false }}\n    uses: plan:{next}.yaml\n"
+        )
+    };
+    home.file(
+        "plan.yaml",
+        each("outer", &format!("timeout: {timeout}\n"), "middle"),
+    );
+    home.file("middle.yaml", each("middle", "", "inner"));
+    home.file(
+        "inner.yaml",
+        "flowhost: v1\nkind: workflow\nname: inner\nplugins:\n  md: { kind: tool, source: builtin:markdown, profile: \
+         deny-all }\nsteps:\n  one: { when: \"${{ false }}\", uses: md/headings, with: { text: x } }\n",
+    );
+    home
+}
+
+#[test]
+fn a_plan_that_calls_nothing_hears_its_timeout() {
+    // Were it not heard, the run would go on for hours.
+    let home = nested("2s");
+    let ran = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(7)
+        .json();
+    assert_eq!(ran["status"], "limit", "{ran:#}");
+    let error = ran["error"].to_string();
+    assert!(error.contains("longer than its"), "{error}");
+    home.flowhost(&["verify", "latest"]).expect(0);
+}

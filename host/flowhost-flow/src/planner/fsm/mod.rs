@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::effort;
 use crate::exit::{Failure, FailureClass, StepStatus};
 use crate::expr::Expr;
 use crate::plan::{Fsm, Step, Work};
 use crate::planner::arena::{Arena, Slot, slot};
+use crate::planner::core::UNITS;
 use crate::planner::scope::{Ctx, skipped, visit_path};
 use crate::planner::unit::{Ended, Role, Seat, Start};
 use crate::planner::{Note, StepSummary};
@@ -99,6 +101,9 @@ impl Machine {
     fn enter(&mut self, ctx: &mut Ctx<'_>, at: StateIx) {
         let mut next = Some(at);
         while let Some(at) = next {
+            if !effort::goes_on(UNITS) {
+                return;
+            }
             self.states[at].visits += 1;
             next = match self.states[at].work.clone() {
                 Some(step) => {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::effort;
 use crate::exit::{Failure, FailureClass};
 use crate::expr::Expr;
 use crate::plan::{self, NodeKind, Step, limits};
 use crate::planner::arena::Slot;
-use crate::planner::core::Purpose;
+use crate::planner::core::{Purpose, UNITS};
 use crate::planner::scope::{Ctx, skipped, visit_path};
 use crate::planner::unit::{Ended, Role, Seat, Start, Stop, UnitId};
 use crate::planner::{Time, TimerId};
@@ -157,6 +158,9 @@ impl Tree {
 
     fn tick(&mut self, ctx: &mut Ctx<'_>) {
         loop {
+            if !effort::goes_on(UNITS) {
+                return;
+            }
             self.ticked += 1;
             if self.ticked > limits::TICKS_MAX {
                 let most = limits::TICKS_MAX;

@@ -7,9 +7,13 @@
 //! A tick walks from the root. A node that was not running begins anew; one that was goes on. A node
 //! that ends stops what still runs below it. Recursion is as deep as the plan file may nest.
 
+use crate::effort;
 use crate::plan::{Decorator, NodeKind, TreeNode};
 use crate::planner::Time;
 use crate::planner::arena::{Arena, slot};
+
+/// What a node costs that is looked at, in the units of [`crate::effort`]: a list of its children is copied.
+const NODE_UNITS: u64 = 4;
 
 slot! {
     /// Names a node.
@@ -121,6 +125,10 @@ impl Ticks {
     }
 
     fn tick_node(&mut self, at: NodeIx, leaves: &mut dyn Leaves) -> Status {
+        // A tree that never calls anything is ticked thousands of times in one turn.
+        if !effort::goes_on(NODE_UNITS) {
+            return Status::Running;
+        }
         let fresh = self.nodes[at].status != Status::Running;
         let status = match self.nodes[at].kind {
             Kind::Condition => match leaves.check(at) {

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::Amounts;
 use crate::consensus::Verdict;
+use crate::effort;
 use crate::exit::{Failure, StepStatus};
 use crate::planner::arena::{Arena, Slot};
-use crate::planner::core::Account;
+use crate::planner::core::{Account, UNITS};
 use crate::planner::scope::Ctx;
 use crate::planner::unit::{Ended, Role, Seat, Start, UnitId};
 use crate::planner::{Time, TimerId};
@@ -216,6 +217,9 @@ impl Flow {
 
     fn work_off(&mut self, ctx: &mut Ctx<'_>) {
         while let Some(todo) = self.todo.pop_front() {
+            if !effort::goes_on(UNITS) {
+                return;
+            }
             match todo {
                 Todo::Begin(at) => self.begin_step(ctx, at),
                 Todo::Items(at) => self.more_items(ctx, at),

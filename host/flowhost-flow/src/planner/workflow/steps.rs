@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::effort;
 use crate::exit::{Failure, FailureClass, StepStatus};
 use crate::plan::{Foreach, Step, Then, Work, limits};
+use crate::planner::core::UNITS;
 use crate::planner::scope::Ctx;
 use crate::planner::unit::{Role, Stop};
 use crate::planner::workflow::graph::StepIx;
@@ -99,6 +101,9 @@ impl Flow {
             let Some(item) = state.items.next() else {
                 break;
             };
+            if !effort::goes_on(UNITS) {
+                return;
+            }
             let index = state.next_item;
             state.next_item += 1;
             let mut names = vec![
