@@ -228,7 +228,7 @@ pub enum LineFault {
     #[error("prev is not the hash of the record before it")]
     Prev,
     /// The record is another tenant's or run's.
-    #[error("the {0} is not the ledger's")]
+    #[error("it is of another {0} than the ledger")]
     Owner(&'static str),
     /// The line has no end or is over 64 KiB.
     #[error("the line is {0}")]

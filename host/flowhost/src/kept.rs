@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{DataKey, SEALED_KEY};
-use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
+use flowhost_run::bundle::{self, BUNDLE, Bundle, component_path};
 use flowhost_run::{Fed, Project, State};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -66,7 +66,11 @@ impl Kept {
     /// The document of what the run was made of.
     fn bytes(&self, run_dir: &Path) -> Result<Vec<u8>, Failure> {
         let bytes = self.ambient.read(&run_dir.join(BUNDLE), BUNDLE_BYTES_MAX);
-        bytes.map_err(|error| lost(error.to_string()).because(error.source.to_string()))
+        let bytes =
+            bytes.map_err(|error| lost(error.to_string()).because(error.source.to_string()))?;
+        bundle::vouch(run_dir, &bytes)
+            .map_err(|why| lost(why).hint("bring the file back from a backup"))?;
+        Ok(bytes)
     }
 
     /// The project as it was, for a run that begins with this one's past; `typed` counts instead of the inputs

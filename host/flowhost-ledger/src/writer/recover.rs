@@ -54,7 +54,7 @@ pub enum OpenError {
         what: String,
     },
     /// The ledger is damaged; it can be read and verified, not written.
-    #[error("{file} is corrupt at byte {offset} (line {line}, record {seq}): {what}")]
+    #[error("{}: {what}", place(file, *offset, *line, *seq))]
     Corrupt {
         /// The file.
         file: PathBuf,
@@ -70,6 +70,15 @@ pub enum OpenError {
     /// The disk failed.
     #[error("the ledger's files cannot be used")]
     Io(#[from] io::Error),
+}
+
+/// Where the damage is. What is no matter of a line is one of the whole file.
+fn place(file: &Path, offset: u64, line: u64, seq: u64) -> String {
+    let file = file.display();
+    match line {
+        0 => file.to_string(),
+        _ => format!("{file} is corrupt at byte {offset} (line {line}, record {seq})"),
+    }
 }
 
 impl OpenError {

@@ -94,7 +94,7 @@ fn led_006_refuses_a_tail_of_another_run() {
     let (code, text) = first(&verify_dir(&ours, &[key(1).vkey()]));
     assert_eq!(code, Code::Record);
     assert!(
-        text.contains("record 4: the run is not the ledger's"),
+        text.contains("record 4: it is of another run than the ledger"),
         "{text}"
     );
     let error = Ledger::open(&options(&ours)).unwrap_err().to_string();

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flowhost_ledger::read_run;
+use flowhost_ledger::records::Record;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -47,6 +49,38 @@ impl Texts {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(file, text)| (file.as_str(), &**text))
     }
+}
+
+/// Records among which the document is named: it stands right behind the run's start.
+const FIRST_RECORDS: usize = 8;
+
+/// That these bytes are the document that the first records of the run in `run_dir` name; of a run whose records name
+/// none, whoever needs them says so. Blocks on the disk.
+///
+/// # Errors
+/// A sentence, when the document was changed or the records cannot be read.
+pub fn vouch(run_dir: &Path, bytes: &[u8]) -> Result<(), String> {
+    let records = read_run(run_dir).map_err(|error| error.to_string())?;
+    for record in records.take(FIRST_RECORDS) {
+        let record = record.map_err(|error| error.to_string())?;
+        if let Ok(Some(Record::ViewWrite(view))) = record.read()
+            && view.path == BUNDLE
+        {
+            return match view.sha256 == hex::encode(Sha256::digest(bytes)) {
+                true => Ok(()),
+                false => Err(changed(&run_dir.join(BUNDLE))),
+            };
+        }
+    }
+    Ok(())
+}
+
+/// What is said of a document that is not the one that the run's records name.
+pub(crate) fn changed(path: &Path) -> String {
+    format!(
+        "`{}` is not what the run was made of: it was changed",
+        path.display()
+    )
 }
 
 #[derive(Serialize)]

@@ -13,7 +13,7 @@ use flowhost_engine::{Inspected, PoolConfig, ShapeLimits};
 use flowhost_flow::Exit;
 use flowhost_ledger::records::Record;
 use flowhost_ledger::{DataKey, Payloads, StoredRecord};
-use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
+use flowhost_run::bundle::{BUNDLE, Bundle, component_path, vouch};
 use flowhost_run::{Difference, Entry, Fed, Member, Recorded, ReplayOptions, Replayed};
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
@@ -151,10 +151,13 @@ fn kept(
 ) -> Result<Project, Failure> {
     let path = dir.join(BUNDLE);
     let bytes = context.ambient.read(&path, BUNDLE_BYTES_MAX)?;
-    let bundle = Bundle::read(&bytes).map_err(|why| {
+    let refused = |why: String| {
         let what = format!("run {run} cannot be replayed");
-        Failure::new(Exit::Internal, what).because(format!("`{}`: {why}", path.display()))
-    })?;
+        Failure::new(Exit::Internal, what).because(why)
+    };
+    vouch(dir, &bytes).map_err(|why| refused(why).hint("bring the file back from a backup"))?;
+    let bundle =
+        Bundle::read(&bytes).map_err(|why| refused(format!("`{}`: {why}", path.display())))?;
     // A component that is still there says what the plugin's rights were, whatever stands in for it later.
     let is_gone = |key: &String| {
         let plugin = bundle.plugins.get(key);

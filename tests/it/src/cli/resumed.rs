@@ -325,13 +325,16 @@ fn the_working_copy_may_be_gone_and_a_component_that_is_another_is_refused() {
     }
     let bundle = run_dir(&home).join("bundle.json");
     let text = std::fs::read_to_string(&bundle).unwrap();
-    std::fs::write(&bundle, text.replace("POST", "PUT")).unwrap();
-    let refused = resume(&home).expect(1);
-    assert!(
-        refused.all().contains("is not the one it was"),
-        "{}",
-        refused.all()
-    );
+    // Whatever is changed in it: a text, or the name of a plugin.
+    for (from, to) in [("POST", "PUT"), ("\"ok_http\"", "\"ok_https\"")] {
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&bundle, text.replace(from, to)).unwrap();
+        let replayed = home.flowhost(&["runs", "replay", "latest"]);
+        for refused in [resume(&home).expect(1), replayed.expect(1)] {
+            let told = refused.all();
+            assert!(told.contains("bundle.json` is not what the run"), "{told}");
+        }
+    }
     std::fs::write(&bundle, text).unwrap();
     assert_eq!(resume(&home).expect(0).json()["outputs"]["last"], "c");
 }

@@ -65,6 +65,10 @@ pub enum FedError {
     NoEvents,
 }
 
+/// What to do about a ledger that cannot be read.
+pub(super) const DAMAGED: &str =
+    "`flowhost verify` shows the whole of it; a damaged ledger is never repaired";
+
 impl From<FedError> for Failure {
     fn from(error: FedError) -> Self {
         let failure = Self::new(Exit::Internal, "the run cannot be resumed").caused_by(&error);
@@ -72,6 +76,7 @@ impl From<FedError> for Failure {
             FedError::NotBegun => {
                 failure.hint("start its plan again with `flowhost run`: nothing was done")
             }
+            FedError::Records(_) => failure.hint(DAMAGED),
             _ => failure,
         }
     }

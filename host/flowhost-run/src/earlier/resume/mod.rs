@@ -19,7 +19,7 @@ use crate::base::failure::{Failure, ledger_failure};
 use crate::base::finding::Finding;
 use crate::base::tasks::blocking;
 use crate::calls::channel::Channel;
-use crate::given::bundle::{BUNDLE, Bundle};
+use crate::given::bundle::{self, BUNDLE, Bundle};
 use crate::given::options::RunOptions;
 use crate::given::project::{Project, at_member};
 use crate::given::redaction::redaction;
@@ -278,7 +278,7 @@ fn open(host: &Inner, options: &LedgerOptions) -> Result<Ledger, Failure> {
         }
         error => cannot("its ledger cannot be used")
             .caused_by(&error)
-            .hint("`flowhost verify` shows the whole of it; a damaged ledger is never repaired"),
+            .hint(fed::DAMAGED),
     })
 }
 
@@ -308,11 +308,7 @@ fn made_of(host: &Inner, dir: &Path, past: &Past) -> Result<Bundle, Failure> {
     if hex::encode(Sha256::digest(&bytes)) == *recorded {
         return Bundle::read(&bytes).map_err(|why| cannot(format!("`{}`: {why}", path.display())));
     }
-    let what = format!(
-        "`{}` is not what the run was made of: it was changed",
-        path.display()
-    );
-    Err(cannot(what).hint("bring the file back from a backup"))
+    Err(cannot(bundle::changed(&path)).hint("bring the file back from a backup"))
 }
 
 /// That the project is the one that the run began with, but for what is replaced on purpose.
