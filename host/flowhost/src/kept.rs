@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flowhost_engine::{Inspected, ShapeLimits};
 use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{DataKey, SEALED_KEY};
 use flowhost_run::bundle::{self, BUNDLE, Bundle, component_path};
@@ -122,11 +123,13 @@ impl Kept {
     /// resumed again. The rights of a plugin stay those that it had.
     fn stand_in(&self, bundle: &mut Bundle) -> Result<(), Failure> {
         for (key, path) in &self.replaced {
+            let names: Vec<String> = bundle.plugins.keys().map(|it| format!("`{it}`")).collect();
             let Some(plugin) = bundle.plugins.get_mut(key) else {
-                continue; // whoever resumes the run says that it has no such plugin
+                return Err(lost(format!("its plan has no plugin `{key}`"))
+                    .hint(format!("its plugins: {}", names.join(", "))));
             };
-            let bytes = self.ambient.read(path, COMPONENT_BYTES_MAX)?;
-            plugin.component = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
+            let (bytes, component) = stand_in(&self.ambient, key, path)?;
+            plugin.component = component.digest.to_string();
             let kept = component_path(&self.state, &plugin.component);
             if !self.ambient.is_file(&kept) {
                 self.ambient.write(&kept, &bytes)?;
@@ -176,6 +179,24 @@ impl flowhost_run::Kept for Kept {
     fn key(&self, run_dir: &Path) -> Result<Option<DataKey>, Failure> {
         data_key(&self.ambient, &self.state, run_dir)
     }
+}
+
+/// The component in a file that stands in for a plugin's, and its bytes.
+///
+/// # Errors
+/// When it cannot be read, or is no component.
+pub fn stand_in(
+    ambient: &Ambient,
+    plugin: &str,
+    path: &Path,
+) -> Result<(Arc<[u8]>, Inspected), Failure> {
+    let bytes: Arc<[u8]> = ambient.read(path, COMPONENT_BYTES_MAX)?.into();
+    let inspected = Inspected::new(bytes.clone(), &ShapeLimits::default());
+    let inspected = inspected.map_err(|error| {
+        let what = format!("`{}` cannot stand in for `{plugin}`", path.display());
+        Failure::new(Exit::Internal, what).caused_by(&error)
+    })?;
+    Ok((bytes, inspected))
 }
 
 /// The key of what the run in `run_dir` has sealed; none where it sealed nothing, or the key is gone.

@@ -15,6 +15,7 @@ use flowhost_engine::Inspected;
 use flowhost_policy::{Manifest, Profile};
 use flowhost_run::State;
 use flowhost_run::bundle::{Bundle, Kept, component_path};
+use sha2::{Digest as _, Sha256};
 
 use crate::ambient::{Ambient, Unusable};
 use crate::config::Config;
@@ -157,9 +158,25 @@ impl<'a> Sources<'a> {
             let cure = format!("put it back as `{}`", path.display());
             Finding::new("", message).cure(cure)
         };
-        let component = self.ambient.component(&path, COMPONENT_BYTES_MAX);
-        let component = component.map_err(|error| self.unusable(&path, error, missing))?;
-        Ok((path, component))
+        match self.ambient.component(&path, COMPONENT_BYTES_MAX) {
+            Ok(component) if *component.digest == **digest => Ok((path, component)),
+            Err(error) if !self.is_another(&path, digest) => {
+                Err(self.unusable(&path, error, missing))
+            }
+            _ => {
+                let message = format!(
+                    "`{}` is not the component that the run had: it was changed",
+                    self.shown(&path)
+                );
+                Err(Finding::new("", message).cure("bring the file back from a backup"))
+            }
+        }
+    }
+
+    /// Whether a file is there, and is not the one of this digest.
+    fn is_another(&self, path: &Path, digest: &str) -> bool {
+        let bytes = self.ambient.read(path, COMPONENT_BYTES_MAX);
+        bytes.is_ok_and(|bytes| format!("sha256:{}", hex::encode(Sha256::digest(bytes))) != digest)
     }
 
     /// Why a component cannot be had; `missing` says it where there is no file.

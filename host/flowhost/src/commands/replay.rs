@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use flowhost::failure::Failure;
 use flowhost::host::host;
-use flowhost::kept::{BUNDLE_BYTES_MAX, data_key};
+use flowhost::kept::{BUNDLE_BYTES_MAX, data_key, stand_in};
 use flowhost::project::{self, Given, Loaded, Project, Request};
-use flowhost::sources::{COMPONENT_BYTES_MAX, KeptRun};
+use flowhost::sources::KeptRun;
 use flowhost::state::FindRuns as _;
-use flowhost_engine::{Inspected, PoolConfig, ShapeLimits};
+use flowhost_engine::{Inspected, PoolConfig};
 use flowhost_flow::Exit;
 use flowhost_ledger::records::Record;
 use flowhost_ledger::{DataKey, Payloads, StoredRecord};
@@ -229,11 +229,7 @@ pub(super) fn sound(loaded: Loaded, what: &str) -> Result<Project, Failure> {
 
 /// The component in a file, for the plugin of this name.
 pub(super) fn component(name: &str, path: &Path, context: &Context) -> Result<Inspected, Failure> {
-    let bytes = context.ambient.read(path, COMPONENT_BYTES_MAX)?;
-    Inspected::new(bytes.into(), &ShapeLimits::default()).map_err(|error| {
-        let what = format!("`{}` cannot stand in for `{name}`", path.display());
-        Failure::new(Exit::Internal, what).caused_by(&error)
-    })
+    stand_in(&context.ambient, name, path).map(|(_, component)| component)
 }
 
 /// The plugin with another component in the place of its own; its rights stay.

@@ -318,8 +318,25 @@ fn the_working_copy_may_be_gone_and_a_component_that_is_another_is_refused() {
         std::fs::write(&path, b"another").unwrap();
         kept.push(path);
     }
-    let refused = resume(&home).expect(1);
-    assert!(refused.all().contains("--plugin "), "{}", refused.all());
+    let refused = resume(&home).expect(1).all();
+    assert!(
+        refused.contains("is not the component that the run had"),
+        "{refused}"
+    );
+    assert!(refused.contains("--plugin "), "{refused}");
+    // What is named in its place is looked at before anything is made of it.
+    home.file("text.wasm", "no component");
+    for (named, why) in [
+        (
+            "ok_http=text.wasm",
+            "text.wasm` cannot stand in for `ok_http`",
+        ),
+        ("other=text.wasm", "its plan has no plugin `other`"),
+    ] {
+        let command = ["runs", "resume", "latest", "--plugin", named];
+        let refused = home.flowhost(&command).expect(1).all();
+        assert!(refused.contains(why), "{refused}");
+    }
     for (path, text) in kept.iter().zip(&texts) {
         std::fs::write(path, text).unwrap();
     }
