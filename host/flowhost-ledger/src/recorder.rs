@@ -12,7 +12,7 @@ use crate::fact::Fact;
 #[non_exhaustive]
 pub enum LedgerError {
     /// An earlier write or fsync failed; nothing is acknowledged any more.
-    #[error("the ledger is poisoned: {0}")]
+    #[error("the disk failed, so nothing more is recorded: {0}")]
     Poisoned(String),
     /// The fact does not fit the format (line too long, reserved field).
     #[error("the record was refused: {0}")]
