@@ -11,7 +11,7 @@ use flowhost_run::{Finished, Swapped, status_word};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::output::one_line;
+use crate::output::{counted, one_line};
 
 /// The status of a run that could not begin.
 const REFUSED: &str = "refused";
@@ -222,7 +222,7 @@ impl Told {
                 plugins,
                 sources,
             } => {
-                let mut text = format!("watching {plan} and {} plugins", plugins.len());
+                let mut text = format!("watching {plan} and {}", counted(plugins.len(), "plugin"));
                 if !sources.is_empty() {
                     let _infallible = write!(text, "; built from {}", sources.join(", "));
                 }

@@ -68,6 +68,26 @@ pub(super) enum Tone {
 
 impl View {
     pub(super) fn tell(&mut self, told: &Told) {
+        self.take_in(told);
+        let tone = match told {
+            // In the table of steps, where it is easier to read than as a line.
+            Told::StepStarted { .. } => return,
+            Told::StepEnded { failure, .. } if failure.is_empty() => return,
+            Told::StepEnded { .. } | Told::BuildFailed { .. } | Told::Refused { .. } => Tone::Bad,
+            Told::RunEnded { exit_code, .. } if *exit_code != 0 => Tone::Bad,
+            Told::RunEnded { .. } | Told::Swapped { .. } | Told::Built { .. } => Tone::Good,
+            Told::Wider { .. } => Tone::Asks,
+            _ => Tone::Plain,
+        };
+        for line in told.line().lines() {
+            self.lines.push_back((tone, line.to_owned()));
+        }
+        let beyond = self.lines.len().saturating_sub(LINES_MAX);
+        self.lines.drain(..beyond);
+    }
+
+    /// What it changes in the tables.
+    fn take_in(&mut self, told: &Told) {
         match told {
             Told::Watching { plan, plugins, .. } => {
                 self.plan.clone_from(plan);
@@ -133,21 +153,6 @@ impl View {
             Told::Wider { .. } => self.asks = true,
             Told::Refused { .. } | Told::Said { .. } | Told::Log { .. } => {}
         }
-        let tone = match told {
-            // In the table of steps, where it is easier to read than as a line.
-            Told::StepStarted { .. } => return,
-            Told::StepEnded { failure, .. } if failure.is_empty() => return,
-            Told::StepEnded { .. } | Told::BuildFailed { .. } | Told::Refused { .. } => Tone::Bad,
-            Told::RunEnded { exit_code, .. } if *exit_code != 0 => Tone::Bad,
-            Told::RunEnded { .. } | Told::Swapped { .. } | Told::Built { .. } => Tone::Good,
-            Told::Wider { .. } => Tone::Asks,
-            _ => Tone::Plain,
-        };
-        for line in told.line().lines() {
-            self.lines.push_back((tone, line.to_owned()));
-        }
-        let beyond = self.lines.len().saturating_sub(LINES_MAX);
-        self.lines.drain(..beyond);
     }
 
     /// The question was answered.

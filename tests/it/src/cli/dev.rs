@@ -193,7 +193,7 @@ fn run_watch_says_the_same_in_lines() {
             return text;
         }
     };
-    assert_eq!(line("watching"), "watching plan.yaml and 1 plugins");
+    assert_eq!(line("watching"), "watching plan.yaml and 1 plugin");
     line("only ok in");
     line("; report ");
 }
