@@ -137,7 +137,7 @@ impl<'p> Foresight<'p> {
                     "`{source}` gives {}, which no value of a plan is",
                     kinds.told()
                 );
-                (what, "say what holds where there is none: `….orValue(…)`")
+                (what, "say what holds without it: `….orValue(…)`")
             }
             _ => return,
         };

@@ -1,3 +1,5 @@
+//! What is told of expressions, and what is not, held against what comes out of them.
+
 use proptest::prelude::*;
 use serde_json::json;
 
