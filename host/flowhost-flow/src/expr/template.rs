@@ -134,6 +134,15 @@ impl Template {
                 .any(|(_, reference)| reference.root == root)
     }
 
+    /// The same with values in the place of expressions that have one. A text with values in it stays one: that it is
+    /// a text is all that counts.
+    pub(crate) fn settled(&self, value: &dyn Fn(&Expr) -> Option<Value>) -> Self {
+        Self {
+            source: self.source.clone(),
+            node: self.node.settled(value),
+        }
+    }
+
     /// Its expressions, with the JSON pointer of the string that each stands in.
     pub(crate) fn expressions(&self) -> Vec<(String, &Expr)> {
         let mut found = Vec::new();
@@ -167,33 +176,58 @@ fn compile(source: &Value, pointer: &str, errors: &mut Vec<(String, String)>) ->
                 .enumerate()
                 .map(|(index, item)| compile(item, &format!("{pointer}/{index}"), errors))
                 .collect();
-            if nodes.iter().all(Node::is_fixed) {
-                Node::Fixed(Value::Array(
-                    nodes.into_iter().filter_map(Node::into_fixed).collect(),
-                ))
-            } else {
-                Node::List(nodes)
-            }
+            Node::list(nodes)
         }
         Value::Object(members) => {
             let nodes: Vec<_> = members
                 .iter()
                 .map(|(key, member)| (key.clone(), compile(member, &child(pointer, key), errors)))
                 .collect();
-            if nodes.iter().all(|(_, node)| node.is_fixed()) {
-                let pairs = nodes
-                    .into_iter()
-                    .filter_map(|(key, node)| Some((key, node.into_fixed()?)));
-                Node::Fixed(Value::Object(pairs.collect()))
-            } else {
-                Node::Object(nodes)
-            }
+            Node::object(nodes)
         }
         other => Node::Fixed(other.clone()),
     }
 }
 
 impl Node {
+    /// A list; a value where all of its elements are.
+    fn list(nodes: Vec<Self>) -> Self {
+        match nodes.iter().all(Self::is_fixed) {
+            true => {
+                let values = nodes.into_iter().filter_map(Self::into_fixed);
+                Self::Fixed(Value::Array(values.collect()))
+            }
+            false => Self::List(nodes),
+        }
+    }
+
+    /// An object; a value where all of its members are.
+    fn object(nodes: Vec<(String, Self)>) -> Self {
+        match nodes.iter().all(|(_, node)| node.is_fixed()) {
+            true => {
+                let pairs = nodes.into_iter();
+                let pairs = pairs.filter_map(|(key, node)| Some((key, node.into_fixed()?)));
+                Self::Fixed(Value::Object(pairs.collect()))
+            }
+            false => Self::Object(nodes),
+        }
+    }
+
+    fn settled(&self, value: &dyn Fn(&Expr) -> Option<Value>) -> Self {
+        match self {
+            Self::One(expr) => match value(expr) {
+                Some(value) => Self::Fixed(value),
+                None => Self::One(expr.clone()),
+            },
+            Self::Fixed(_) | Self::Text(_) => self.clone(),
+            Self::List(nodes) => Self::list(nodes.iter().map(|it| it.settled(value)).collect()),
+            Self::Object(members) => {
+                let settled = |(key, node): &(String, Self)| (key.clone(), node.settled(value));
+                Self::object(members.iter().map(settled).collect())
+            }
+        }
+    }
+
     fn sure(&self) -> Sure<'_> {
         match self {
             Self::Fixed(value) => Sure::Value(value),

@@ -32,6 +32,7 @@ mod parse;
 mod reads;
 mod reference;
 mod schema;
+mod settled;
 mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -50,6 +51,7 @@ pub use machine::{Fsm, State, Transition};
 pub use reads::Read;
 pub use reference::plan_reference;
 pub use schema::plan_schema;
+pub use settled::Settled;
 pub use tree::Raw;
 pub use variants::{EXPERIMENT, NO_VARIANT, VARIANT, Variants};
 

@@ -2,7 +2,8 @@
 //! what the plan declares and with what the manifests of its tools promise, so that a run does not find it at that
 //! step, after everything before it.
 
-use flowhost_flow::plan::{Foresight, Promised, Step, Work};
+use flowhost_flow::expr::Template;
+use flowhost_flow::plan::{Foresight, Promised, Settled, Step, Work};
 use flowhost_flow::{OutputSchema, Plan};
 use flowhost_words::PluginKind;
 
@@ -22,8 +23,14 @@ fn in_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding
     let promised = promised(project, plan, prefix);
     let foresight = Foresight::new(plan, &promised);
     found.extend(foresight.problems().into_iter().map(Finding::from));
+    // What a sub-plan is given differs from step to step.
+    let settled = prefix.is_empty().then(|| Settled::new(plan, &project.inputs));
+    let on_inputs = settled.iter().flat_map(Settled::problems);
+    found.extend(on_inputs.map(Finding::from));
     check_steps(plan, found, &|step| {
-        input_problem(project, prefix, step, &foresight)
+        let with = settled.as_ref().and_then(|settled| settled.with(step));
+        let with = with.as_ref().unwrap_or(&step.with);
+        input_problem(project, prefix, (step, with), &foresight)
     });
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
@@ -47,7 +54,7 @@ fn promised<'p>(project: &'p Project, plan: &'p Plan, prefix: &str) -> Promised<
 fn input_problem(
     project: &Project,
     prefix: &str,
-    step: &Step,
+    (step, with): (&Step, &Template),
     foresight: &Foresight<'_>,
 ) -> Option<StepFault> {
     let (plugin, tool) = project.tool_of(prefix, step)?;
@@ -68,7 +75,7 @@ fn input_problem(
             });
         }
     }
-    let misfits = foresight.misfits(&step.with, &tool.input);
+    let misfits = foresight.misfits(with, &tool.input);
     let part = format!("/with{}", foremost(&misfits)?);
     let message = format!(
         "`{plugin}/{}` does not take this `with`: {}",

@@ -67,9 +67,13 @@ pub(crate) fn filled<'p>(project: &'p Project, offers: &Offers) -> Cow<'p, Proje
     Cow::Owned(project)
 }
 
-/// What steps ask of these tools that they do not have, do not take and do not give.
+/// What steps ask of these tools, and of those of servers that a person has accepted, that they do not have, do not take
+/// and do not give.
 pub(crate) fn findings(project: &Project, offers: &Offers) -> Vec<Finding> {
-    let mut names = ToolNames::new();
+    // A server that shows other tools than a person has accepted is not used.
+    let accepted = project.pins.iter();
+    let accepted = accepted.map(|(key, tools)| (key.clone(), tools.keys().cloned().collect()));
+    let mut names: ToolNames = accepted.collect();
     for (key, tools) in offers {
         let of_plugin = tools.iter().map(|tool| tool.name.clone());
         names.insert(key.clone(), of_plugin.collect());

@@ -97,20 +97,31 @@ fn in_config(
 }
 
 fn in_step(project: &Project, plan: &Plan, prefix: &str, step: &Step) -> Vec<(String, String)> {
-    let (Work::Call { plugin, .. }, Some(prompt), Some(text)) =
-        (&step.work, &step.prompt, plan.prompt_of(step))
-    else {
-        return Vec::new();
-    };
-    let member = project.members.get(&format!("{prefix}{plugin}"));
-    let Some(prompts) = member.and_then(|member| member.manifest.prompts.as_ref()) else {
+    let (Some(prompt), Some(text)) = (&step.prompt, plan.prompt_of(step)) else {
         return Vec::new();
     };
     let with = step.with.source().as_object();
-    let given: Option<Vec<&str>> = with.map(|it| it.keys().map(String::as_str).collect());
+    let keys = with.map(|it| it.keys().map(String::as_str).collect::<Vec<_>>());
+    let (agents, given) = match &step.work {
+        Work::Call { plugin, .. } => (std::slice::from_ref(plugin), keys),
+        // They are given more than the step says: what the others answered.
+        Work::Consensus(spec) => (spec.agents.as_slice(), None),
+        _ => return Vec::new(),
+    };
     let what = format!("the prompt `{}`", prompt.file);
-    let faults = faults(text, prompts, given.as_deref()).into_iter();
-    faults.map(|fault| fault.told(&what)).collect()
+    let mut told = Vec::new();
+    for agent in agents {
+        let member = project.members.get(&format!("{prefix}{agent}"));
+        let prompts = member.and_then(|member| member.manifest.prompts.as_ref());
+        let faults = prompts.map(|prompts| faults(text, prompts, given.as_deref()));
+        for fault in faults.into_iter().flatten() {
+            let fault = fault.told(&what);
+            if !told.contains(&fault) {
+                told.push(fault);
+            }
+        }
+    }
+    told
 }
 
 /// One thing that is wrong with a template.

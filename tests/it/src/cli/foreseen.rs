@@ -253,9 +253,9 @@ fn a_unit_that_is_missing_or_written_as_elsewhere_has_its_cure() {
         assert!(said.contains(words), "{words}: {said}");
     }
     let home = with_child(format!("{head}{}", step("timeout: 5")));
-    insta::assert_snapshot!(seen(&home, &["validate", "plan.yaml"]), @r#"
-    $ flowhost validate plan.yaml
-    ----- stderr
+    // As it is: in other snapshots a duration is not what it says.
+    let said = home.flowhost(&["validate", "plan.yaml"]).expect(1).stderr;
+    insta::assert_snapshot!(said, @r#"
     error: `plan.yaml` has 1 problem
 
       × timeout: expected a duration such as `100ms`, `30s`, `10m` or `2h`, found `5`
@@ -265,7 +265,6 @@ fn a_unit_that_is_missing_or_written_as_elsewhere_has_its_cure() {
        ·                                                              ─
        ╰────
       help: did you mean `5s`?
-    ----- exit 1
     "#);
 }
 
@@ -481,4 +480,102 @@ fn one_that_does_not_answer_says_why() {
         "{}",
         said.all()
     );
+}
+
+#[test]
+fn what_the_inputs_of_a_run_make_of_its_steps_is_told_before_the_run() {
+    let inputs = "inputs: { n: { type: list, default: [1] }, mode: { type: string, default: other }, word: { type: \
+                  string, default: no } }";
+    let steps = format!(
+        "  a: {{ uses: md/headings, with: {{ text: \"${{{{ inputs.n[0] }}}}\" }} }}\n  \
+         b: {{ needs: [a], uses: md/headings, with: {{ text: \"${{{{ inputs.n[7] }}}}\" }} }}\n  \
+         c: {{ uses: \"plan:child.yaml\", with: {{ text: x, mode: \"${{{{ inputs.mode }}}}\" }} }}\n{inputs}"
+    );
+    let home = with_child(plan(MD, &steps));
+    insta::assert_snapshot!(seen(&home, &["validate", "plan.yaml"]), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 3 problems
+
+      × step `a`: `md/headings` does not take this `with`: at `/text`: value is not of type "string"
+       ╭─[plan.yaml:7:41]
+     6 │ steps:
+     7 │   a: { uses: md/headings, with: { text: "${{ inputs.n[0] }}" } }
+       ·                                         ────
+     8 │   b: { needs: [a], uses: md/headings, with: { text: "${{ inputs.n[7] }}" } }
+       ╰────
+      help: it takes `text` (required)
+
+      × step `b`: `inputs.n[7]` fails on these inputs: a list of 1 has no element 7
+       ╭─[plan.yaml:8:53]
+     7 │   a: { uses: md/headings, with: { text: "${{ inputs.n[0] }}" } }
+     8 │   b: { needs: [a], uses: md/headings, with: { text: "${{ inputs.n[7] }}" } }
+       ·                                                     ────
+     9 │   c: { uses: "plan:child.yaml", with: { text: x, mode: "${{ inputs.mode }}" } }
+       ╰────
+      help: give others by `--input`
+
+      × step `c`: the input `mode` of `child.yaml` must be one of "fast", "slow": on these inputs
+      │ `inputs.mode` is `"other"`
+        ╭─[plan.yaml:9:56]
+      8 │   b: { needs: [a], uses: md/headings, with: { text: "${{ inputs.n[7] }}" } }
+      9 │   c: { uses: "plan:child.yaml", with: { text: x, mode: "${{ inputs.mode }}" } }
+        ·                                                        ────
+     10 │ inputs: { n: { type: list, default: [1] }, mode: { type: string, default: other }, word: { type: string, default: no } }
+        ╰────
+      help: give another by `--input`
+    ----- exit 1
+    "#);
+    refused_alike(&home);
+    // Who may not run, or whose failure the plan lives with, is left to the run.
+    for more in [
+        "when: \"inputs.word == 'yes'\"",
+        "continue_on_error: true",
+        "on_failure: { then: continue }",
+        "foreach: { items: [] }",
+        "needs: [first]",
+    ] {
+        let steps = format!(
+            "  first: {{ uses: md/headings, with: {{ text: x }}, when: \"inputs.word == 'yes'\" }}\n  \
+             b: {{ uses: md/headings, with: {{ text: \"${{{{ inputs.n[7] }}}}\" }}, {more} }}\n{inputs}"
+        );
+        let home = with_child(plan(MD, &steps));
+        let said = home.flowhost(&["validate", "plan.yaml"]);
+        assert_eq!(said.code, 0, "{more}: {}", said.all());
+    }
+}
+
+#[test]
+fn tools_of_a_server_that_nobody_accepted_are_told_without_asking_it() {
+    let plugins = "  peer: { kind: mcp_adapter, source: \"builtin:mcp-client\", profile: mcp-local, config: { url: \
+                   \"http://127.0.0.1:8765/mcp\" } }";
+    let home = with_child(plan(plugins, "  a: { uses: peer/raed, with: {} }"));
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+    home.flowhost(&["plugin", "lock", "plan.yaml"]).expect(0);
+    let lock = home.read("flowhost.lock");
+    // As `mcp inspect --pin` keeps what a person accepted.
+    home.file(
+        "flowhost.lock",
+        format!("{lock}\n[plugins.peer.tools]\nread = \"sha256:{}\"\n", "1".repeat(64)),
+    );
+    let said = refused_alike(&home);
+    assert!(said.contains("`peer` has no tool `raed`"), "{said}");
+    assert!(said.contains("did you mean `peer/read`?"), "{said}");
+}
+
+#[test]
+fn the_prompt_of_a_consensus_is_looked_at_for_each_of_its_agents() {
+    let agent = |name: &str| {
+        format!(
+            "  {name}: {{ kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: {{ role: {name}, \
+             model: mock/any }} }}\n"
+        )
+    };
+    let steps = "  a: { prompt: ask.md, with: { text: x }, consensus: { agents: [one, two], arbiter: one } }";
+    let home = with_child(plan(&(agent("one") + &agent("two")), steps));
+    home.file("ask.md", "You are {{ role }}.\nSum up {{ inputs.text }}.\n");
+    let said = refused_alike(&home);
+    let words = "step `a`: the prompt `ask.md`, line 2: it asks for `inputs`, which is not there";
+    assert_eq!(said.matches("it asks for `inputs`").count(), 1, "{said}");
+    assert!(said.replace("\n  │ ", " ").contains(words), "{said}");
 }

@@ -192,6 +192,12 @@ impl<'p> Check<'p> {
                     self.problems
                         .add(items.at, "`items` of `foreach` is not a list", cure);
                 }
+                let count = items.elements().len();
+                if count > limits::ITEMS_MAX {
+                    let most = limits::ITEMS_MAX;
+                    let message = format!("foreach: {count} items; {most} are allowed");
+                    self.problems.add(items.at, message, "split the list over several steps");
+                }
             }
             self.item_name(&foreach.name, node);
         }
