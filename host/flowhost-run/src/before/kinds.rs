@@ -24,7 +24,9 @@ fn in_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding
     let foresight = Foresight::new(plan, &promised);
     found.extend(foresight.problems().into_iter().map(Finding::from));
     // What a sub-plan is given differs from step to step.
-    let settled = prefix.is_empty().then(|| Settled::new(plan, &project.inputs));
+    let settled = prefix
+        .is_empty()
+        .then(|| Settled::new(plan, &project.inputs));
     let on_inputs = settled.iter().flat_map(Settled::problems);
     found.extend(on_inputs.map(Finding::from));
     check_steps(plan, found, &|step| {

@@ -556,7 +556,10 @@ fn tools_of_a_server_that_nobody_accepted_are_told_without_asking_it() {
     // As `mcp inspect --pin` keeps what a person accepted.
     home.file(
         "flowhost.lock",
-        format!("{lock}\n[plugins.peer.tools]\nread = \"sha256:{}\"\n", "1".repeat(64)),
+        format!(
+            "{lock}\n[plugins.peer.tools]\nread = \"sha256:{}\"\n",
+            "1".repeat(64)
+        ),
     );
     let said = refused_alike(&home);
     assert!(said.contains("`peer` has no tool `raed`"), "{said}");

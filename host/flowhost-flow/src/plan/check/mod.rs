@@ -196,7 +196,8 @@ impl<'p> Check<'p> {
                 if count > limits::ITEMS_MAX {
                     let most = limits::ITEMS_MAX;
                     let message = format!("foreach: {count} items; {most} are allowed");
-                    self.problems.add(items.at, message, "split the list over several steps");
+                    self.problems
+                        .add(items.at, message, "split the list over several steps");
                 }
             }
             self.item_name(&foreach.name, node);
