@@ -4,7 +4,7 @@ use flowhost::doctor::Level;
 use flowhost::failure::Failure;
 use flowhost::host::{host, world};
 use flowhost::models::gateway;
-use flowhost::output::{neutral, one_line};
+use flowhost::output::{counted, neutral, one_line};
 use flowhost::project::Project;
 use flowhost::readiness::{self, Asking, Probe, Readiness, Stand};
 use flowhost_engine::PoolConfig;
@@ -98,10 +98,10 @@ async fn servers(
         .map(|it| {
             let said = it.server.map(|server| {
                 format!(
-                    "{} {}, {} tools",
+                    "{} {}, {}",
                     server.name,
                     server.version,
-                    server.tools.len()
+                    counted(server.tools.len(), "tool")
                 )
             });
             readiness::server(&it.plugin, said)

@@ -1,6 +1,7 @@
 //! `flowhost telemetry drift` and `adoption`: how far outputs vary from run to run, and how much the pipeline is used.
 
 use flowhost::failure::Failure;
+use flowhost::output::counted;
 use flowhost_evidence::analysis::{Adoption, Drift, adoption, drift};
 use flowhost_flow::Exit;
 
@@ -57,8 +58,11 @@ fn drift_text(found: &Drift) -> String {
     for stage in &found.stages {
         let profile = stage.profile.as_deref().unwrap_or("no routing profile");
         text.push_str(&format!(
-            "\n{} {} ({profile}): {}, {} runs\n",
-            stage.spec, stage.stage, stage.says, stage.runs
+            "\n{} {} ({profile}): {}, {}\n",
+            stage.spec,
+            stage.stage,
+            stage.says,
+            counted(stage.runs, "run")
         ));
         if stage.runs < found.runs_min {
             text.push_str(&format!("  {} are the least\n", found.runs_min));

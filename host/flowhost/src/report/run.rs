@@ -341,11 +341,11 @@ fn step_line(output: &Output, step: &StepOutcome, items: &Items<'_>) -> String {
     };
     let agreed = match &step.consensus {
         Some(verdict) => format!(
-            ", consensus {}: {} of {} agents, {} conflicts",
+            ", consensus {}: {} of {} agents, {}",
             verdict.status.word(),
             verdict.participation.present,
             verdict.participation.expected,
-            verdict.conflicts.len()
+            counted(verdict.conflicts.len(), "conflict")
         ),
         None => String::new(),
     };

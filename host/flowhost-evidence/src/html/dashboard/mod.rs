@@ -16,6 +16,7 @@ use super::parts::{numbers_in, table, words_in};
 use super::shell::{Section, Shell};
 use super::words;
 use crate::analysis::{ModelSet, ModelUse, Overview, StageHealth};
+use crate::text::counted;
 use charts::{Named, bars, figure};
 
 const STYLE: &str = concat!(include_str!("../style.css"), include_str!("style.css"));
@@ -27,7 +28,7 @@ const SETS_SHOWN_MAX: usize = 30;
 #[must_use]
 pub fn page(overview: &Overview, refresh_s: Option<u32>) -> String {
     let shell = Shell {
-        title: &format!("Evidence of {} runs", overview.runs),
+        title: &format!("Evidence of {}", counted(overview.runs, "run")),
         style: STYLE,
         script: Some(SCRIPT),
         refresh_s,
