@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowhost_flow::expr::{Expr, Names, Template};
+use flowhost_flow::plan::{Foresight, Promised, Settled};
 use flowhost_flow::planner::Verdict;
 use flowhost_flow::{
     Action, Amounts, CallResult, Event, Failure, FailureClass, Plan, Problem, RunSetup, Time, hash,
@@ -133,9 +134,28 @@ fn plan(bytes: &[u8]) -> Outcome {
             assert_eq!(again.ok(), Some(hash.clone()));
             let _ = (plan.sub_plans(), plan.schema_files(), plan.all_plugins());
             assert_eq!(walk(plan, &hash), walk(plan, &hash));
+            foreseen(plan);
         }
     }
     Outcome::of(&read)
+}
+
+/// What is told of a plan before it runs ends, and says something, whatever its expressions are.
+fn foreseen(plan: &Plan) {
+    let promised = Promised::new();
+    let foresight = Foresight::new(plan, &promised);
+    let mut told = foresight.problems();
+    if let Ok(inputs) = plan.bind_inputs(&BTreeMap::new()) {
+        let settled = Settled::new(plan, &inputs);
+        told.extend(settled.problems());
+        for (step, _) in plan.everything() {
+            let with = settled.with(step);
+            let _ = foresight.misfits(with.as_ref().unwrap_or(&step.with), &json!({ "type": "object" }));
+        }
+    }
+    for problem in told {
+        assert!(!problem.message.is_empty(), "{problem:?}");
+    }
 }
 
 fn are_told(problems: &[Problem]) {
