@@ -150,7 +150,10 @@ fn foreseen(plan: &Plan) {
         told.extend(settled.problems());
         for (step, _) in plan.everything() {
             let with = settled.with(step);
-            let _ = foresight.misfits(with.as_ref().unwrap_or(&step.with), &json!({ "type": "object" }));
+            let _ = foresight.misfits(
+                with.as_ref().unwrap_or(&step.with),
+                &json!({ "type": "object" }),
+            );
         }
     }
     for problem in told {
