@@ -3,6 +3,7 @@
 mod architecture;
 mod docs;
 mod edges;
+mod functions;
 mod guests;
 mod seams;
 mod silence;
@@ -23,6 +24,7 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
     let mut faults = sources::check(&folders.root)?;
     faults.extend(seams::check(&folders.root)?);
     faults.extend(silence::check(&folders.root)?);
+    faults.extend(functions::check(&folders.root)?);
     faults.extend(edges::check(folders)?);
     faults.extend(guests::check(folders)?);
     faults.extend(docs::check(&folders.root)?);
@@ -70,6 +72,17 @@ fn files_below(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Whether a file is part of what is built, and no test.
+fn is_code(name: &str) -> bool {
+    name.contains("/src/") && !name.contains("/tests/") && !name.ends_with("tests.rs")
+}
+
+/// The lines of a file before its tests.
+fn code(text: &str) -> Vec<&str> {
+    let tests = |line: &&str| line.trim() == "mod tests {";
+    text.lines().take_while(|line| !tests(line)).collect()
 }
 
 /// The path as a person at the root would type it.

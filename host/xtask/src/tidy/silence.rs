@@ -9,14 +9,14 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Faults, files_below, read, shown};
+use super::{Faults, code, files_below, is_code, read, shown};
 
 /// Checks every file of the host; tests may be silent, because they are not believed.
 pub(super) fn check(root: &Path) -> Result<Faults> {
     let mut faults = Faults::new();
     for path in files_below(&root.join("host"), &[".rs"])? {
         let name = shown(root, &path);
-        if !name.contains("/src/") || name.contains("/tests/") || name.ends_with("tests.rs") {
+        if !is_code(&name) {
             continue;
         }
         let silent = silent_lines(&read(&path)?);
@@ -32,10 +32,8 @@ pub(super) fn check(root: &Path) -> Result<Faults> {
 
 /// The lines, from 1, of every `let … else` that only returns and has no reason.
 fn silent_lines(text: &str) -> Vec<usize> {
-    let lines: Vec<&str> = text.lines().collect();
-    let end = lines.iter().position(|line| line.trim() == "mod tests {");
-    let code = lines.get(..end.unwrap_or(lines.len())).unwrap_or(&lines);
-    let silent = |at: &usize| returns_only(code, *at) && !has_reason(code, *at);
+    let code = code(text);
+    let silent = |at: &usize| returns_only(&code, *at) && !has_reason(&code, *at);
     (0..code.len()).filter(silent).map(|at| at + 1).collect()
 }
 
