@@ -42,7 +42,10 @@ pub(super) fn check(root: &Path) -> Result<Faults> {
 /// Of each function that is too long, the line on which it begins, from 1, and how many it has.
 fn long_functions(text: &str) -> Vec<(usize, usize)> {
     let code = code(text);
-    let begins = code.iter().enumerate().filter(|(_, line)| is_function(line));
+    let begins = code
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| is_function(line));
     begins
         .map(|(at, _)| (at + 1, length(code.get(at..).unwrap_or_default())))
         .filter(|(_, lines)| *lines > LINES_MAX)
@@ -90,13 +93,18 @@ mod tests {
     #[test]
     fn what_a_trait_declares_ends_where_it_is_declared() {
         let many = "    /// About it.\n".repeat(LINES_MAX);
-        let text = format!("trait It {{\n    fn a(\n        &self,\n    ) -> u8;\n{many}    fn b(&self);\n}}\n");
+        let text = format!(
+            "trait It {{\n    fn a(\n        &self,\n    ) -> u8;\n{many}    fn b(&self);\n}}\n"
+        );
         assert!(long_functions(&text).is_empty());
     }
 
     #[test]
     fn tests_may_be_longer() {
-        let text = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", function(LINES_MAX + 1));
+        let text = format!(
+            "#[cfg(test)]\nmod tests {{\n{}}}\n",
+            function(LINES_MAX + 1)
+        );
         assert!(long_functions(&text).is_empty());
     }
 }
