@@ -112,7 +112,7 @@ fn a_template_that_is_not_what_it_says_is_told_with_its_lines() {
     ----- stderr
     error: the template has 5 problems
 
-      × `{{auhtor}}` is no parameter of this template
+      × `{{auhtor}}` is not a parameter of this template
        ╭─[template/README.md:2:4]
      1 │ # {{name}}
      2 │ by {{auhtor}}
@@ -158,7 +158,7 @@ fn a_description_that_is_wrong_and_a_host_that_it_is_not_for_are_told() {
     );
     let told = seen(&home, &arguments);
     for wanted in [
-        "template.toml:2:1",
+        "template.toml:3:1",
         "it is for hosts `>=7`",
         "did you mean `tool`?",
     ] {

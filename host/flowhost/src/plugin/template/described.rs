@@ -242,7 +242,7 @@ impl Parameter {
 fn unknown(key: &str, value: &str) -> String {
     match value {
         "" => format!("`{key}` is missing"),
-        value => format!("`{value}` is no `{key}`"),
+        value => format!("`{value}` is not a `{key}`"),
     }
 }
 
@@ -278,9 +278,14 @@ mod tests {
         [parameters.service]\ndescription = \"Where it asks.\"\n\
         [parameters.style]\ndescription = \"How it answers.\"\ndefault = \"short\"\nchoices = [\"short\", \"long\"]\n";
 
+    /// A finding with its cure.
+    fn shown(finding: &Finding) -> String {
+        format!("{finding} ({})", finding.hint)
+    }
+
     fn told(text: &str) -> Vec<String> {
         let findings = Described::parse("t.toml", text).unwrap_err();
-        findings.iter().map(ToString::to_string).collect()
+        findings.iter().map(shown).collect()
     }
 
     fn words(given: &[(&str, &str)]) -> Result<BTreeMap<String, String>, Vec<String>> {
@@ -294,7 +299,7 @@ mod tests {
         };
         let described = Described::parse("t.toml", GOOD).unwrap();
         let words = described.words(&given);
-        words.map_err(|findings| findings.iter().map(ToString::to_string).collect())
+        words.map_err(|findings| findings.iter().map(shown).collect())
     }
 
     #[test]
@@ -305,7 +310,7 @@ mod tests {
         for wanted in [
             "t.toml:1:1: `version`",
             "`description` is missing",
-            "t.toml:2:1: `tol` is no `kind`",
+            "t.toml:2:1: `tol` is not a `kind`",
             "`lang` is missing",
             "t.toml:3:1: it is for hosts `^9`",
             "t.toml:4:13: `Name` cannot be the name",

@@ -56,7 +56,7 @@ impl Address {
         if wanted.is_empty() || wanted.starts_with('-') || wanted.contains(odd) {
             return Err(refused(
                 source,
-                "what stands behind `#` is no branch, tag or commit",
+                "what stands behind `#` is not a branch, tag or commit",
             ));
         }
         Ok(Some(Self {

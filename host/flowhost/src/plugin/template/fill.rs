@@ -64,7 +64,7 @@ struct Unknown {
 
 impl Unknown {
     fn in_text(&self, from: &str, text: &str, words: &BTreeMap<String, String>) -> Finding {
-        let message = format!("`{{{{{}}}}}` is no parameter of this template", self.word);
+        let message = format!("`{{{{{}}}}}` is not a parameter of this template", self.word);
         let finding = Finding::at_offset(from, text, Some(self.at..self.at), &message);
         self.cured(finding, words)
     }
@@ -72,7 +72,7 @@ impl Unknown {
     fn in_path(&self, from: &str, words: &BTreeMap<String, String>) -> Finding {
         let word = &self.word;
         let message =
-            format!("its path has `{{{{{word}}}}}`, which is no parameter of this template");
+            format!("its path has `{{{{{word}}}}}`, which is not a parameter of this template");
         self.cured(Finding::new(from, message), words)
     }
 
@@ -134,7 +134,7 @@ mod tests {
 
     fn told(path: &str, text: &str, pairs: &[(&str, &str)]) -> Vec<String> {
         let findings = file("t/a.md", path, text.as_bytes(), &words(pairs)).unwrap_err();
-        findings.iter().map(ToString::to_string).collect()
+        findings.iter().map(|it| format!("{it} ({})", it.hint)).collect()
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Template {
         let text = ambient.read_text(&folder.join(DESCRIPTION), DESCRIPTION_BYTES_MAX);
         let text = text.map_err(|error| match error.is_missing() {
             true => {
-                let message = format!("`{origin}` is no template: it has no `{DESCRIPTION}`");
+                let message = format!("`{origin}` is not a template: it has no `{DESCRIPTION}`");
                 Failure::new(Exit::Internal, message)
                     .hint("what stands in one: docs/book/templates.md")
             }
