@@ -64,7 +64,10 @@ struct Unknown {
 
 impl Unknown {
     fn in_text(&self, from: &str, text: &str, words: &BTreeMap<String, String>) -> Finding {
-        let message = format!("`{{{{{}}}}}` is not a parameter of this template", self.word);
+        let message = format!(
+            "`{{{{{}}}}}` is not a parameter of this template",
+            self.word
+        );
         let finding = Finding::at_offset(from, text, Some(self.at..self.at), &message);
         self.cured(finding, words)
     }
@@ -134,7 +137,10 @@ mod tests {
 
     fn told(path: &str, text: &str, pairs: &[(&str, &str)]) -> Vec<String> {
         let findings = file("t/a.md", path, text.as_bytes(), &words(pairs)).unwrap_err();
-        findings.iter().map(|it| format!("{it} ({})", it.hint)).collect()
+        findings
+            .iter()
+            .map(|it| format!("{it} ({})", it.hint))
+            .collect()
     }
 
     #[test]
