@@ -66,6 +66,10 @@ const BAD: &[(&str, &str)] = &[
         "!flowhost: v1\nkind: behavior_tree\nname: x\nroot: go\n",
     ),
     (
+        "a node with its type for a key",
+        "!flowhost: v1\nkind: behavior_tree\nname: x\nroot: {sequence: {children: []}}\n",
+    ),
+    (
         "unknown nodes",
         "!flowhost: v1\nkind: behavior_tree\nname: x\nroot:\n  type: sequense\n  children: []\n",
     ),

@@ -107,7 +107,11 @@ fn walk_node(node: &Node, what: &str, problems: &mut Problems) {
     let words: Vec<&str> = NODE_TYPES.iter().map(|(word, _)| *word).collect();
     let Some(ty) = node.get("type") else {
         let message = format!("{what}: a node is a map with a `type`");
-        let cure = format!("types are `{}`", words.join("`, `"));
+        let mut keys = node.members().iter().map(|(key, _)| key.text.as_str());
+        let cure = match keys.find(|key| words.contains(key)) {
+            Some(word) => format!("write `type: {word}`, and its other keys beside that"),
+            None => format!("types are `{}`", words.join("`, `")),
+        };
         return problems.add(node.at, message, cure);
     };
     let Some(word) = ty.text() else {

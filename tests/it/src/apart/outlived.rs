@@ -42,7 +42,7 @@ impl Outliving {
 
     fn heard(&self, envelope: &Envelope) {
         self.sent
-            .send_modify(|kinds| drop(kinds.insert(envelope.kind.clone())));
+            .send_modify(|kinds| _ = kinds.insert(envelope.kind.clone()));
     }
 
     /// Waits until something of this kind was sent.

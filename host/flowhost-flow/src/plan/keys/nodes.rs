@@ -28,7 +28,11 @@ const MEMORY: Key = may(
     "Go on where it was instead of beginning again at each tick; default true.",
 );
 const CHILD: Key = must("child", Shape::Node, "The decorated node.");
-const CHILDREN: Key = must("children", Shape::ListOf(&Shape::Node), "In this order.");
+const CHILDREN: Key = must(
+    "children",
+    Shape::ListOf(&Shape::Node),
+    "The nodes that it ticks, in this order.",
+);
 const REPEATS: Shape = Shape::Count {
     min: 1,
     max: limits::REPEATS_MAX as u64,
