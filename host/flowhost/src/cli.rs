@@ -596,7 +596,9 @@ pub(crate) enum KeysCommand {
 }
 
 fn json(text: &str) -> Result<serde_json::Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))
+    serde_json::from_str(text).map_err(|error| {
+        format!("this is not JSON ({error}); a text has quotes of its own: '\"go\"'")
+    })
 }
 
 /// A whole number. Anything else is refused in words that a person knows, where the parser speaks of digits.

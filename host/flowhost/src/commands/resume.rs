@@ -14,7 +14,7 @@ use flowhost_engine::PoolConfig;
 use flowhost_evidence::runs::{self, INTERRUPTED, RunEntry, WAITING};
 use flowhost_flow::Exit;
 use flowhost_ledger::KILLED;
-use flowhost_run::{Host, Kept as _, ResumeOptions};
+use flowhost_run::{Host, Kept as _, ResumeOptions, at_work};
 
 use crate::cli::{ResumeArgs, RunningArgs};
 use crate::commands::{Context, running};
@@ -93,7 +93,13 @@ pub(crate) fn go_on(
     let kept = Arc::new(Kept::new(ambient, config, state, replaced));
     // For the size of the host; what goes on is read under the run's lock.
     let run_dir = state.run_dir(run);
-    let project = kept.project(&run_dir, &kept.setup(&run_dir)?.inputs)?;
+    let setup = kept.setup(&run_dir);
+    let project = setup.and_then(|setup| kept.project(&run_dir, &setup.inputs));
+    // What cannot be read may not be there yet.
+    let project = project.map_err(|failure| match ambient.lock_holder(&run_dir) {
+        Some(process) => at_work(Some(process)),
+        None => failure,
+    })?;
     running::perform(&project, args, context, |host| {
         Ok(host.resume(run, kept, options))
     })

@@ -370,6 +370,26 @@ fn a_living_run_is_not_resumed_and_the_refusal_names_its_process() {
 }
 
 #[test]
+fn a_run_that_has_just_begun_is_not_called_killed() {
+    let home = super::home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    let dir = run_dir(&home);
+    // As it is between its folder and its first record, which a busy disk can make long.
+    std::fs::write(dir.join("seg-00000000.jsonl"), "").unwrap();
+    let held = std::fs::File::open(&dir).unwrap();
+    held.lock().unwrap();
+    let refused = resume(&home).expect(1).all();
+    let process = format!("process {} is at work on it", std::process::id());
+    assert!(refused.contains(&process), "{refused}");
+    drop(held);
+    let refused = resume(&home).expect(1).all();
+    assert!(
+        refused.contains("killed before its first step"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_ledger_that_is_damaged_or_gone_or_of_the_first_wave_is_refused_with_what_is_wrong() {
     let server = Counting::new();
     let home = home(&server, THREE);

@@ -57,8 +57,8 @@ pub enum FedError {
         /// What is wrong with it.
         what: String,
     },
-    /// The run has no first record: its process was gone before it began anything.
-    #[error("it was killed before its first step, and nothing of it is on record")]
+    /// The run has no first record: its process was gone before it began anything, or has not come to it yet.
+    #[error("nothing of it is on record: it was killed before its first step, or has just begun")]
     NotBegun,
     /// The run was recorded by a host that did not write down what its planner was fed.
     #[error("the run has no records of what its planner was fed; a host of the first wave made it")]
@@ -73,9 +73,9 @@ impl From<FedError> for Failure {
     fn from(error: FedError) -> Self {
         let failure = Self::new(Exit::Internal, "the run cannot be resumed").caused_by(&error);
         match error {
-            FedError::NotBegun => {
-                failure.hint("start its plan again with `flowhost run`: nothing was done")
-            }
+            FedError::NotBegun => failure.hint(
+                "if it was killed, start its plan again with `flowhost run`: nothing was done",
+            ),
             FedError::Records(_) => failure.hint(DAMAGED),
             _ => failure,
         }

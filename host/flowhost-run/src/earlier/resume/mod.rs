@@ -284,12 +284,17 @@ fn open(host: &Inner, options: &LedgerOptions) -> Result<Ledger, Failure> {
 
 /// That somebody else writes to the run.
 fn locked(host: &Inner, dir: &Path) -> Failure {
-    let who = match host.config.world.lock_holder(dir) {
+    at_work(host.config.world.lock_holder(dir))
+}
+
+/// Why a run that a process has, by its number where that is known, is not resumed.
+#[must_use]
+pub fn at_work(process: Option<u32>) -> Failure {
+    let who = match process {
         Some(process) => format!("process {process} is at work on it"),
         None => "another process is at work on it".to_owned(),
     };
-    cannot(who)
-        .hint("`flowhost runs watch` follows it; a run that goes on needs nobody to resume it")
+    cannot(who).hint("`flowhost runs watch` follows it until it waits for somebody, or ends")
 }
 
 /// The document of what the run was made of, if it is the one that its first records name.

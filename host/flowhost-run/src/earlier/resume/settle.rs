@@ -92,8 +92,13 @@ pub(super) fn speak<T>(
     let dir = state.run_dir(run);
     let mut options = LedgerOptions::new(&dir, state.tenant(), run, host.config.key.clone());
     options.durability = past::durability(&dir);
-    let ledger = open(host, &options)?;
-    let resumed = read(kept, &dir)?;
+    // Whoever speaks wants to hear of the word, and not of a resumption.
+    let unsaid = |failure: Failure| Failure {
+        message: "nothing was recorded".to_owned(),
+        ..failure
+    };
+    let ledger = open(host, &options).map_err(unsaid)?;
+    let resumed = read(kept, &dir).map_err(unsaid)?;
     if let Some(status) = &resumed.past.ended {
         return Err(Failure::new(Exit::Internal, "nothing was recorded")
             .because(format!("the run has ended: {status}")));
