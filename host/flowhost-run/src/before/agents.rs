@@ -4,12 +4,14 @@
 //!
 //! The names are those that agents use in their `config:`, as in an estimate: `model` and `peers`.
 
-use flowhost_models::{ErrorClass, Gateway, ModelName};
+use flowhost_flow::units::micro_usd_to_usd;
+use flowhost_models::{ErrorClass, Gateway, ModelName, Prompt, Speaker, Turn};
 use flowhost_policy::decide_model;
 use flowhost_words::{PluginKind, nearest};
 use serde_json::Value;
 
 use crate::base::finding::Finding;
+use crate::before::estimate::ANSWER_TOKENS;
 use crate::before::preflight::Preflight;
 use crate::given::project::{Member, Project, at_part};
 
@@ -28,6 +30,8 @@ pub(crate) fn look(project: &Project, gateway: Option<&Gateway>, found: &mut Pre
                 .extend(not_granted(project, key, member, &wanted));
             if let Some(gateway) = gateway {
                 not_reached(project, key, &wanted, gateway, found);
+                let poor = not_paid(project, key, member, &wanted, gateway);
+                found.others.extend(poor);
             }
         }
         found.others.extend(strangers(project, key, member));
@@ -89,6 +93,59 @@ fn not_reached(
             _ => found.others.push(finding),
         }
     }
+}
+
+/// The shortest prompt there is.
+const SHORTEST: &str = "x";
+/// The agent whose configuration says how long its answers may be; another may ask for shorter ones than its own says.
+const LLM_AGENT: &str = "builtin:llm-agent";
+
+/// Rights that do not pay for one call: what it holds until it has ended is more than the plugin may spend in a run,
+/// whatever its prompt is.
+fn not_paid(
+    project: &Project,
+    key: &str,
+    member: &Member,
+    model: &ModelName,
+    gateway: &Gateway,
+) -> Option<Finding> {
+    if member.decl.source != LLM_AGENT {
+        return None;
+    }
+    let config: Value = serde_json::from_str(&member.config).ok()?;
+    let answer = match config.get("max_tokens") {
+        None => ANSWER_TOKENS,
+        Some(said) => u32::try_from(said.as_u64()?).ok()?,
+    };
+    let turns = vec![Turn::new(Speaker::User, SHORTEST)];
+    let call = gateway.estimate(&Prompt::new(model.clone(), turns, answer));
+    let call = call.ok()?; // what stands in the way is told of the model
+    let (may, wide) = (&member.effective.grants.model, &member.profile.grants.model);
+    let amounts = [
+        ("tokens", call.tokens(), may.tokens, wide.tokens),
+        ("usd", call.micro_usd, may.micro_usd, wide.micro_usd),
+    ];
+    let short = |(_, wanted, allowed, _): &(&str, u64, u64, u64)| wanted > allowed;
+    let (word, wanted, allowed, granted) = amounts.into_iter().find(short)?;
+    let shown = |amount: u64| match word {
+        "usd" => format!("{:.6}", micro_usd_to_usd(amount)),
+        _ => amount.to_string(),
+    };
+    let message = format!(
+        "one model call needs {} {word} at least (an answer of up to {answer} tokens, and a prompt), and the plugin may \
+         spend {} in a run",
+        shown(wanted),
+        shown(allowed)
+    );
+    let raise = match granted >= wanted {
+        true => format!("narrow `{word}` of its `model` less in the plan"),
+        false => {
+            let file = &member.profile.file;
+            format!("write `{word} = {}` or more in [model] of {file}", shown(wanted))
+        }
+    };
+    let cure = format!("{raise}; a smaller `max_tokens` in its `config:` needs less");
+    Some(at_part(project, key, "/config/max_tokens", &message).cure(cure))
 }
 
 /// Peers that are no agents of the plan.

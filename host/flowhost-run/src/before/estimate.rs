@@ -22,6 +22,7 @@ use crate::base::failure::Failure;
 use crate::base::state::State;
 use crate::given::project::Project;
 use history::History;
+pub(super) use weight::ANSWER_TOKENS;
 use weight::Weight;
 
 /// Which runs there were.

@@ -582,3 +582,36 @@ fn the_prompt_of_a_consensus_is_looked_at_for_each_of_its_agents() {
     assert_eq!(said.matches("it asks for `inputs`").count(), 1, "{said}");
     assert!(said.replace("\n  │ ", " ").contains(words), "{said}");
 }
+
+#[test]
+fn a_profile_that_does_not_pay_for_one_model_call_is_told_before_the_run() {
+    let profile = |amounts: &str| {
+        format!(
+            "version = 1\nname = \"small\"\nlog = true\nconfig = true\nbudget = true\n[model]\nallow = \
+             [\"mock/*\"]\n{amounts}\n[tools]\ncall = []\n[messages]\n"
+        )
+    };
+    let agent = |more: &str| {
+        format!(
+            "  one: {{ kind: agent, source: \"builtin:llm-agent\", profile: small, config: {{ role: one, model: \
+             mock/any{more} }} }}"
+        )
+    };
+    let steps = "  a: { uses: one, with: { text: x } }";
+    let home = with_child(plan(&agent(", max_tokens: 200"), steps));
+    home.file("policies/small.toml", profile("tokens = 50\nusd = 1.0"));
+    let said = refused_alike(&home).replace("\n  │ ", " ");
+    for part in [
+        "(an answer of up to 200 tokens, and a prompt), and the plugin may spend 50 in a run",
+        "plan.yaml:5:",
+        "or more in [model] of policies/small.toml",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // What an agent asks for that does not say is known, too.
+    home.file("plan.yaml", plan(&agent(""), steps));
+    let said = refused_alike(&home).replace("\n  │ ", " ");
+    assert!(said.contains("an answer of up to 1024 tokens"), "{said}");
+    home.file("policies/small.toml", profile("tokens = 2000\nusd = 1.0"));
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}

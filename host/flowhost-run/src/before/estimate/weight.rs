@@ -15,7 +15,7 @@ use super::{Amount, First, Range};
 use crate::given::project::Member;
 
 /// Tokens of an answer when the configuration does not say: what `llm-agent` asks for then.
-const ANSWER_TOKENS: u32 = 1_024;
+pub(in crate::before) const ANSWER_TOKENS: u32 = 1_024;
 /// Turns and tokens of a request that `llm-agent` takes when its configuration does not say.
 const TURNS: u64 = 8;
 /// As `plugins/llm-agent/src/config.rs` has them.
