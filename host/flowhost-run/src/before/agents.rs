@@ -141,7 +141,10 @@ fn not_paid(
         true => format!("narrow `{word}` of its `model` less in the plan"),
         false => {
             let file = &member.profile.file;
-            format!("write `{word} = {}` or more in [model] of {file}", shown(wanted))
+            format!(
+                "write `{word} = {}` or more in [model] of {file}",
+                shown(wanted)
+            )
         }
     };
     let cure = format!("{raise}; a smaller `max_tokens` in its `config:` needs less");
