@@ -8,6 +8,7 @@ use flowhost_ledger::records::{
 
 use super::*;
 
+mod listened;
 mod odd;
 mod tape;
 

@@ -60,6 +60,17 @@ impl Tape {
         seq
     }
 
+    /// The facts once more, for a ledger on the disk.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = Fact> {
+        self.records.iter().map(|record| Fact {
+            kind: record.kind().unwrap(),
+            actor: record.actor.clone(),
+            fields: record.fields.clone(),
+            payload: self.payloads.get(&record.seq).cloned(),
+            sealed: None,
+        })
+    }
+
     /// The payload goes, with the record that says so.
     pub(crate) fn erase(&mut self, seq: u64) {
         self.payloads.remove(&seq);

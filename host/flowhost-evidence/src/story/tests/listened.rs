@@ -1,0 +1,43 @@
+//! A story that is heard while somebody else reads the records is the one that is read from them.
+
+use std::sync::Arc;
+
+use flowhost_ledger::{
+    HostKey, Ledger, LedgerOptions, RealDisk, Recorder as _, overheard, read_said_in,
+};
+
+use super::*;
+
+#[test]
+fn a_story_that_was_heard_is_the_one_that_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = Arc::new(HostKey::generate("host.example").unwrap());
+    let run = "01KBGHJKMNPQRSTVWXYZ012345";
+    let options = LedgerOptions::new(dir.path(), "default", run, key);
+    let ledger = Ledger::open(&options).unwrap();
+    for fact in audit().facts() {
+        ledger.append(fact).unwrap();
+    }
+    ledger.checkpoint_blocking().unwrap();
+    let records = read_said_in(&RealDisk, dir.path()).unwrap();
+    let hear = |gathering: &mut Gathering, record: &SaidRecord| gathering.hear(record);
+    let mut records = overheard(records, Gathering::default(), hear).unwrap();
+    let before = records.by_ref().count();
+    let (mut gathering, mut tail) = records.end().unwrap();
+    // What the process adds that reads them.
+    for fact in audit().facts() {
+        ledger.append(fact).unwrap();
+    }
+    let sealed = ledger.close_blocking().unwrap();
+    for record in tail.more(10_000).unwrap() {
+        gathering.hear(&record.into());
+    }
+    let signed = Sealed {
+        size: sealed.size,
+        root: sealed.root,
+    };
+    let heard = gathering.told(dir.path(), signed.clone()).unwrap();
+    let read = read_signed(dir.path(), signed).unwrap();
+    assert_eq!(read.seal.records, 2 * before as u64);
+    assert_eq!(format!("{heard:?}"), format!("{read:?}"));
+}
