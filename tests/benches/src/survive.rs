@@ -42,7 +42,7 @@ const ROUNDS: usize = 3;
 pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
     let mut rows = recorded(runtime, &folder.join("recorded"))?;
     rows.extend(resumed(&folder.join("resumed"))?);
-    rows.push(reused(&folder.join("reused"))?);
+    rows.extend(reused(&folder.join("reused"))?);
     rows.push(planned()?);
     Ok(rows)
 }
@@ -200,8 +200,9 @@ fn resumed(folder: &Path) -> Result<Vec<Row>> {
 }
 
 /// The example `docs-audit` after one of its four documents has changed, with what the run before gave and without.
-/// The model takes 50 ms for an answer, which is little for a model: what is asked less is most of what is saved.
-fn reused(folder: &Path) -> Result<Row> {
+/// The model takes 50 ms for an answer, which is little for a model. The documents are looked at side by side, so that
+/// time is the least of what is saved: what is not asked is not paid.
+fn reused(folder: &Path) -> Result<Vec<Row>> {
     const AGAIN: usize = 5;
     const CHANGED: &str = "sample/faq.md";
     let project = Project::new(folder)?;
@@ -232,29 +233,46 @@ fn reused(folder: &Path) -> Result<Row> {
         text.push(b'\n');
         project.file(CHANGED, &text)
     };
-    let (mut anew, mut again) = (Vec::new(), Vec::new());
+    let tokens = |report: &[u8]| -> Result<u64> {
+        let report: Value = serde_json::from_slice(report)?;
+        let tokens = report.pointer("/cost/tokens").and_then(Value::as_u64);
+        tokens.context("a run says how many tokens it used")
+    };
+    let (mut anew, mut again, mut asked) = (Vec::new(), Vec::new(), (0, 0));
     for _ in 0..AGAIN {
         change()?;
-        anew.push(project.flowhost(&whole, 0)?.1.as_nanos() as f64);
+        let (report, time) = project.flowhost(&whole, 0)?;
+        anew.push(time.as_nanos() as f64);
+        asked.0 = tokens(&report)?;
         change()?;
         let (report, time) = project.flowhost(&part, 0)?;
-        let report: Value = serde_json::from_slice(&report)?;
-        let saved = report
-            .pointer("/reused/saved_tokens")
-            .and_then(Value::as_u64);
-        anyhow::ensure!(saved > Some(0), "the second run took nothing of the first");
         again.push(time.as_nanos() as f64);
+        asked.1 = tokens(&report)?;
+        anyhow::ensure!(
+            asked.1 < asked.0,
+            "the second run took nothing of the first"
+        );
     }
     let (anew, again) = (Figure::from_samples(anew), Figure::from_samples(again));
     let what = "`docs-audit` after one of four documents has changed, `--reuse latest`, a model of 50 ms, \
                 process start to exit";
-    Ok(
+    let against = "all of it anew";
+    let (all, some) = (asked.0 as f64, asked.1 as f64);
+    let ratio = again.median_ns / anew.median_ns;
+    Ok(vec![
         Row::new("survive", what, again.text(), again.median_ns).against(
-            "all of it anew",
+            against,
             anew.text(),
-            again.median_ns / anew.median_ns,
+            ratio,
         ),
-    )
+        Row::new(
+            "survive",
+            "the same: tokens that the model is paid for",
+            format!("{}", asked.1),
+            some,
+        )
+        .against(against, format!("{}", asked.0), some / all),
+    ])
 }
 
 /// Work for this many items, in as many steps as it takes, and a gate after it.
