@@ -272,8 +272,20 @@ impl Session<'_> {
                 return Ok(());
             }
         };
-        self.refused = None;
+        if self.refused.take().is_some() && self.runs_already(&project)? {
+            // Nothing else follows, and the refusal would be the last word.
+            let message = "it is as it was before, and nothing is to be done".to_owned();
+            self.face.tell(&Told::Said { message });
+        }
         self.take(project, why)
+    }
+
+    /// Whether a project is the one that was taken last.
+    fn runs_already(&self, project: &Project) -> Result<bool, Failure> {
+        match &self.project {
+            Some(current) => Ok(Change::between(current, project)? == Change::Nothing),
+            None => Ok(false),
+        }
     }
 
     fn watch_for(&mut self, loaded: &Loaded, texts: &Texts) {

@@ -110,6 +110,11 @@ fn a_changed_plan_is_run_again_and_a_broken_one_keeps_the_last_good() {
         message.contains("usess") && message.contains("plan.yaml"),
         "{message}"
     );
+    // Put right without a change, it is told that it is: the refusal would be the last word otherwise.
+    home.file("plan.yaml", &good);
+    let (said, _) = dev.until("said");
+    let message = said["message"].as_str().unwrap();
+    assert!(message.contains("as it was before"), "{message}");
     home.file("plan.yaml", good.replace("a: 1", "a: 2"));
     let (second, _) = dev.until("run-ended");
     assert_eq!(second["exit_code"], 0, "{second}");
