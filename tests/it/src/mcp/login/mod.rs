@@ -286,7 +286,7 @@ fn fails(manners: Manners, why: &str) {
 }
 
 #[test]
-fn nothing_is_believed_of_an_authority_that_is_not_what_it_should_be() {
+fn mcp_024_nothing_is_believed_of_an_authority_that_is_not_what_it_should_be() {
     let well = Manners::default();
     let cases: [(fn(&mut Value), &str); 7] = [
         (
@@ -297,7 +297,6 @@ fn nothing_is_believed_of_an_authority_that_is_not_what_it_should_be() {
             |it| it["code_challenge_methods_supported"] = json!(["plain"]),
             "PKCE with S256",
         ),
-        // MCP-024
         (
             |it| it["authorization_endpoint"] = json!("javascript:alert(1)"),
             "which no such address needs",
@@ -325,7 +324,7 @@ fn nothing_is_believed_of_an_authority_that_is_not_what_it_should_be() {
 }
 
 #[test]
-fn nothing_is_believed_of_a_server_that_describes_another_or_nothing() {
+fn mcp_023_nothing_is_believed_of_a_server_that_describes_another_or_nothing() {
     let well = Manners::default();
     let cases: [(fn(&mut Value), &str); 4] = [
         (|it| *it = Value::Null, "does not say where to log in"),
@@ -337,7 +336,6 @@ fn nothing_is_believed_of_a_server_that_describes_another_or_nothing() {
             |it| it["authorization_servers"] = json!([]),
             "names no `authorization_servers`",
         ),
-        // MCP-023
         (
             |it| it["authorization_servers"] = json!(["https://169.254.169.254"]),
             "its address is not asked",
@@ -373,7 +371,7 @@ fn nothing_is_believed_of_an_answer_to_another_login() {
 }
 
 #[test]
-fn nothing_is_believed_that_is_no_token() {
+fn mcp_025_nothing_is_believed_that_is_no_token() {
     let well = Manners::default();
     for (token, why) in [
         (
@@ -389,7 +387,6 @@ fn nothing_is_believed_that_is_no_token() {
             ),
             "not a bearer's",
         ),
-        // MCP-025
         (
             (307, "location: https://evil.example/token\r\n", ""),
             "is not followed",
