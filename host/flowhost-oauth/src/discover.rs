@@ -201,10 +201,13 @@ pub(crate) mod tests {
     use crate::authority::tests::document;
     use crate::road::RoadError;
 
+    /// Status, headers, body.
+    type Said = (u16, Vec<(&'static str, String)>, String);
+
     /// Answers by method and address; what is not known is not there.
     #[derive(Default)]
     pub(crate) struct Doubled {
-        answers: BTreeMap<String, (u16, Vec<(&'static str, String)>, String)>,
+        answers: BTreeMap<String, Said>,
         pub(crate) asked: Mutex<Vec<(String, String)>>,
     }
 

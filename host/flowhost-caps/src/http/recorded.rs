@@ -87,6 +87,8 @@ pub(super) enum Unsent {
     Tls(String),
     Protocol(String),
     Broken(String),
+    Login(String),
+    LoginAway(String),
 }
 
 /// What is recorded, and the fault where the call ends without a record.
@@ -114,6 +116,8 @@ pub(super) fn unsent(error: SendError) -> Result<Unsent, Fault> {
         SendError::Tls(text) => Unsent::Tls(text),
         SendError::Protocol(text) => Unsent::Protocol(text),
         SendError::Broken(text) => Unsent::Broken(text),
+        SendError::Login(text) => Unsent::Login(text),
+        SendError::LoginAway(text) => Unsent::LoginAway(text),
         SendError::Fault(fault) => return Err(fault),
     })
 }
@@ -128,6 +132,7 @@ const NAMES: &[&str] = &[
     "slot",
     "connect",
     "first byte",
+    "read",
     "body",
     "deadline",
 ];
@@ -165,6 +170,8 @@ impl From<Unsent> for SendError {
             Unsent::Tls(text) => Self::Tls(text),
             Unsent::Protocol(text) => Self::Protocol(text),
             Unsent::Broken(text) => Self::Broken(text),
+            Unsent::Login(text) => Self::Login(text),
+            Unsent::LoginAway(text) => Self::LoginAway(text),
         }
     }
 }
