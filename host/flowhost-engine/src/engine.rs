@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
 
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
@@ -101,7 +100,6 @@ pub(crate) struct Loaded {
     pub(crate) inspected: Inspected,
     pub(crate) component: Component,
     origin: Origin,
-    load_ms: u64,
 }
 
 impl LoadedComponent {
@@ -121,12 +119,6 @@ impl LoadedComponent {
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.0.origin
-    }
-
-    /// Milliseconds that the first load took, compiling included.
-    #[must_use]
-    pub fn load_ms(&self) -> u64 {
-        self.0.load_ms
     }
 }
 
@@ -227,7 +219,6 @@ impl Engine {
         &self,
         inspected: &Inspected,
     ) -> Result<LoadedComponent, LoadError> {
-        let started = Instant::now();
         let mut inspected = inspected.clone();
         if !inspected.was_within(&self.0.shape) {
             let (bytes, shape) = (inspected.bytes().clone(), self.0.shape);
@@ -245,12 +236,10 @@ impl Engine {
             let (engine, found) = (self.clone(), inspected.clone());
             blocking(move || engine.keep_found(&found)).await?;
         }
-        let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let loaded = Arc::new(Loaded {
             inspected,
             component,
             origin,
-            load_ms,
         });
         *slot = Arc::downgrade(&loaded);
         self.0.warm.keep(&loaded);

@@ -135,7 +135,7 @@ impl BudgetSpec {
 
     /// Whether no limit is stated.
     #[must_use]
-    pub fn is_unstated(&self) -> bool {
+    pub(crate) fn is_unstated(&self) -> bool {
         self.limits.iter().all(Option::is_none)
     }
 }

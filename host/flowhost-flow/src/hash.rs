@@ -150,7 +150,7 @@ pub fn idempotency_key(run_id: &str, step_id: &str, part: &str) -> String {
 
 /// A seed derived from the run's, for one purpose: names must tell the purposes apart.
 #[must_use]
-pub fn derive_seed(seed: u64, names: &[&str]) -> [u8; 32] {
+pub(crate) fn derive_seed(seed: u64, names: &[&str]) -> [u8; 32] {
     let seed = seed.to_be_bytes();
     let mut parts: Vec<&[u8]> = vec![b"flowhost-seed/1", &seed];
     parts.extend(names.iter().map(|name| name.as_bytes()));

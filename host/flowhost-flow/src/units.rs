@@ -52,7 +52,7 @@ fn not_a_duration(text: &str) -> String {
 
 /// A number of milliseconds as a plan would write it, in its largest whole unit: `90s`, `4h`.
 #[must_use]
-pub fn shown_duration(ms: u64) -> String {
+pub(crate) fn shown_duration(ms: u64) -> String {
     let units = [
         ("d", 86_400_000),
         ("h", 3_600_000),
@@ -72,7 +72,7 @@ pub fn shown_duration(ms: u64) -> String {
 ///
 /// # Errors
 /// A message that says what is wrong with the text.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
     let shift = match unit {

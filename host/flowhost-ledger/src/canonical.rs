@@ -67,7 +67,7 @@ pub type Entries<'a> = Vec<(Cow<'a, str>, Parsed<'a>)>;
 
 /// Compares two keys as RFC 8785 does: by UTF-16 code units.
 #[must_use]
-pub fn compare_keys(left: &str, right: &str) -> Ordering {
+pub(crate) fn compare_keys(left: &str, right: &str) -> Ordering {
     if left.is_ascii() || right.is_ascii() {
         // ASCII is below everything else in both orders, so bytes decide the same way.
         return left.as_bytes().cmp(right.as_bytes());
@@ -159,7 +159,7 @@ pub(crate) fn value_len(value: &Value) -> usize {
 }
 
 /// Appends `text` as a canonical JSON string.
-pub fn push_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
@@ -194,7 +194,7 @@ fn push_escape(out: &mut Vec<u8>, byte: u8) {
 }
 
 /// Appends `value` in canonical form.
-pub fn push_value(out: &mut Vec<u8>, value: &Value) {
+pub(crate) fn push_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Text(text) => push_text(out, text),
         Value::List(items) => {

@@ -28,7 +28,7 @@ impl Value {
 
     /// The items, if this is an array.
     #[must_use]
-    pub fn as_list(&self) -> Option<&[String]> {
+    pub(crate) fn as_list(&self) -> Option<&[String]> {
         match self {
             Self::List(items) => Some(items),
             Self::Text(_) | Self::Map(_) => None,

@@ -33,7 +33,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 
 /// The root of a tree without leaves.
 #[must_use]
-pub fn empty_root() -> Hash {
+pub(crate) fn empty_root() -> Hash {
     Sha256::digest([]).into()
 }
 
@@ -107,7 +107,7 @@ pub struct Tree {
 impl Tree {
     /// A tree of which only the peaks are left; `None` if there are not as many as the size has bits.
     #[must_use]
-    pub fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+    pub(crate) fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
         (peaks.len() as u64 == u64::from(size.count_ones())).then_some(Self { size, peaks })
     }
 

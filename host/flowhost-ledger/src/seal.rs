@@ -59,7 +59,7 @@ impl DataKey {
 
     /// Reads what [`DataKey::wrapped`] gave; none where the host's key is another, or the file was altered.
     #[must_use]
-    pub fn unwrapped(text: &str, host_key: &[u8; 32], run: &str) -> Option<Self> {
+    pub(crate) fn unwrapped(text: &str, host_key: &[u8; 32], run: &str) -> Option<Self> {
         let bytes = Zeroizing::new(decrypt(host_key, &context(run, "key"), text.trim())?);
         let key = <[u8; 32]>::try_from(bytes.as_slice()).ok()?;
         Some(Self(Zeroizing::new(key)))

@@ -75,13 +75,13 @@ pub fn count_prompt(prompt: &Prompt) -> u64 {
 
 /// Tokens of an answer at most.
 #[must_use]
-pub fn count_answer(content: &str, tool_calls: &[ToolCall]) -> u64 {
+pub(crate) fn count_answer(content: &str, tool_calls: &[ToolCall]) -> u64 {
     count(content) + tool_calls.iter().map(call).sum::<u64>()
 }
 
 /// Tokens of texts to embed at most.
 #[must_use]
-pub fn count_texts(texts: &[String]) -> u64 {
+pub(crate) fn count_texts(texts: &[String]) -> u64 {
     texts.iter().map(|text| TURN_TOKENS + count(text)).sum()
 }
 

@@ -46,7 +46,7 @@ impl Inspected {
 
     /// Whether an earlier process looked at it, and this one has not.
     #[must_use]
-    pub fn was_recalled(&self) -> bool {
+    pub(crate) fn was_recalled(&self) -> bool {
         self.0.recalled
     }
 

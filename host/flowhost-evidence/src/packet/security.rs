@@ -108,7 +108,7 @@ impl Item {
 
     /// Whether something was said of which no run here knows.
     #[must_use]
-    pub fn is_unverified(&self) -> bool {
+    pub(crate) fn is_unverified(&self) -> bool {
         !self.by.is_empty() && !self.verified
     }
 }

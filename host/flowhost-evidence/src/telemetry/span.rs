@@ -148,7 +148,7 @@ impl Span {
     }
 
     /// Adds a number, if there is one.
-    pub fn set_number(&mut self, name: &'static str, value: Option<u64>) {
+    pub(crate) fn set_number(&mut self, name: &'static str, value: Option<u64>) {
         if let Some(value) = value {
             self.set(name, value);
         }
@@ -196,19 +196,19 @@ fn hex(text: &str, digits: usize) -> Option<&str> {
 
 /// The run's own span.
 #[must_use]
-pub fn run_span(run: &str) -> String {
+pub(crate) fn run_span(run: &str) -> String {
     trace::span_id(run, &["run"])
 }
 
 /// The span of one attempt at a step.
 #[must_use]
-pub fn attempt_span(run: &str, step: &str, attempt: &str) -> String {
+pub(crate) fn attempt_span(run: &str, step: &str, attempt: &str) -> String {
     trace::span_id(run, &["attempt", step, attempt])
 }
 
 /// The span of whatever one record began: a tool call, a guardrail.
 #[must_use]
-pub fn record_span(run: &str, seq: u64) -> String {
+pub(crate) fn record_span(run: &str, seq: u64) -> String {
     trace::span_id(run, &["record", &seq.to_string()])
 }
 

@@ -137,7 +137,7 @@ impl View {
 
     /// The span that a fact belongs to, for log lines.
     #[must_use]
-    pub fn span_of(&self, seen: &Seen) -> String {
+    pub(crate) fn span_of(&self, seen: &Seen) -> String {
         let run = &self.identity.run;
         let of_try = match &seen.record {
             Record::ModelIntent(intent) if !seen.is_denial() => {

@@ -36,7 +36,7 @@ impl Lack {
 
     /// What a call did that nobody had foreseen.
     #[must_use]
-    pub fn overdrawn(&self) -> String {
+    pub(crate) fn overdrawn(&self) -> String {
         let (budget, told) = (self.budget(), |amount| self.currency.told(amount));
         format!(
             "the call used more {} than {budget} had: {} spent, {} held by calls at work, {} allowed",

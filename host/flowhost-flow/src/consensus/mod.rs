@@ -182,7 +182,7 @@ impl Verdict {
 
 /// SHA-256 of a value in canonical JSON (RFC 8785), hexadecimal.
 #[must_use]
-pub fn sha256_of(value: &Value) -> String {
+pub(crate) fn sha256_of(value: &Value) -> String {
     let canonical = serde_json_canonicalizer::to_vec(value).unwrap_or_default();
     hex::encode(Sha256::digest(canonical))
 }
@@ -234,7 +234,7 @@ pub const fn judge(facts: &Facts) -> Status {
 /// Agreements of all points in thousandths, rounded down so that nothing counts as more than it is.
 /// A conflict that was decided is still a point on which they differed.
 #[must_use]
-pub fn ratio_milli(agreements: usize, differences: usize) -> Option<u32> {
+pub(crate) fn ratio_milli(agreements: usize, differences: usize) -> Option<u32> {
     let all = agreements + differences;
     let milli = (agreements * 1_000).checked_div(all)?;
     u32::try_from(milli).ok()

@@ -95,7 +95,7 @@ impl Signals {
 
     /// What work of these signals is.
     #[must_use]
-    pub fn complexity(&self) -> Complexity {
+    pub(crate) fn complexity(&self) -> Complexity {
         let by_tasks = match self.tasks {
             tasks if tasks < MEDIUM_FROM => Complexity::Simple,
             tasks if tasks <= MEDIUM_TO => Complexity::Medium,

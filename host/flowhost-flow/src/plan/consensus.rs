@@ -116,7 +116,7 @@ impl Rule {
 
     /// Whether the agents vote.
     #[must_use]
-    pub const fn is_vote(self) -> bool {
+    pub(crate) const fn is_vote(self) -> bool {
         matches!(self, Self::Majority | Self::Weighted | Self::Unanimous)
     }
 }

@@ -53,7 +53,7 @@ impl State {
 
     /// What processes of this host ask of each other's runs, a file for each run.
     #[must_use]
-    pub fn asks_dir(&self) -> PathBuf {
+    pub(crate) fn asks_dir(&self) -> PathBuf {
         self.tenant_dir().join("runs.asks")
     }
 
