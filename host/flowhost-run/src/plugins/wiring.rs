@@ -12,7 +12,7 @@ use flowhost_caps::http::HttpServices;
 use flowhost_caps::mcp_transport::{Place, ProcessServices};
 use flowhost_caps::model::ModelServices;
 use flowhost_caps::secrets::SecretStore;
-use flowhost_engine::{Compiler, LoadedComponent, RunScope};
+use flowhost_engine::{Compiler, LoadError, LoadedComponent, RunScope};
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
 use flowhost_flow::{Amounts, Exit, Plan};
@@ -479,8 +479,12 @@ pub(crate) fn prepare(
     let effective = Arc::new(member.effective.clone());
     let prepared = host.engine.prepare(component, effective);
     let plugin = prepared.map_err(|error| {
-        let message = error.to_string();
-        Failure::findings("the plan", vec![at_member(project, key, &message)])
+        let mut finding = at_member(project, key, &error.to_string());
+        // A plan's own components were held against their rights before.
+        if matches!(error, LoadError::Missing(_)) {
+            finding = finding.cure("what stands in for a plugin has the rights of that one only");
+        }
+        Failure::findings("the plan", vec![finding])
     })?;
     Ok(Arc::new(plugin))
 }

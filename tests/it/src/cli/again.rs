@@ -284,6 +284,15 @@ fn another_component_is_found_where_it_first_does_something_else() {
         !replayed["diff"].as_str().unwrap().is_empty(),
         "{replayed:#}"
     );
+    // One that wants more is told what it can have.
+    let wants = guest("ok_random").display().to_string();
+    let wants = format!("guest={wants}");
+    let refused = home.flowhost(&["runs", "replay", "latest", "--plugin", &wants]);
+    let refused = refused.expect(1).all();
+    assert!(
+        refused.contains("has the rights of that one only"),
+        "{refused}"
+    );
     // The very same component stands in for itself.
     let same = guest("ok_clock").display().to_string();
     home.flowhost(&[
