@@ -109,7 +109,8 @@ fn said(text: &str) -> String {
     shown.take(SAID_CHARS).collect()
 }
 
-flowhost_sdk::export_tool!(Program);
+// What the tools are the manifest beside the plan says; the component itself has none to show.
+flowhost_sdk::export_tool!(Program, &[]);
 
 #[cfg(test)]
 mod tests {
