@@ -1,7 +1,7 @@
 //! Tokens: given for a code, given anew for an older one, and given back.
 
 use std::borrow::Cow;
-use std::pin::Pin;
+use std::cell::RefCell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -71,15 +71,18 @@ pub async fn redeem(
     code: &Secret,
 ) -> Result<Tokens, OauthError> {
     let place = &authority.token;
-    let shared = library(client).set_token_uri(TokenUrl::from_url(place.url().clone()));
-    let asked = shared
-        .exchange_code(AuthorizationCode::new(code.reveal().to_owned()))
-        .set_pkce_verifier(attempt.verifier())
-        .set_redirect_uri(Cow::Owned(attempt.redirect()))
-        .add_extra_param("resource", resource);
-    let carry = carried(road, place.as_str());
-    let answer = asked.request_async(&carry).await;
-    tokens(answer, place.as_str())
+    let given = |ask: &Ask<'_>| {
+        let shared = library(client).set_token_uri(TokenUrl::from_url(place.url().clone()));
+        let asked = shared
+            .exchange_code(AuthorizationCode::new(code.reveal().to_owned()))
+            .set_pkce_verifier(attempt.verifier())
+            .set_redirect_uri(Cow::Owned(attempt.redirect()))
+            .add_extra_param("resource", resource);
+        asked.request(&ask)
+    };
+    let request = written(&given)?;
+    let answer = carried(road, place.as_str(), request).await?;
+    tokens(given(&|_| Ok(answer.clone())), place.as_str())
 }
 
 /// Has a new token given for the login's refresh token, for the same server.
@@ -92,14 +95,17 @@ pub async fn renew(road: &dyn Road, login: &Login) -> Result<Tokens, OauthError>
         said: String::new(),
     })?;
     let place = address(&login.token_endpoint)?;
-    let shared = library(&login.client).set_token_uri(TokenUrl::from_url(place.url().clone()));
-    let refresh = RefreshToken::new(refresh.reveal().to_owned());
-    let asked = shared
-        .exchange_refresh_token(&refresh)
-        .add_extra_param("resource", login.resource.as_str());
-    let carry = carried(road, place.as_str());
-    let answer = asked.request_async(&carry).await;
-    tokens(answer, place.as_str())
+    let given = |ask: &Ask<'_>| {
+        let shared = library(&login.client).set_token_uri(TokenUrl::from_url(place.url().clone()));
+        let refresh = RefreshToken::new(refresh.reveal().to_owned());
+        let asked = shared
+            .exchange_refresh_token(&refresh)
+            .add_extra_param("resource", login.resource.as_str());
+        asked.request(&ask)
+    };
+    let request = written(&given)?;
+    let answer = carried(road, place.as_str(), request).await?;
+    tokens(given(&|_| Ok(answer.clone())), place.as_str())
 }
 
 /// Tells the authority that a login's tokens are no longer wanted. Gives whether it has a place for that.
@@ -158,28 +164,40 @@ fn address(text: &str) -> Result<Address, OauthError> {
     })
 }
 
-type Carried<'a> = Pin<Box<dyn Future<Output = Result<HttpResponse, OauthError>> + Send + 'a>>;
+/// What stands in the library's place for HTTP: it is asked twice, once to have its request and once to hand it the
+/// answer, because its own way of waiting cannot be moved between threads.
+type Ask<'a> = dyn Fn(HttpRequest) -> Result<HttpResponse, OauthError> + 'a;
 
-/// The library's way to our road.
-fn carried<'a>(road: &'a dyn Road, url: &'a str) -> impl Fn(HttpRequest) -> Carried<'a> {
-    move |request| {
-        Box::pin(async move {
-            let answer = sent(road, WHAT, url, Ok(request), Reads::Whole).await?;
-            // A refusal of the protocol's is a JSON document; any other is somebody's on the way.
-            let speaks = serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_ok();
-            match answer.status() == StatusCode::OK || speaks {
-                true => Ok(answer),
-                false => Err(refused(WHAT, url, &answer)),
-            }
-        })
+/// What the library makes of an answer.
+type Given = Result<BasicTokenResponse, RequestTokenError<OauthError, BasicErrorResponse>>;
+
+/// The request that the library would send.
+fn written(given: &dyn Fn(&Ask<'_>) -> Given) -> Result<HttpRequest, OauthError> {
+    let kept = RefCell::new(None);
+    let stop = OauthError::Answer("the request for a token cannot be written".to_owned());
+    let _stopped = given(&|request| {
+        *kept.borrow_mut() = Some(request);
+        Err(stop.clone())
+    });
+    kept.into_inner().ok_or(stop)
+}
+
+async fn carried(
+    road: &dyn Road,
+    url: &str,
+    request: HttpRequest,
+) -> Result<HttpResponse, OauthError> {
+    let answer = sent(road, WHAT, url, Ok(request), Reads::Whole).await?;
+    // A refusal of the protocol's is a JSON document; any other is somebody's on the way.
+    let speaks = serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_ok();
+    match answer.status() == StatusCode::OK || speaks {
+        true => Ok(answer),
+        false => Err(refused(WHAT, url, &answer)),
     }
 }
 
 /// What came, checked. No text of the answer is shown where it may hold a token.
-fn tokens(
-    answer: Result<BasicTokenResponse, RequestTokenError<OauthError, BasicErrorResponse>>,
-    url: &str,
-) -> Result<Tokens, OauthError> {
+fn tokens(answer: Given, url: &str) -> Result<Tokens, OauthError> {
     let fault = |why: &str| OauthError::Document {
         what: WHAT,
         url: url.to_owned(),
