@@ -11,7 +11,7 @@ use crate::{guests, process, say};
 /// What to measure.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct Options {
-    /// Only one group: call, load, memory, runs, substrate, plan, survive, model, authors or
+    /// Only one group: call, load, memory, runs, substrate, plan, survive, model, authors, mcp or
     /// consensus. Prints the JSON and writes no file.
     #[arg(long)]
     pub(crate) only: Option<String>,

@@ -13,8 +13,11 @@ createInterface({ input: process.stdin }).on("line", (line) => {
       serverInfo: { name: "echo", version: "0.1.0" },
     });
   } else if (method === "tools/list") {
-    answer(id, { tools: [{ name: "echo", description: "Echoes", inputSchema: { type: "object" } }] });
+    answer(id, { tools: [{ name: "run", description: "Echoes", inputSchema: { type: "object" } }] });
   } else if (method === "tools/call") {
-    answer(id, { content: [{ type: "text", text: JSON.stringify(params.arguments) }] });
+    answer(id, {
+      content: [{ type: "text", text: JSON.stringify(params.arguments) }],
+      structuredContent: params.arguments,
+    });
   }
 });

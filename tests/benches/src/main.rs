@@ -13,6 +13,7 @@ mod calls;
 mod host;
 mod loads;
 mod loopback;
+mod mcp;
 mod measure;
 mod memory;
 mod models;
@@ -111,6 +112,13 @@ fn main() -> Result<()> {
     }
     if wanted("authors") {
         take(authors::rows(&runtime, &scratch.path().join("authors")));
+    }
+    if wanted("mcp") {
+        take(mcp::rows(
+            &runtime,
+            scratch.path(),
+            options.node.as_deref(),
+        ));
     }
     if wanted("consensus") {
         take(stages::rows(scratch.path()));

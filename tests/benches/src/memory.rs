@@ -167,12 +167,17 @@ pub(crate) fn rows(runtime: &Runtime) -> Result<Vec<Row>> {
 }
 
 /// Private pages of this process, from the kernel's own sum.
+pub(crate) fn private_bytes() -> Result<u64> {
+    private_bytes_of(std::process::id())
+}
+
+/// The same of a process that the benchmark started.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the benchmark reads its own memory map"
+    reason = "the benchmark reads its own memory map, and that of its children"
 )]
-pub(crate) fn private_bytes() -> Result<u64> {
-    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup")?;
+pub(crate) fn private_bytes_of(process: u32) -> Result<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
     let kib = rollup
         .lines()
         .filter(|line| line.starts_with("Private_Clean:") || line.starts_with("Private_Dirty:"))

@@ -25,8 +25,18 @@ impl LinePeer {
         reason = "the benchmark's own peers, by explicit path"
     )]
     pub(crate) fn start(program: &Path, arguments: &[&str]) -> Result<Self> {
-        let mut child = Command::new(program)
-            .args(arguments)
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn spawn(mut command: Command) -> Result<Self> {
+        let program = command.get_program().to_owned();
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -46,9 +56,31 @@ impl LinePeer {
     /// # Errors
     /// When the peer went away.
     pub(crate) fn call(&mut self, request: &str) -> Result<&str> {
+        self.send(request)?;
+        self.receive()
+    }
+
+    /// One line out.
+    ///
+    /// # Errors
+    /// When the peer went away.
+    pub(crate) fn send(&mut self, request: &str) -> Result<()> {
         self.input.write_all(request.as_bytes())?;
         self.input.write_all(b"\n")?;
-        self.input.flush()?;
+        Ok(self.input.flush()?)
+    }
+
+    /// The process.
+    #[must_use]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// One line in.
+    ///
+    /// # Errors
+    /// When the peer went away.
+    pub(crate) fn receive(&mut self) -> Result<&str> {
         self.line.clear();
         ensure!(
             self.output.read_line(&mut self.line)? > 0,

@@ -144,9 +144,11 @@ pub(super) fn turned_away(error: &io::Error) -> Option<String> {
         | AlertDescription::CertificateExpired
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnknownCA
+        // What a signature is answered with that another key made: of an authority with the same name, too.
+        | AlertDescription::DecryptError
         | AlertDescription::AccessDenied => Some(format!(
             "the server does not accept the client certificate that it was shown: it says {alert:?}"
         )),
-        _ => None,
+        _ => Some(format!("the server ended the handshake: it says {alert:?}")),
     }
 }

@@ -25,7 +25,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Unvouched {
     /// The file is there and cannot be read.
-    #[error("{0}: {}", .0.source)]
+    #[error("{0}: {why}", why = .0.source)]
     Unread(FileError),
     /// The envelope is not believed.
     #[error(transparent)]

@@ -1,0 +1,208 @@
+//! Clients that ask without a pause: over stdio requests in flight on the one stream, over HTTP a connection each.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use super::servers::TOKEN;
+use crate::measure::{Figure, duration};
+use crate::peers::LinePeer;
+
+/// How many calls were answered in which time, and how long each took.
+#[derive(Default)]
+pub(super) struct Load {
+    samples: Vec<f64>,
+    time: Duration,
+}
+
+impl Load {
+    fn took(&mut self, from: Instant) {
+        self.samples.push(from.elapsed().as_nanos() as f64);
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.samples.extend(other.samples);
+        self.time += other.time;
+    }
+
+    /// Calls a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.samples.len() as f64 / self.time.as_secs_f64()
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let figure = Figure::from_samples(self.samples.clone());
+        format!(
+            "p50 {}, p99 {}, {:.0} calls/s",
+            duration(figure.median_ns),
+            duration(figure.p99_ns),
+            self.rate()
+        )
+    }
+}
+
+/// What opens a conversation.
+pub(super) fn opening() -> String {
+    let client = json!({ "name": "bench", "version": "1" });
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
+    json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string()
+}
+
+/// What is said when it is open.
+pub(super) const OPENED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// A call of the tool.
+pub(super) fn call(id: u64) -> String {
+    let given = json!({ "text": "The quick brown fox", "count": 3, "tags": ["a", "b"] });
+    let params = json!({ "name": "run", "arguments": given });
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string()
+}
+
+/// Fails unless it answers a call well.
+pub(super) fn answered(answer: &Value) -> Result<()> {
+    let well = answer.pointer("/result/content").is_some();
+    let well = well && answer.pointer("/result/isError") != Some(&Value::Bool(true));
+    ensure!(well, "not the answer of the tool: {answer}");
+    Ok(())
+}
+
+/// Asks for `time` with so many requests in flight. Ids go on from `next`.
+pub(super) fn on_stream(
+    peer: &mut LinePeer,
+    next: &mut u64,
+    in_flight: usize,
+    time: Duration,
+) -> Result<Load> {
+    let (mut load, mut open) = (Load::default(), HashMap::new());
+    let begun = Instant::now();
+    let mut ask = |peer: &mut LinePeer, open: &mut HashMap<u64, Instant>| {
+        *next += 1;
+        open.insert(*next, Instant::now());
+        peer.send(&call(*next))
+    };
+    for _ in 0..in_flight {
+        ask(peer, &mut open)?;
+    }
+    while !open.is_empty() {
+        let answer: Value = serde_json::from_str(peer.receive()?)?;
+        answered(&answer)?;
+        let id = answer.pointer("/id").and_then(Value::as_u64);
+        let from = id.and_then(|id| open.remove(&id));
+        load.took(from.context("an answer to what was not asked")?);
+        if begun.elapsed() < time {
+            ask(peer, &mut open)?;
+        }
+    }
+    load.time = begun.elapsed();
+    Ok(load)
+}
+
+/// Asks for `time` with so many clients.
+pub(super) fn over_http(
+    runtime: &Runtime,
+    address: SocketAddr,
+    clients: usize,
+    time: Duration,
+) -> Result<Load> {
+    runtime.block_on(async {
+        let mut ready = Vec::new();
+        for _ in 0..clients {
+            ready.push(Client::connect(address).await?);
+        }
+        let (mut load, begun) = (Load::default(), Instant::now());
+        let mut working = JoinSet::new();
+        for mut client in ready {
+            working.spawn(async move {
+                let mut load = Load::default();
+                while begun.elapsed() < time {
+                    let from = Instant::now();
+                    answered(&client.ask(call(1)).await?)?;
+                    load.took(from);
+                }
+                anyhow::Ok(load)
+            });
+        }
+        while let Some(done) = working.join_next().await {
+            load.add(done??);
+        }
+        load.time = begun.elapsed();
+        Ok(load)
+    })
+}
+
+/// One client with a connection of its own.
+pub(super) struct Client {
+    address: SocketAddr,
+    session: Option<String>,
+    sender: SendRequest<Full<Bytes>>,
+    _connection: JoinSet<hyper::Result<()>>,
+}
+
+impl Client {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the benchmark's own client, to its peers on loopback"
+    )]
+    pub(super) async fn connect(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut task = JoinSet::new();
+        task.spawn(connection);
+        let mut client = Self {
+            address,
+            session: None,
+            sender,
+            _connection: task,
+        };
+        let opened = client.send(opening()).await?;
+        let session = opened.headers().get("mcp-session-id");
+        client.session = session
+            .map(|id| id.to_str().map(str::to_owned))
+            .transpose()?;
+        opened.into_body().collect().await?;
+        let told = client.send(OPENED.to_owned()).await?;
+        told.into_body().collect().await?;
+        Ok(client)
+    }
+
+    pub(super) async fn ask(&mut self, body: String) -> Result<Value> {
+        let answer = self.send(body).await?;
+        let body = answer.into_body().collect().await?.to_bytes();
+        let text = std::str::from_utf8(&body)?;
+        // A stream of events has the answer as the data of its last one.
+        let data = text.lines().rev().find_map(|line| line.strip_prefix("data: "));
+        Ok(serde_json::from_str(data.unwrap_or(text))?)
+    }
+
+    async fn send(&mut self, body: String) -> Result<Response<Incoming>> {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri("/mcp")
+            .header(header::HOST, self.address.to_string())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json, text/event-stream")
+            .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+            .header("mcp-protocol-version", "2025-11-25");
+        if let Some(session) = &self.session {
+            request = request.header("mcp-session-id", session);
+        }
+        self.sender.ready().await?;
+        let answer = self.sender.send_request(request.body(Full::from(body))?).await?;
+        ensure!(answer.status().is_success(), "HTTP {}", answer.status());
+        Ok(answer)
+    }
+}
