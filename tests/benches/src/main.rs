@@ -114,11 +114,7 @@ fn main() -> Result<()> {
         take(authors::rows(&runtime, &scratch.path().join("authors")));
     }
     if wanted("mcp") {
-        take(mcp::rows(
-            &runtime,
-            scratch.path(),
-            options.node.as_deref(),
-        ));
+        take(mcp::rows(&runtime, scratch.path(), options.node.as_deref()));
     }
     if wanted("consensus") {
         take(stages::rows(scratch.path()));

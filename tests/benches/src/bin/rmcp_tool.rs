@@ -37,7 +37,11 @@ impl ServerHandler for Echo {
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let input = Map::from_iter([("type".to_owned(), Value::from("object"))]);
-        let tool = Tool::new(Cow::Borrowed("run"), Cow::Borrowed("Echoes"), Arc::new(input));
+        let tool = Tool::new(
+            Cow::Borrowed("run"),
+            Cow::Borrowed("Echoes"),
+            Arc::new(input),
+        );
         Ok(ListToolsResult::with_all_items(vec![tool]))
     }
 
@@ -74,7 +78,11 @@ async fn over_http() -> Result<()> {
     let sessions = Arc::new(LocalSessionManager::default());
     let server = StreamableHttpService::new(|| Ok(Echo), sessions, config);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    writeln!(std::io::stdout(), "mcp: http://{}/mcp", listener.local_addr()?)?;
+    writeln!(
+        std::io::stdout(),
+        "mcp: http://{}/mcp",
+        listener.local_addr()?
+    )?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

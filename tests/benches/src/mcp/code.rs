@@ -28,7 +28,9 @@ pub(super) fn rows(project: &Project) -> Result<Vec<Row>> {
     project.file("policies/code.toml", PROFILE)?;
     let started = "{ source: \"return 1\" }";
     let calls = |count: usize| {
-        format!("{{ source: \"for (let n = 0; n < {count}; n += 1) await tools.echo.run({{ n }}); return 1\" }}")
+        format!(
+            "{{ source: \"for (let n = 0; n < {count}; n += 1) await tools.echo.run({{ n }}); return 1\" }}"
+        )
     };
     let plans = [
         ("program.yaml", plan("code/run", started, 1)),
@@ -57,9 +59,14 @@ pub(super) fn rows(project: &Project) -> Result<Vec<Row>> {
             start,
         )
         .goal("≤ 3 ms", start <= 3e6),
-        Row::new("mcp", "code mode: a call out of a program", duration(nested), nested)
-            .against("a step that calls the tool", duration(direct), ratio)
-            .goal("≤ 2 ×", ratio <= 2.0),
+        Row::new(
+            "mcp",
+            "code mode: a call out of a program",
+            duration(nested),
+            nested,
+        )
+        .against("a step that calls the tool", duration(direct), ratio)
+        .goal("≤ 2 ×", ratio <= 2.0),
     ];
     rows.extend(saved(project)?);
     Ok(rows)
@@ -68,7 +75,10 @@ pub(super) fn rows(project: &Project) -> Result<Vec<Row>> {
 fn plan(uses: &str, with: &str, steps: usize) -> String {
     let step = |index: usize| match index {
         0 => format!("  s0: {{ uses: {uses}, with: {with} }}\n"),
-        n => format!("  s{n}: {{ needs: [s{}], uses: {uses}, with: {with} }}\n", n - 1),
+        n => format!(
+            "  s{n}: {{ needs: [s{}], uses: {uses}, with: {with} }}\n",
+            n - 1
+        ),
     };
     let steps: String = (0..steps).map(step).collect();
     format!(
@@ -81,7 +91,13 @@ fn plan(uses: &str, with: &str, steps: usize) -> String {
 fn saved(project: &Project) -> Result<Vec<Row>> {
     let example = repository().join("examples/code-agent");
     copy(&example, &example, project)?;
-    let line = ["run", "code-agent/plan.yaml", "--durability", "relaxed", "--json"];
+    let line = [
+        "run",
+        "code-agent/plan.yaml",
+        "--durability",
+        "relaxed",
+        "--json",
+    ];
     let (report, _) = project.flowhost(&line, 0)?;
     let report: Value = serde_json::from_slice(&report)?;
     let used = |step: &str, what: &str| {
@@ -91,7 +107,10 @@ fn saved(project: &Project) -> Result<Vec<Row>> {
     };
     let (by_calls, by_program) = (used("calls", "tokens")?, used("program", "tokens")?);
     let fewer = 1.0 - by_program / by_calls;
-    let what = format!("code mode: tokens of `code-agent` by a program ({:.0} % fewer)", fewer * 100.0);
+    let what = format!(
+        "code mode: tokens of `code-agent` by a program ({:.0} % fewer)",
+        fewer * 100.0
+    );
     Ok(vec![
         Row::new("mcp", what, format!("{by_program:.0}"), by_program)
             .against("by calls", format!("{by_calls:.0}"), by_program / by_calls)

@@ -57,7 +57,8 @@ impl Load {
 /// What opens a conversation.
 pub(super) fn opening() -> String {
     let client = json!({ "name": "bench", "version": "1" });
-    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
+    let params =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
     json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string()
 }
 
@@ -184,7 +185,10 @@ impl Client {
         let body = answer.into_body().collect().await?.to_bytes();
         let text = std::str::from_utf8(&body)?;
         // A stream of events has the answer as the data of its last one.
-        let data = text.lines().rev().find_map(|line| line.strip_prefix("data: "));
+        let data = text
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("data: "));
         Ok(serde_json::from_str(data.unwrap_or(text))?)
     }
 
@@ -201,7 +205,10 @@ impl Client {
             request = request.header("mcp-session-id", session);
         }
         self.sender.ready().await?;
-        let answer = self.sender.send_request(request.body(Full::from(body))?).await?;
+        let answer = self
+            .sender
+            .send_request(request.body(Full::from(body))?)
+            .await?;
         ensure!(answer.status().is_success(), "HTTP {}", answer.status());
         Ok(answer)
     }

@@ -122,7 +122,10 @@ fn compared(kinds: &[Kind], loads: &[Load], what: &str) -> Vec<Row> {
     let row = |(kind, load): &(&Kind, &Load)| {
         let (_, ours) = ours?;
         let faster = ours.rate() / load.rate();
-        let what = format!("a call of a Rust component by `mcp serve`, {what} (calls/s against {})", kind.named());
+        let what = format!(
+            "a call of a Rust component by `mcp serve`, {what} (calls/s against {})",
+            kind.named()
+        );
         let row = Row::new("mcp", what, ours.text(), ours.rate());
         let row = row.against(kind.named(), load.text(), faster);
         Some(match kind {
@@ -172,7 +175,10 @@ fn starting(servers: &Servers<'_>) -> Result<Vec<Row>> {
     };
     let row = |(kind, other): &(Kind, Figure)| {
         let sooner = other.median_ns / ours.median_ns;
-        let what = format!("start of `mcp serve` over stdio to its first answer (sooner than {})", kind.named());
+        let what = format!(
+            "start of `mcp serve` over stdio to its first answer (sooner than {})",
+            kind.named()
+        );
         let row = Row::new("mcp", what, ours.text(), ours.median_ns);
         let row = row.against(kind.named(), other.text(), sooner);
         match kind {
@@ -204,7 +210,14 @@ fn asking(runtime: &Runtime, servers: &Servers<'_>, project: &Project) -> Result
     }
     let run = |steps: usize| {
         let plan = format!("asked-{steps}.yaml");
-        let line = ["run", &plan, "--allow-private-network", "--durability", "relaxed", "--json"];
+        let line = [
+            "run",
+            &plan,
+            "--allow-private-network",
+            "--durability",
+            "relaxed",
+            "--json",
+        ];
         Ok(project.flowhost(&line, 0)?.1)
     };
     run(1)?;
@@ -226,7 +239,9 @@ fn asked(url: &str, steps: usize) -> String {
             0 => String::new(),
             n => format!("needs: [s{}], ", n - 1),
         };
-        format!("  s{index}: {{ {needs}uses: peer/run, with: {{ text: The quick brown fox, count: 3, tags: [a, b] }} }}\n")
+        format!(
+            "  s{index}: {{ {needs}uses: peer/run, with: {{ text: The quick brown fox, count: 3, tags: [a, b] }} }}\n"
+        )
     };
     let steps: String = (0..steps).map(step).collect();
     format!(
@@ -249,7 +264,10 @@ fn by_sdk(node: &Path, sdk: &Path, url: &str) -> Result<Figure> {
         .stdin(Stdio::null())
         .output()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the TypeScript SDK's client: {said}");
+    ensure!(
+        output.status.success(),
+        "the TypeScript SDK's client: {said}"
+    );
     let samples = std::str::from_utf8(&output.stdout)?
         .lines()
         .map(|line| line.parse::<f64>().context("a time in nanoseconds"))

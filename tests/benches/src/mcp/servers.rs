@@ -79,7 +79,11 @@ impl Servers<'_> {
             }
             Kind::Node => {
                 let mut command = Command::new(self.node.context("Node is not installed")?);
-                command.arg(script(if http { "mcp-http.mjs" } else { "mcp-server.mjs" }));
+                command.arg(script(if http {
+                    "mcp-http.mjs"
+                } else {
+                    "mcp-server.mjs"
+                }));
                 command
             }
             Kind::Rmcp => {
