@@ -400,5 +400,4 @@ impl From<HintsForm> for Hints {
 }
 
 #[cfg(test)]
-#[path = "content_tests.rs"]
 mod tests;

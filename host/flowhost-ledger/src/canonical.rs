@@ -544,5 +544,4 @@ impl<'a> Cursor<'a> {
 }
 
 #[cfg(test)]
-#[path = "canonical_tests.rs"]
 mod tests;

@@ -391,5 +391,4 @@ fn parse_signature(line: &str) -> Result<NoteSignature, NoteError> {
 }
 
 #[cfg(test)]
-#[path = "checkpoint_tests.rs"]
 mod tests;

@@ -174,5 +174,4 @@ impl fmt::Debug for HostKey {
 }
 
 #[cfg(test)]
-#[path = "keys_tests.rs"]
 mod tests;

@@ -628,5 +628,4 @@ impl<'f> Orphans<'f> {
 }
 
 #[cfg(test)]
-#[path = "payloads_tests.rs"]
 mod tests;

@@ -206,5 +206,4 @@ pub fn verify_proof(proof: &str, line: &[u8], key: &VKey) -> Result<Proven, Proo
 }
 
 #[cfg(test)]
-#[path = "proof_tests.rs"]
 mod tests;

@@ -447,5 +447,4 @@ impl StoredRecord {
 }
 
 #[cfg(test)]
-#[path = "record_tests.rs"]
 mod tests;

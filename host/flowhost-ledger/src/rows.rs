@@ -274,5 +274,4 @@ impl Rows {
 }
 
 #[cfg(test)]
-#[path = "rows_tests.rs"]
 mod tests;

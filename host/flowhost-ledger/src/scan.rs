@@ -486,5 +486,4 @@ impl NoteLog {
 }
 
 #[cfg(test)]
-#[path = "scan_tests.rs"]
 mod tests;

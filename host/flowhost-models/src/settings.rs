@@ -635,5 +635,4 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 #[cfg(test)]
-#[path = "settings_tests.rs"]
 mod tests;

@@ -589,5 +589,4 @@ pub fn run_dir(state: &Path, tenant: &str, run: &str) -> std::path::PathBuf {
 }
 
 #[cfg(test)]
-#[path = "../writer_tests.rs"]
 mod tests;

@@ -518,5 +518,4 @@ fn finish(reason: &str) -> Finish {
 }
 
 #[cfg(test)]
-#[path = "anthropic_tests.rs"]
 mod tests;

@@ -495,5 +495,4 @@ fn finish(reason: &str) -> Finish {
 }
 
 #[cfg(test)]
-#[path = "openai_tests.rs"]
 mod tests;

@@ -312,5 +312,4 @@ impl Responses {
 }
 
 #[cfg(test)]
-#[path = "responses_tests.rs"]
 mod tests;

@@ -494,5 +494,4 @@ fn shown_fields(
 }
 
 #[cfg(test)]
-#[path = "script_tests.rs"]
 mod tests;
