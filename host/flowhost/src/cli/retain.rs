@@ -1,7 +1,7 @@
 //! What can be typed of commands over many runs, and over runs of other processes.
 
-use clap::Args;
 use clap::builder::PossibleValuesParser;
+use clap::{ArgGroup, Args};
 use flowhost_evidence::runs::UNFINISHED;
 use flowhost_flow::RunStatus;
 use flowhost_ledger::KILLED;
@@ -62,9 +62,10 @@ pub(crate) struct RestoreArgs {
 
 /// `runs prune`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").args(["keep", "older_than"]).required(true).multiple(true)))]
 pub(crate) struct PruneArgs {
     /// Leave the newest N of the runs that are meant
-    #[arg(long, value_name = "N", required_unless_present = "older_than", value_parser = super::whole::<usize>)]
+    #[arg(long, value_name = "N", value_parser = super::whole::<usize>)]
     pub(crate) keep: Option<usize>,
     /// Leave those that ended less than this ago: `36h`, `30d`
     #[arg(long, value_name = "TIME", value_parser = flowhost_flow::units::parse_duration_ms)]

@@ -63,7 +63,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     let stretch = super::stages::stretch(&args.stages, &project, &kept, context)?;
     options.only = stretch.only;
     options.work_tree = worktree::look(&context.ambient, &project, args.stages.allow_dirty)?;
-    super::running::perform(&project, running, context, |host| {
+    let finished = super::running::told(&project, running, context, |host| {
         if let Some(run) = &earlier {
             options.reuse = Some(Arc::new(host.earlier(run, &*kept)?));
         }
@@ -71,7 +71,22 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
             Some((run, at)) => host.fork(begun, &run, &at, kept, options),
             None => host.start(begun, options),
         }
-    })
+    })?;
+    if let Some(run) = earlier.filter(|_| finished.outcome.reused.is_empty()) {
+        untaken(&run, context);
+    }
+    Ok(finished.outcome.end.exit)
+}
+
+/// Says why nothing of the run that a person named is in this one.
+fn untaken(run: &str, context: &Context) {
+    if !context.output.json {
+        let text = format!(
+            "note: no call of run {run} was taken: a result is taken where all that it depends on is as it was, and its step \
+             or its tool says `effects: idempotent`\n"
+        );
+        context.output.message(&text);
+    }
 }
 
 /// The run that a person wants to take results from; `latest` is the newest of this plan's name that does

@@ -29,6 +29,17 @@ pub(crate) fn perform(
     context: &Context,
     start: impl FnOnce(&Host) -> Result<Run, Failure>,
 ) -> Result<Exit, Failure> {
+    let finished = told(project, args, context, start)?;
+    Ok(finished.outcome.end.exit)
+}
+
+/// As [`perform`]; gives what was told of the run, for who has more to tell.
+pub(super) fn told(
+    project: &Project,
+    args: &RunningArgs,
+    context: &Context,
+    start: impl FnOnce(&Host) -> Result<Run, Failure>,
+) -> Result<Finished, Failure> {
     logging::start(context, args.log_format);
     let watched = telemetry::is_wanted(args.metrics_listen, &context.ambient);
     let runtime = match project.plan.goes_one_by_one() && !watched {
@@ -43,7 +54,7 @@ pub(crate) fn perform(
         flowhost::firsts::green(&context.ambient);
     }
     report(&finished, &project.plan, context);
-    Ok(finished.outcome.end.exit)
+    Ok(finished)
 }
 
 /// Threads for a plan whose steps go one by one. Two would hand each step over to one another, and waking a

@@ -423,6 +423,7 @@ fn what_is_no_number_no_folder_and_no_evidence_is_told_without_the_words_of_a_li
             64,
             "expected a whole number",
         ),
+        (&["runs", "prune"], 64, "--keep <N>|--older-than <TIME>"),
         (&["show", "latest"], 64, "`flowhost runs show`"),
         (&["run", "."], 1, "this is a folder, and a plan is a file"),
         (&["run", "."], 1, "plan.yaml`"),

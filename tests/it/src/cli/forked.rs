@@ -327,6 +327,13 @@ fn what_changed_something_outside_or_asked_the_network_is_done_again() {
     let report = home.flowhost(&again).expect(0).json();
     assert_eq!(report.get("reused"), None, "{report:#}");
     assert_eq!(server.paths().len(), 6);
+    let told: Vec<&str> = again.into_iter().filter(|it| *it != "--json").collect();
+    let told = home.flowhost(&told).expect(0);
+    assert!(
+        told.stderr.contains("note: no call of run"),
+        "{}",
+        told.all()
+    );
     let gone = home
         .flowhost(&["run", "plan.yaml", "--reuse", "01AAAA"])
         .expect(1);
