@@ -52,7 +52,10 @@ fn ours(wanted: &Wanted<'_>) -> Vec<(String, Vec<u8>)> {
     files.extend(common(wanted.kind, wanted.name));
     let files = files.into_iter();
     files
-        .map(|file| (file.path, file.text.into_bytes()))
+        .map(|file| {
+            let text = file.text.replace("{{run}}", tried(wanted.kind));
+            (file.path, text.into_bytes())
+        })
         .collect()
 }
 
@@ -66,6 +69,14 @@ pub fn make(ambient: &Ambient, wanted: &Wanted<'_>) -> Result<Vec<String>, Failu
     Ok(files.into_iter().map(|(path, _)| path).collect())
 }
 
+/// How a new project's plan is run. An adapter's starts the server of the project.
+fn tried(kind: PluginKind) -> &'static str {
+    match kind {
+        PluginKind::McpAdapter => "flowhost run plan.yaml --allow-process",
+        PluginKind::Tool | PluginKind::Agent | PluginKind::Guardrail => "flowhost run plan.yaml",
+    }
+}
+
 /// What every project has, whatever it is written in.
 fn common(kind: PluginKind, name: &str) -> Vec<File> {
     let manifest = match kind {
@@ -74,10 +85,21 @@ fn common(kind: PluginKind, name: &str) -> Vec<File> {
         PluginKind::Guardrail => include_str!("../../templates/common/guardrail.toml.in"),
         PluginKind::McpAdapter => include_str!("../../templates/common/mcp-adapter.toml.in"),
     };
+    let profile = match kind {
+        PluginKind::Agent | PluginKind::McpAdapter => {
+            "`policies/{{name}}-profile.toml` is a profile that grants it."
+        }
+        PluginKind::Tool | PluginKind::Guardrail => {
+            "Nothing yet: the profile `deny-all` is enough for it."
+        }
+    };
     let readme = include_str!("../../templates/common/README.md.in");
+    let readme = readme
+        .replace("{{profile}}", profile)
+        .replace("{{run}}", tried(kind));
     let mut files = vec![
         File::of("plugin.toml", manifest, name),
-        File::of("README.md", readme, name),
+        File::of("README.md", &readme, name),
     ];
     let plan = match kind {
         PluginKind::Tool => include_str!("../../templates/common/tool.yaml.in"),

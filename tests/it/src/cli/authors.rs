@@ -156,6 +156,11 @@ fn a_new_adapter_starts_the_server_of_its_project_and_calls_its_tool() {
     let report = built(&home, "mcp-adapter", "speaks-mcp");
     assert_eq!(report["role"], "mcp_adapter");
     assert_eq!(report["needs"], serde_json::json!(["files", "process"]));
+    for file in ["AGENTS.md", "README.md"] {
+        let text = home.read(&format!("speaks-mcp/{file}"));
+        let says = text.contains("`flowhost run plan.yaml --allow-process`");
+        assert!(says && !text.contains("{{"), "{file}: {text}");
+    }
     if !confines() {
         return;
     }
