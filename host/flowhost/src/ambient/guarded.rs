@@ -1,7 +1,7 @@
 //! Files that are believed, or that must stay secret: whether somebody else could have written them, or could
 //! read them, is looked at before they are read. A right that everybody may write is everybody's.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
