@@ -304,6 +304,8 @@ impl Work {
             .env("FLOWHOST_SDK", root.join("target/sdk"))
             .env("FLOWHOST_PLUGINS", root.join("target/plugins"))
             .env("PYTHONPATH", root.join("sdk-py/src"))
+            // The second engine of TypeScript is no package of the SDK: the guests of tests brought it.
+            .env("NODE_PATH", root.join("target/tools/js/node_modules"))
             .stdin(Stdio::null());
         command
     }
