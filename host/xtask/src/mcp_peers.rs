@@ -11,11 +11,13 @@ use crate::{guests, process, say};
 /// Where the peers are described.
 const PEERS: &str = "tests/mcp/peers";
 /// What is there: the versions, what asks the server, what the client asks, and where it logs in.
-const FILES: [&str; 6] = [
+const FILES: [&str; 8] = [
     "package.json",
     "run.mjs",
     "servers.mjs",
     "client.mjs",
+    "scenarios.mjs",
+    "asks.mjs",
     "logins.mjs",
     "login.mjs",
 ];
@@ -80,6 +82,12 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         &node,
         &home,
         &["client.mjs", &flowhost, &fixture],
+    ))?;
+    say::step("asking servers of the conformance suite by flowhost");
+    process::run(&mut process::program(
+        &node,
+        &home,
+        &["scenarios.mjs", &flowhost, &fixture],
     ))?;
     say::step("logging in at servers of theirs");
     process::run(&mut process::program(
