@@ -1,4 +1,5 @@
-//! `wit/LOCK`: the SHA-256 of every released WIT folder, because a released folder never changes.
+//! `wit/LOCK`: the SHA-256 of every released WIT folder, because a released folder never changes. A folder that stands in
+//! it is closed: this task adds what is new beside it, and has no way to write another hash for it.
 //!
 //! The format is that of `sha256sum` over folders: `<hash>  <package>/<version>`, sorted, one a line.
 
@@ -12,53 +13,61 @@ use sha2::{Digest, Sha256};
 use crate::folders::{Folders, names};
 use crate::say;
 
-/// Write, or check.
+/// Add what is new, or check.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct Options {
-    /// Fail when a folder differs from the lock, and write nothing.
+    /// Fail when a folder differs from the lock or is not in it, and write nothing.
     #[arg(long)]
     pub(crate) check: bool,
 }
 
 type Locks = BTreeMap<String, String>;
 
-/// Writes the lock, or checks it.
+/// Adds new folders to the lock, or checks it.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     let wit = folders.root.join("wit");
     let lock = wit.join("LOCK");
     let now = hashes(&wit)?;
+    let text = std::fs::read_to_string(&lock)
+        .context("cannot read wit/LOCK; it is never made anew: take it from the repository")?;
+    let locked = parse(&text)?;
+    let mut faults = broken(&locked, &now);
+    let new = unlocked(&locked, &now);
     if options.check {
-        let text = std::fs::read_to_string(&lock)
-            .context("cannot read wit/LOCK; write it with `cargo xtask wit-lock`")?;
-        check(&parse(&text)?, &now)?;
+        faults.extend(new.iter().map(|name| {
+            format!("wit/{name} is not locked: run `cargo xtask wit-lock` when it is released")
+        }));
+        refuse(&faults)?;
         say::step(format_args!("wit/LOCK holds for {} folders", now.len()));
         return Ok(());
     }
+    refuse(&faults)?;
     let text: String = now
         .iter()
         .map(|(name, hash)| format!("{hash}  {name}\n"))
         .collect();
     std::fs::write(&lock, text).context("cannot write wit/LOCK")?;
-    say::step(format_args!("wrote wit/LOCK for {} folders", now.len()));
+    say::step(format_args!("added to wit/LOCK: {} folders", new.len()));
     Ok(())
 }
 
-fn check(locked: &Locks, now: &Locks) -> Result<()> {
-    let mut faults = Vec::new();
-    for (name, hash) in locked {
-        match now.get(name) {
-            None => faults.push(format!("wit/{name} is locked and gone")),
-            Some(other) if other != hash => faults.push(format!("wit/{name} changed")),
-            Some(_) => {}
-        }
-    }
-    faults.extend(
-        now.keys()
-            .filter(|name| !locked.contains_key(*name))
-            .map(|name| {
-                format!("wit/{name} is not locked: run `cargo xtask wit-lock` when it is released")
-            }),
-    );
+/// Locked folders that are not what they were.
+fn broken(locked: &Locks, now: &Locks) -> Vec<String> {
+    let fault = |(name, hash): (&String, &String)| match now.get(name) {
+        None => Some(format!("wit/{name} is locked and gone")),
+        Some(other) if other != hash => Some(format!("wit/{name} changed")),
+        Some(_) => None,
+    };
+    locked.iter().filter_map(fault).collect()
+}
+
+/// Folders that are not locked yet.
+fn unlocked<'a>(locked: &Locks, now: &'a Locks) -> Vec<&'a String> {
+    let names = now.keys();
+    names.filter(|name| !locked.contains_key(*name)).collect()
+}
+
+fn refuse(faults: &[String]) -> Result<()> {
     if faults.is_empty() {
         return Ok(());
     }
@@ -129,17 +138,18 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_folder_that_changed_one_that_is_gone_and_one_that_is_new() {
+    fn refuses_a_folder_that_changed_and_one_that_is_gone_and_finds_one_that_is_new() {
         let locked = locks(&[("a/0.1.0", "1"), ("b/0.1.0", "2")]);
         let now = locks(&[("a/0.1.0", "9"), ("c/0.1.0", "3")]);
-        let said = check(&locked, &now).expect_err("three faults").to_string();
-        for fault in [
-            "wit/a/0.1.0 changed",
-            "wit/b/0.1.0 is locked and gone",
-            "wit/c/0.1.0 is not",
-        ] {
-            assert!(said.contains(fault), "{said}");
-        }
+        let faults = broken(&locked, &now);
+        assert_eq!(
+            faults,
+            ["wit/a/0.1.0 changed", "wit/b/0.1.0 is locked and gone"]
+        );
+        assert_eq!(unlocked(&locked, &now), ["c/0.1.0"]);
+        let said = refuse(&faults).expect_err("two faults").to_string();
+        assert!(said.contains("never changes"), "{said}");
+        assert!(refuse(&broken(&now, &now)).is_ok());
     }
 
     #[test]
