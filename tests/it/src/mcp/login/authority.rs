@@ -15,7 +15,10 @@ use url::{Url, form_urlencoded};
 use crate::mcp::site::{Asked, Site, modern, reply, shouted};
 
 /// A request's parameters.
-type Form = BTreeMap<String, String>;
+pub(super) type Form = BTreeMap<String, String>;
+
+/// Changes what is well.
+pub(super) type Twist<T> = fn(&mut T);
 
 /// What a token is good for.
 #[derive(Clone, Debug)]
@@ -72,11 +75,11 @@ pub(super) struct Manners {
     /// Seconds that a token is good.
     pub(super) lifetime: u64,
     /// Changes what the authority says of itself.
-    pub(super) authority: fn(&mut Value),
+    pub(super) authority: Twist<Value>,
     /// Changes what the server says of itself; null is nothing.
-    pub(super) resource: fn(&mut Value),
+    pub(super) resource: Twist<Value>,
     /// Changes what a browser brings back.
-    pub(super) answer: fn(&mut Form),
+    pub(super) answer: Twist<Form>,
     /// What the place of tokens answers in the place of a token: status, headers, body.
     pub(super) token: Option<(u16, &'static str, &'static str)>,
     /// What a token has to allow for a call.
@@ -98,7 +101,6 @@ impl Default for Manners {
 
 /// The authority and the server.
 pub(super) struct Two {
-    pub(super) authority: Site,
     pub(super) server: Site,
     books: Arc<Mutex<Books>>,
 }
@@ -116,7 +118,6 @@ impl Two {
             server(asked, stream, &own, &issuer, manners);
         });
         Self {
-            authority,
             server,
             books,
         }

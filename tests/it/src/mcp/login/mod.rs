@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::{Home, Ran};
-use authority::{Manners, Two, browse};
+use authority::{Form, Manners, Twist, Two, browse};
 
 /// Logs in, with what the browser does at the page that is shown.
 fn log_in_by(home: &Home, arguments: &[&str], browser: impl FnOnce(&str)) -> Ran {
@@ -288,7 +288,7 @@ fn fails(manners: Manners, why: &str) {
 #[test]
 fn mcp_024_nothing_is_believed_of_an_authority_that_is_not_what_it_should_be() {
     let well = Manners::default();
-    let cases: [(fn(&mut Value), &str); 7] = [
+    let cases: [(Twist<Value>, &str); 7] = [
         (
             |it| it["issuer"] = json!("https://evil.example"),
             "it is of `https://evil.example`",
@@ -326,7 +326,7 @@ fn mcp_024_nothing_is_believed_of_an_authority_that_is_not_what_it_should_be() {
 #[test]
 fn mcp_023_nothing_is_believed_of_a_server_that_describes_another_or_nothing() {
     let well = Manners::default();
-    let cases: [(fn(&mut Value), &str); 4] = [
+    let cases: [(Twist<Value>, &str); 4] = [
         (|it| *it = Value::Null, "does not say where to log in"),
         (
             |it| it["resource"] = json!("https://bank.example/mcp"),
@@ -349,7 +349,7 @@ fn mcp_023_nothing_is_believed_of_a_server_that_describes_another_or_nothing() {
 #[test]
 fn nothing_is_believed_of_an_answer_to_another_login() {
     let well = Manners::default();
-    let cases: [(fn(&mut std::collections::BTreeMap<String, String>), &str); 5] = [
+    let cases: [(Twist<Form>, &str); 5] = [
         (
             |it| drop(it.insert("state".to_owned(), "another".to_owned())),
             "its `state` is another",
