@@ -117,10 +117,7 @@ impl Two {
         let server = Site::start(move |asked, stream| {
             server(asked, stream, &own, &issuer, manners);
         });
-        Self {
-            server,
-            books,
-        }
+        Self { server, books }
     }
 
     /// The server's address.
