@@ -74,6 +74,46 @@ fn run_consensus(folders: &Folders, host: &Path, state: &str) -> Result<()> {
         "the agents of examples/spec-kit-900 do not agree: {out}"
     );
     say::line("consensus_ok: true, conflicts: []");
+    left(host, &example, text(&ran, "/run_id")?)
+}
+
+/// The stages of the example.
+const STAGES: [&str; 6] = ["plan", "tasks", "implement", "validate", "audit", "unlock"];
+/// Files that each of them leaves: answer, use and prompt of three agents and the arbiter, synthesis, verdict, telemetry of both
+/// schemas, and the lifecycle.
+const FILES_OF_A_STAGE: u64 = 4 * 3 + 5;
+
+/// That every file of every stage is there and is what its schema says, by the host's own commands.
+fn left(host: &Path, example: &Path, run: &str) -> Result<()> {
+    let read = |arguments: &[&str]| -> Result<serde_json::Value> {
+        say::step(format_args!("flowhost {}", arguments.join(" ")));
+        let out = process::output(&mut process::program(host, example, arguments))?;
+        serde_json::from_str(&out).context("the command did not print one JSON document")
+    };
+    let listed = read(&["evidence", "ls", "SPEC-KIT-900", "--json"])?;
+    let runs = listed.pointer("/runs").and_then(serde_json::Value::as_array);
+    let own = runs
+        .into_iter()
+        .flatten()
+        .find(|it| text(it, "/run_id").is_ok_and(|it| it == run));
+    let own = own.with_context(|| format!("`evidence ls` does not list the run {run}: {listed}"))?;
+    for stage in STAGES {
+        let ended = text(own, &format!("/stages/{stage}"))?;
+        anyhow::ensure!(ended == "completed", "the stage {stage} ended as {ended}");
+    }
+    let files = own.pointer("/files").and_then(serde_json::Value::as_u64);
+    let wanted = FILES_OF_A_STAGE * STAGES.len() as u64;
+    anyhow::ensure!(
+        files == Some(wanted),
+        "{wanted} files of six stages were to be left: {own}"
+    );
+    let judged = read(&["telemetry", "validate", "evidence", "--json"])?;
+    let count = |pointer: &str| judged.pointer(pointer).and_then(serde_json::Value::as_u64);
+    anyhow::ensure!(
+        count("/invalid") == Some(0) && count("/valid").is_some_and(|it| it > 0),
+        "the evidence of examples/spec-kit-900 is not what its schemas say: {judged}"
+    );
+    say::line(format_args!("{wanted} files of six stages, all valid"));
     Ok(())
 }
 

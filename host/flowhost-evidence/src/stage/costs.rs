@@ -12,22 +12,28 @@ use super::gather::Stage;
 /// The stages that always have an entry; a stage that has not run costs `null`.
 const STAGES: [&str; 6] = ["plan", "tasks", "implement", "validate", "audit", "unlock"];
 
-/// The summary with this stage in it. Of the one that stands, the lines of other stages are kept; those
-/// of this stage are of an earlier run and are replaced.
+/// The summary with this stage in it. Of the one that stands, the lines of other stages are kept, and those of other
+/// steps of this stage in this run; what else there is of this stage is of an earlier run, and is replaced.
 pub(super) fn summary(stage: &Stage, agents: &[Agent<'_>], wanted: &Wanted) -> Value {
     let of = |before: &Value, key: &str| before.get(key).cloned();
     let kept = wanted.costs.as_ref().and_then(|it| of(it, "breakdown"));
     let kept = kept
         .and_then(|it| it.as_array().cloned())
         .unwrap_or_default();
-    let other =
-        |line: &Value| line.get("stage").and_then(Value::as_str) != Some(stage.stage.as_str());
+    let other = |line: &Value| {
+        let text = |name: &str| line.get(name).and_then(Value::as_str);
+        // A line of an older host names no step.
+        let step = text("step").unwrap_or(&stage.path);
+        let is_beside = text("run_id") == Some(wanted.run_id.as_str()) && step != stage.path;
+        text("stage") != Some(stage.stage.as_str()) || is_beside
+    };
     let mut lines: Vec<Value> = kept.into_iter().filter(other).collect();
     let profile = stage.labels.get("run_profile").cloned();
     for agent in agents {
         let usage = &agent.usage;
         lines.push(json!({
             "stage": stage.stage,
+            "step": stage.path,
             "agent": agent.name,
             "role": agent.role,
             "model": usage.model_id,
@@ -44,6 +50,7 @@ pub(super) fn summary(stage: &Stage, agents: &[Agent<'_>], wanted: &Wanted) -> V
         let usage = &asked.usage;
         lines.push(json!({
             "stage": stage.stage,
+            "step": stage.path,
             "agent": asked.by,
             "role": "guardrail",
             "model": usage.model_id,

@@ -75,6 +75,17 @@ impl Names<'_> {
         self.commands(&format!("lifecycle_{}.jsonl", self.at))
     }
 
+    /// Telemetry of schema 1. A run may have two steps of one stage: the second one's name has a number.
+    fn telemetry(&self, taken: &BTreeSet<String>) -> String {
+        let mut path = self.commands(&format!("{}.json", self.run));
+        let mut number = 1_usize;
+        while taken.contains(&path) {
+            number += 1;
+            path = self.commands(&format!("{}_{number}.json", self.run));
+        }
+        path
+    }
+
     /// Numbers the time, while another run has left files of it: names have seconds, and two runs may share one.
     fn apart_from(mut self, taken: &BTreeSet<String>) -> Self {
         let second = self.at.clone();
@@ -109,7 +120,7 @@ pub(super) fn files(stage: &Stage, wanted: &Wanted) -> Vec<View> {
     }
     let command = v1(stage, &names, &views);
     views.push(document(
-        names.commands(&format!("{}.json", names.run)),
+        names.telemetry(&wanted.taken),
         &command,
     ));
     let life = lifecycle::lines(stage, wanted);
@@ -562,6 +573,7 @@ fn v1(stage: &Stage, names: &Names<'_>, views: &[View]) -> Value {
         "command": lifecycle::command(names.stage),
         "specId": names.spec,
         "sessionId": names.run,
+        "step": stage.path,
         "timestamp": stage.ended,
         "policy": { "prefilter": policy(&stage.guards.before), "final": policy(&stage.guards.after) },
         "artifacts": paths(views),

@@ -139,6 +139,7 @@ impl Gather {
     }
 
     fn of_step(&mut self, record: &StoredRecord, said: &Record) {
+        // Most steps of a run are no stages.
         let Some(growing) = self.stages.get_mut(said.step()) else {
             return;
         };

@@ -44,7 +44,8 @@ pub struct Wanted {
     pub footprint_bytes: u64,
     /// The spec's cost summary as it stands, if there is one.
     pub costs: Option<Value>,
-    /// Paths of lifecycles that other runs left: a stage that began in the same second as another run's has its number in its names.
+    /// Paths that others have taken: a stage that began in the same second as another run's, or another step's of this
+    /// run, has a number in its names, and so has the telemetry of a second step of one stage.
     pub taken: BTreeSet<String>,
 }
 

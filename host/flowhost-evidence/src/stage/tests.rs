@@ -243,6 +243,49 @@ fn lines_of_other_stages_stay_in_the_costs_and_those_of_this_one_are_replaced() 
 }
 
 #[test]
+fn two_steps_of_one_stage_have_their_own_telemetry_and_both_their_costs() {
+    let first = by_name(&made(facts(false), &wanted()));
+    let path = format!("commands/SPEC-1/spec-plan_{}", wanted().run_id);
+    let one = format!("{path}.json");
+    let costs = "costs/SPEC-1_cost_summary.json";
+    let second = Wanted {
+        step_id: "s2".to_owned(),
+        taken: [one.clone()].into(),
+        costs: serde_json::from_str(&first[costs]).ok(),
+        ..wanted()
+    };
+    let of_second = of_step(facts(false), "s2", "replan", "4");
+    let stage = gathered(of_second).stage("s2", &Nothing).unwrap();
+    let views = files::files(&stage, &second);
+    for view in &views {
+        assert!(check::fault(view).is_none(), "{}", view.path);
+    }
+    let files = by_name(&views);
+    let steps = [&first[&one], &files[&format!("{path}_2.json")]];
+    let steps = steps.map(|it| serde_json::from_str::<Value>(it).unwrap()["step"].clone());
+    assert_eq!(steps, ["plan", "replan"]);
+    let spent: Value = serde_json::from_str(&files[costs]).unwrap();
+    let lines = spent["breakdown"].as_array().unwrap().iter();
+    let steps: Vec<&Value> = lines.map(|it| &it["step"]).collect();
+    assert_eq!(steps, ["plan", "replan"]);
+    // Made once more, it takes its own place; of another run, that of both.
+    let again = Wanted {
+        costs: Some(spent.clone()),
+        ..second.clone()
+    };
+    let again = by_name(&files::files(&stage, &again));
+    assert_eq!(again[costs], files[costs]);
+    let other = Wanted {
+        run_id: "01KBGHJKMNPQRSTVWXYZ012346".to_owned(),
+        costs: Some(spent),
+        ..second
+    };
+    let other: Value =
+        serde_json::from_str(&by_name(&files::files(&stage, &other))[costs]).unwrap();
+    assert_eq!(other["breakdown"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn records_of_kinds_that_are_not_known_are_passed_over() {
     let mut gather = Gather::default();
     let mut odd = record(0, start());

@@ -219,7 +219,7 @@ pub struct StageWanted {
     pub footprint_bytes: u64,
     /// The spec's cost summary as it stands, if there is one.
     pub costs: Option<Vec<u8>>,
-    /// Paths of lifecycles that other runs left of the spec.
+    /// Paths that other runs and other steps of this one have taken for their files.
     pub taken: BTreeSet<String>,
 }
 

@@ -313,22 +313,25 @@ impl Spec {
         Ok(told)
     }
 
-    /// Paths of the lifecycles that other runs left, and other steps of this run. A file of an older host names no
-    /// step, and is this step's where it is this run's.
+    /// Paths whose names a step of this run may not take: the lifecycles of other runs, and those and the stage
+    /// telemetry of other steps of this one. A file of an older host names no step, and is this step's where it is
+    /// this run's.
     ///
     /// # Errors
     /// When the folder cannot be listed, or a file of it cannot be read.
-    pub(crate) fn lifecycles_of_others(
-        &self,
-        run: &str,
-        step: &str,
-    ) -> io::Result<BTreeSet<String>> {
+    pub(crate) fn paths_of_others(&self, run: &str, step: &str) -> io::Result<BTreeSet<String>> {
         let mut others = BTreeSet::new();
         for path in self.files(&format!("commands/{}", self.id))?.into_keys() {
-            if Name::of(&path).is_some_and(|name| name.is_lifecycle)
-                && Told::read(&self.start(&path)?)
-                    .is_some_and(|it| it.run != run || it.step.is_some_and(|it| it != step))
-            {
+            let is_other = match Name::of(&path) {
+                Some(name) if name.is_lifecycle => Told::read(&self.start(&path)?)
+                    .is_some_and(|it| it.run != run || it.step.is_some_and(|it| it != step)),
+                // The name of stage telemetry has its run.
+                Some(name) if name.run.as_deref() == Some(run) => {
+                    step_of(&self.start(&path)?).is_some_and(|it| it != step)
+                }
+                _ => false,
+            };
+            if is_other {
                 others.insert(path);
             }
         }
@@ -498,6 +501,12 @@ impl Told {
     }
 }
 
+/// The step that a stage's telemetry of schema 1 is of; none where an older host or another tool wrote it.
+fn step_of(document: &[u8]) -> Option<String> {
+    let document: Value = serde_json::from_slice(document).ok()?;
+    Some(document.get("step")?.as_str()?.to_owned())
+}
+
 /// What a file's name says of it.
 struct Name {
     stage: String,
@@ -507,7 +516,8 @@ struct Name {
 }
 
 impl Name {
-    /// `spec-<stage>_<time>_…`, `spec-<stage>_lifecycle_<time>.jsonl` or `spec-<stage>_<run>.json`.
+    /// `spec-<stage>_<time>_…`, `spec-<stage>_lifecycle_<time>.jsonl`, `spec-<stage>_<run>.json` or, of a second step
+    /// of that stage, `spec-<stage>_<run>_2.json`.
     fn of(path: &str) -> Option<Self> {
         let name = path.rsplit('/').next()?.strip_prefix("spec-")?;
         let parts: Vec<&str> = name.split(['_', '.']).collect();
@@ -574,7 +584,7 @@ mod tests {
         let path = "commands/S/spec-plan_lifecycle_20261126T073910Z.jsonl";
         let others = |line: Value, run: &str, step: &str| {
             spec.write(path, format!("{line}\n").as_bytes()).unwrap();
-            spec.lifecycles_of_others(run, step).unwrap().len()
+            spec.paths_of_others(run, step).unwrap().len()
         };
         let line = serde_json::json!({ "runId": RUN, "event": "completed", "step": "plan" });
         assert_eq!(others(line.clone(), RUN, "plan"), 0, "it is made again");
@@ -583,6 +593,23 @@ mod tests {
         let old = serde_json::json!({ "runId": RUN, "event": "completed" });
         assert_eq!(others(old.clone(), RUN, "plan"), 0);
         assert_eq!(others(old, OTHER, "plan"), 1);
+    }
+
+    #[test]
+    fn stage_telemetry_is_another_ones_by_its_step_within_its_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
+        let spec = Spec::within(dir, "S");
+        let path = format!("commands/S/spec-plan_{RUN}.json");
+        let others = |document: &str, run: &str, step: &str| {
+            spec.write(&path, document.as_bytes()).unwrap();
+            spec.paths_of_others(run, step).unwrap().len()
+        };
+        let document = r#"{ "schemaVersion": 1, "step": "plan" }"#;
+        assert_eq!(others(document, RUN, "plan"), 0, "it is made again");
+        assert_eq!(others(document, RUN, "replan"), 1);
+        assert_eq!(others(document, OTHER, "replan"), 0, "its name is another");
+        assert_eq!(others(r#"{ "schemaVersion": 1 }"#, RUN, "replan"), 0);
     }
 
     #[test]
@@ -607,6 +634,10 @@ mod tests {
         );
         assert_eq!(
             said(&format!("spec-plan_{RUN}.json")),
+            Some(("plan".to_owned(), None, Some(RUN.to_owned()), false))
+        );
+        assert_eq!(
+            said(&format!("spec-plan_{RUN}_2.json")),
             Some(("plan".to_owned(), None, Some(RUN.to_owned()), false))
         );
         for other in [

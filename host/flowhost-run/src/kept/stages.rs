@@ -306,7 +306,7 @@ fn write(
     let spec = dir
         .try_clone()
         .map(|dir| Spec::within(dir, &wanted.spec_id));
-    let taken = spec.and_then(|spec| spec.lifecycles_of_others(&wanted.run_id, step));
+    let taken = spec.and_then(|spec| spec.paths_of_others(&wanted.run_id, step));
     wanted.taken = taken.map_err(|error| unwritten(root, &error))?;
     let made = views.stage(wanted)?;
     for (path, bytes) in &made.files {
