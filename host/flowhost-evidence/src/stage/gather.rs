@@ -15,7 +15,6 @@ use crate::story::PayloadSource;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stage {
     pub(super) stage: String,
-    pub(super) step_id: String,
     pub(super) path: String,
     pub(super) status: String,
     pub(super) started: String,
@@ -160,7 +159,6 @@ impl Gather {
     pub(super) fn stage(&self, step_id: &str, source: &dyn PayloadSource) -> Option<Stage> {
         let growing = self.stages.get(step_id).filter(|it| it.ended)?;
         let mut stage = Stage {
-            step_id: step_id.to_owned(),
             labels: self.labels.clone(),
             note: self.note.clone(),
             budget_micro_usd: self.budget_micro_usd,
