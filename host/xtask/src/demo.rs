@@ -91,12 +91,15 @@ fn left(host: &Path, example: &Path, run: &str) -> Result<()> {
         serde_json::from_str(&out).context("the command did not print one JSON document")
     };
     let listed = read(&["evidence", "ls", "SPEC-KIT-900", "--json"])?;
-    let runs = listed.pointer("/runs").and_then(serde_json::Value::as_array);
+    let runs = listed
+        .pointer("/runs")
+        .and_then(serde_json::Value::as_array);
     let own = runs
         .into_iter()
         .flatten()
         .find(|it| text(it, "/run_id").is_ok_and(|it| it == run));
-    let own = own.with_context(|| format!("`evidence ls` does not list the run {run}: {listed}"))?;
+    let own =
+        own.with_context(|| format!("`evidence ls` does not list the run {run}: {listed}"))?;
     for stage in STAGES {
         let ended = text(own, &format!("/stages/{stage}"))?;
         anyhow::ensure!(ended == "completed", "the stage {stage} ended as {ended}");

@@ -119,10 +119,7 @@ pub(super) fn files(stage: &Stage, wanted: &Wanted) -> Vec<View> {
         views.push(document(names.consensus("verdict.json"), &ruled));
     }
     let command = v1(stage, &names, &views);
-    views.push(document(
-        names.telemetry(&wanted.taken),
-        &command,
-    ));
+    views.push(document(names.telemetry(&wanted.taken), &command));
     let life = lifecycle::lines(stage, wanted);
     views.push(lines(names.lifecycle(), &life));
     let spent = costs::summary(stage, &agents, wanted);
