@@ -54,6 +54,7 @@ fn ours(wanted: &Wanted<'_>) -> Vec<(String, Vec<u8>)> {
     files
         .map(|file| {
             let text = file.text.replace("{{run}}", tried(wanted.kind));
+            let text = text.replace("{{test}}", &judged(wanted.kind, wanted.name));
             (file.path, text.into_bytes())
         })
         .collect()
@@ -75,6 +76,16 @@ fn tried(kind: PluginKind) -> &'static str {
         PluginKind::McpAdapter => "flowhost run plan.yaml --allow-process",
         PluginKind::Tool | PluginKind::Agent | PluginKind::Guardrail => "flowhost run plan.yaml",
     }
+}
+
+/// How the conformance kit tries a new project's component. Nothing says what a guardrail is configured with, so the kit
+/// cannot guess what gets an answer.
+fn judged(kind: PluginKind, name: &str) -> String {
+    let config = match kind {
+        PluginKind::Guardrail => " --config '{\"longest\": 10000}'",
+        PluginKind::Tool | PluginKind::Agent | PluginKind::McpAdapter => "",
+    };
+    format!("flowhost plugin test dist/{name}.wasm{config}")
 }
 
 /// What every project has, whatever it is written in.

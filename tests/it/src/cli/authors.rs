@@ -145,6 +145,13 @@ fn a_new_guardrail_judges_as_its_project_says() {
     let report = built(&home, "guardrail", "short-enough");
     assert_eq!(report["needs"], serde_json::json!([]));
     run(&home, &["run", "short-enough/plan.yaml"]).expect(0);
+    // The kit needs to be told what it is configured with, as its project says.
+    let config = r#"{"longest": 10000}"#;
+    let told = format!("`flowhost plugin test dist/short-enough.wasm --config '{config}'`");
+    assert!(home.read("short-enough/AGENTS.md").contains(&told));
+    let component = "short-enough/dist/short-enough.wasm";
+    let tried = run(&home, &["plugin", "test", component, "--config", config]).expect(0);
+    assert!(tried.stdout.contains(" 0 warned, 0 failed"), "{}", tried.stdout);
     let plan = home.read("short-enough/plan.yaml").replace("10000", "3");
     home.file("short-enough/plan.yaml", plan);
     run(&home, &["run", "short-enough/plan.yaml"]).expect(4);
