@@ -151,7 +151,11 @@ fn a_new_guardrail_judges_as_its_project_says() {
     assert!(home.read("short-enough/AGENTS.md").contains(&told));
     let component = "short-enough/dist/short-enough.wasm";
     let tried = run(&home, &["plugin", "test", component, "--config", config]).expect(0);
-    assert!(tried.stdout.contains(" 0 warned, 0 failed"), "{}", tried.stdout);
+    assert!(
+        tried.stdout.contains(" 0 warned, 0 failed"),
+        "{}",
+        tried.stdout
+    );
     let plan = home.read("short-enough/plan.yaml").replace("10000", "3");
     home.file("short-enough/plan.yaml", plan);
     run(&home, &["run", "short-enough/plan.yaml"]).expect(4);
