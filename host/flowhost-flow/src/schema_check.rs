@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::effort::{Limits, Meter, Spent};
 use crate::problem::child;
+use crate::schema_unique;
 use crate::schema_work::{self, Patterns, SCHEMA_COST_MAX};
 
 /// Bytes of a schema as JSON: as much as a manifest may hold in all.
@@ -60,6 +61,7 @@ impl OutputSchema {
         let patterns = schema_work::patterns(&source)?;
         let validator = jsonschema::options()
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
+            .with_keyword("uniqueItems", schema_unique::keyword)
             .build(&source)
             .map_err(|error| no_schema(&error))?;
         Ok(Self {

@@ -22,9 +22,8 @@ const STATES_MAX: u64 = 60_000;
 const SCHEMA: u64 = 3;
 /// Bytes times states of a pattern for one unit: what the slowest of the linear engines takes.
 const BYTES_TIMES_STATES: u64 = 8;
-/// Lists up to this length are compared pair by pair when their items are to differ. As the library does it;
-/// longer lists it hashes, in about three passes.
-const PAIRWISE_MAX: usize = 16;
+/// Looking for an item among those that were there before (`schema_unique`), beside writing it out.
+const LOOKED_UP: u64 = 8;
 
 /// The patterns of a schema with the states that each needs, repetitions written out.
 pub(crate) type Patterns = HashMap<String, u64>;
@@ -132,14 +131,58 @@ impl<'a> Walk<'a, '_, '_> {
         let Value::Object(keywords) = schema else {
             return Ok(());
         };
-        // Where members or items are looked for that no other keyword saw, the others are asked again.
-        let again = keywords.contains_key("unevaluatedProperties")
-            || keywords.contains_key("unevaluatedItems");
         for (keyword, part) in keywords {
             self.meter.charge(1)?;
             self.keyword(keywords, keyword, part, subject)?;
-            if again {
-                self.keyword(keywords, keyword, part, subject)?;
+        }
+        let unseen = ["unevaluatedProperties", "unevaluatedItems"];
+        match unseen.iter().any(|keyword| keywords.contains_key(*keyword)) {
+            true => self.marks(schema, subject),
+            false => Ok(()),
+        }
+    }
+
+    /// Where members or items are wanted that no other keyword saw, all keywords below are asked which they
+    /// saw; and of each schema within is asked first whether it holds, which marks on its own account where
+    /// it has such a keyword too. Nested, that grows faster than by two with each level.
+    fn marks(&mut self, schema: &'a Value, subject: Subject<'_>) -> Result<(), Spent> {
+        self.meter.charge(SCHEMA)?;
+        let Value::Object(keywords) = schema else {
+            return Ok(());
+        };
+        for (keyword, part) in keywords {
+            self.meter.charge(1)?;
+            match keyword.as_str() {
+                "$ref" => {
+                    if let Some(target) = self.target(part) {
+                        self.marks(target, subject)?;
+                    }
+                }
+                "allOf" | "anyOf" | "oneOf" => {
+                    for schema in part.as_array().into_iter().flatten() {
+                        self.of(schema, subject)?;
+                        self.marks(schema, subject)?;
+                    }
+                }
+                "if" | "then" | "else" => {
+                    self.of(part, subject)?;
+                    self.marks(part, subject)?;
+                }
+                "dependentSchemas" | "dependencies" => {
+                    for schema in part.as_object().into_iter().flat_map(Map::values) {
+                        self.marks(schema, subject)?;
+                    }
+                }
+                "properties"
+                | "patternProperties"
+                | "additionalProperties"
+                | "unevaluatedProperties"
+                | "items"
+                | "prefixItems"
+                | "additionalItems"
+                | "unevaluatedItems"
+                | "contains" => self.keyword(keywords, keyword, part, subject)?,
+                _ => {}
             }
         }
         Ok(())
@@ -284,14 +327,10 @@ impl<'a> Walk<'a, '_, '_> {
     }
 
     fn unique(&mut self, items: &[Value]) -> Result<(), Spent> {
-        let times = if items.len() <= PAIRWISE_MAX {
-            items.len()
-        } else {
-            3
-        };
-        items
-            .iter()
-            .try_for_each(|item| self.nodes(item, times as u64))
+        items.iter().try_for_each(|item| {
+            self.meter.charge(LOOKED_UP)?;
+            self.nodes(item, 3)
+        })
     }
 
     /// Reading a value to its last member, so many times.

@@ -33,6 +33,24 @@ fn nested(inner: Value, levels: usize, keyword: &str) -> Value {
     (0..levels).fold(inner, |inner, _| json!({ keyword: [inner, inner] }))
 }
 
+/// A list of 24 values that each say a bit of the number.
+fn bits(number: usize, no: Value, yes: Value) -> Value {
+    let bit = |at: u32| match number >> at & 1 {
+        0 => no.clone(),
+        _ => yes.clone(),
+    };
+    (0..24).map(bit).collect()
+}
+
+/// Levels of schemas that each want to know which members the one within has seen.
+fn unseen(levels: usize, keyword: &str) -> Value {
+    let innermost = json!({ "properties": { "x": {} } });
+    (0..levels).fold(
+        innermost,
+        |inner, _| json!({ keyword: [inner], "unevaluatedProperties": { "type": "number" } }),
+    )
+}
+
 type Bomb = (&'static str, Value, fn(usize) -> Value);
 
 fn bombs() -> Vec<Bomb> {
@@ -101,6 +119,44 @@ fn bombs() -> Vec<Bomb> {
             "lists in lists that differ",
             json!({ "items": { "uniqueItems": true } }),
             |n| vec![texts(14); n].into_iter().collect(),
+        ),
+        (
+            "items that differ in their nesting alone",
+            json!({ "uniqueItems": true }),
+            |n| (0..n).map(|n| bits(n, json!([]), json!([[]]))).collect(),
+        ),
+        (
+            "items of false and nought",
+            json!({ "uniqueItems": true }),
+            |n| (0..n).map(|n| bits(n, json!(false), json!(0))).collect(),
+        ),
+        (
+            "items that are one double",
+            json!({ "uniqueItems": true }),
+            |n| (0..n).map(|n| json!((1_u64 << 63) + n as u64)).collect(),
+        ),
+        (
+            "contains so many",
+            json!({ "contains": { "minLength": 99 }, "minContains": 1, "maxContains": 9 }),
+            texts,
+        ),
+        (
+            "members nobody saw, in a few levels",
+            unseen(6, "allOf"),
+            object,
+        ),
+        (
+            "members nobody saw, in many levels",
+            unseen(30, "anyOf"),
+            object,
+        ),
+        (
+            "items nobody saw, in a few levels",
+            (0..6).fold(
+                json!({ "prefixItems": [{}] }),
+                |inner, _| json!({ "allOf": [inner], "unevaluatedItems": { "type": "string" } }),
+            ),
+            texts,
         ),
         ("contains", json!({ "contains": { "allOf": fewer } }), texts),
         (
@@ -215,6 +271,22 @@ fn hears_a_deadline_and_says_where_large_values_differ() {
         .violations_within(&value, &impatient)
         .expect("it was stopped");
     assert!(told.contains("stopped"), "{told}");
+}
+
+#[test]
+fn items_are_unique_or_not_whatever_the_validators_own_hash_thinks_of_them() {
+    let schema = OutputSchema::compile(json!({ "uniqueItems": true })).expect("a schema");
+    let mut items: Vec<Value> = (0..20_000)
+        .map(|n| bits(n, json!([]), json!([[]])))
+        .collect();
+    assert_eq!(schema.violations(&Value::Array(items.clone())), None);
+    items.push(items[7].clone());
+    let told = schema
+        .violations(&Value::Array(items))
+        .expect("one is twice");
+    assert!(told.contains("non-unique"), "{told}");
+    let any = OutputSchema::compile(json!({ "uniqueItems": false })).expect("a schema");
+    assert_eq!(any.violations(&json!([1, 1])), None);
 }
 
 #[test]
