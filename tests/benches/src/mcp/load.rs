@@ -133,13 +133,15 @@ pub(super) fn over_http(
                     answered(&client.ask(call(1)).await?)?;
                     load.took(from);
                 }
+                client.close().await?;
                 anyhow::Ok(load)
             });
         }
         while let Some(done) = working.join_next().await {
             load.add(done??);
         }
-        load.time = begun.elapsed();
+        // The ends of sessions, which a server bounds, are no calls.
+        load.time = time;
         Ok(load)
     })
 }
@@ -169,19 +171,19 @@ impl Client {
             sender,
             _connection: task,
         };
-        let opened = client.send(opening()).await?;
+        let opened = client.send(Method::POST, opening()).await?;
         let session = opened.headers().get("mcp-session-id");
         client.session = session
             .map(|id| id.to_str().map(str::to_owned))
             .transpose()?;
         opened.into_body().collect().await?;
-        let told = client.send(OPENED.to_owned()).await?;
+        let told = client.send(Method::POST, OPENED.to_owned()).await?;
         told.into_body().collect().await?;
         Ok(client)
     }
 
     pub(super) async fn ask(&mut self, body: String) -> Result<Value> {
-        let answer = self.send(body).await?;
+        let answer = self.send(Method::POST, body).await?;
         let body = answer.into_body().collect().await?.to_bytes();
         let text = std::str::from_utf8(&body)?;
         // A stream of events has the answer as the data of its last one.
@@ -192,9 +194,18 @@ impl Client {
         Ok(serde_json::from_str(data.unwrap_or(text))?)
     }
 
-    async fn send(&mut self, body: String) -> Result<Response<Incoming>> {
+    /// Ends the session, if the server gave one.
+    async fn close(mut self) -> Result<()> {
+        if self.session.is_some() {
+            let ended = self.send(Method::DELETE, String::new()).await?;
+            ended.into_body().collect().await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, method: Method, body: String) -> Result<Response<Incoming>> {
         let mut request = Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri("/mcp")
             .header(header::HOST, self.address.to_string())
             .header(header::CONTENT_TYPE, "application/json")
