@@ -4,18 +4,16 @@
 //! place that [`crate::remote`] fetches from. A profile's name is looked up among the shipped ones and in the operator's and the plan's folders;
 //! a shipped name cannot be taken by another file, so that `deny-all` means the same everywhere.
 
+mod kept;
 mod shipped;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_author::remote::Place;
 use flowhost_engine::Inspected;
 use flowhost_policy::{Manifest, Profile};
-use flowhost_run::State;
-use flowhost_run::bundle::{Bundle, Kept, component_path};
-use sha2::{Digest as _, Sha256};
 
 use crate::ambient::{Ambient, Unusable};
 use crate::config::Config;
@@ -26,6 +24,7 @@ use crate::plugin::trust::{self, Trust};
 use crate::remote::{Pin, Remote};
 use crate::report::problems::Texts;
 
+pub use kept::KeptRun;
 pub use shipped::{SHIPPED, is_shipped};
 
 /// Bytes of a component: above the engine's own limit, which gives the better message.
@@ -84,34 +83,6 @@ pub struct Sources<'a> {
     newest: bool,
 }
 
-/// What a run was made of: it stands in for the files that it was read from, which may have changed or gone.
-#[derive(Debug, Clone)]
-pub struct KeptRun {
-    /// Texts and plugins.
-    pub bundle: Bundle,
-    /// Where components lie by digest.
-    pub state: State,
-    /// Components that stand in for those that the run had, by plugin, with their files.
-    pub stand_ins: BTreeMap<String, (PathBuf, Inspected)>,
-}
-
-impl KeptRun {
-    /// The text that the run had under this name.
-    pub(crate) fn text(&self, file: &str) -> Result<&str, Finding> {
-        let text = self.bundle.files.get(file).map(String::as_str);
-        text.ok_or_else(|| {
-            let message = format!("`{file}` is not among the files that the run kept");
-            Finding::new("", message).cure("`bundle.json` in the run's folder lists them")
-        })
-    }
-
-    /// What the run kept of a plugin.
-    pub(crate) fn plugin(&self, key: &str) -> Result<&Kept, Finding> {
-        let plugin = self.bundle.plugins.get(key);
-        plugin.ok_or_else(|| Finding::new("", format!("the run had no plugin `{key}`")))
-    }
-}
-
 impl<'a> Sources<'a> {
     /// Looks at what a run kept, and nowhere else.
     #[must_use]
@@ -137,46 +108,6 @@ impl<'a> Sources<'a> {
     /// The run whose files these are, if they are one's.
     pub(crate) fn kept(&self) -> Option<&'a KeptRun> {
         self.kept
-    }
-
-    /// A component that a run kept, with its path.
-    ///
-    /// # Errors
-    /// When it has gone, or is none any more.
-    pub(crate) fn kept_component(
-        &self,
-        kept: &KeptRun,
-        plugin: &str,
-    ) -> Result<(PathBuf, Inspected), Finding> {
-        if let Some((path, component)) = kept.stand_ins.get(plugin) {
-            return Ok((path.clone(), component.clone()));
-        }
-        let digest = &kept.plugin(plugin)?.component;
-        let path = component_path(&kept.state, digest);
-        let missing = || {
-            let message = format!("the component {digest} is not kept any more");
-            let cure = format!("put it back as `{}`", path.display());
-            Finding::new("", message).cure(cure)
-        };
-        match self.ambient.component(&path, COMPONENT_BYTES_MAX) {
-            Ok(component) if *component.digest == **digest => Ok((path, component)),
-            Err(error) if !self.is_another(&path, digest) => {
-                Err(self.unusable(&path, error, missing))
-            }
-            _ => {
-                let message = format!(
-                    "`{}` is not the component that the run had: it was changed",
-                    self.shown(&path)
-                );
-                Err(Finding::new("", message).cure("bring the file back from a backup"))
-            }
-        }
-    }
-
-    /// Whether a file is there, and is not the one of this digest.
-    fn is_another(&self, path: &Path, digest: &str) -> bool {
-        let bytes = self.ambient.read(path, COMPONENT_BYTES_MAX);
-        bytes.is_ok_and(|bytes| format!("sha256:{}", hex::encode(Sha256::digest(bytes))) != digest)
     }
 
     /// Why a component cannot be had; `missing` says it where there is no file.
