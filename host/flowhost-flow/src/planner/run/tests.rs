@@ -37,7 +37,7 @@ fn a_turn_without_an_end_hears_a_stop_whatever_it_is_made_of() {
     let machine = "kind: fsm\ninitial_state: a\nfinal_states: [end]\nmax_transitions: 10000\nstates:\n  \
                    a: {transitions: [{when: 'inputs.size() > 0', to: end}], on_success: b}\n  b: {on_success: a}\n  end: {}\n";
     machines.attach_plan("c.yaml", plan(machine)).unwrap();
-    let tree = "kind: behavior_tree\ntree: {type: repeat, times: 1000, child: {type: repeat, times: 1000, child: \
+    let tree = "kind: behavior_tree\nroot: {type: repeat, times: 1000, child: {type: repeat, times: 1000, child: \
                 {type: condition, check: 'true'}}}\n";
     let failing = "steps:\n  all:\n    foreach: {items: '${{ range(10000) }}', fail_fast: false}\n    uses: t\n    \
                    with: {x: '${{ 1 / (item - item) }}'}\n    continue_on_error: true\n";
