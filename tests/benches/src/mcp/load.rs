@@ -133,15 +133,17 @@ pub(super) fn over_http(
                     answered(&client.ask(call(1)).await?)?;
                     load.took(from);
                 }
+                // The end of its session, which a server bounds, is no call.
+                load.time = begun.elapsed();
                 client.close().await?;
                 anyhow::Ok(load)
             });
         }
         while let Some(done) = working.join_next().await {
-            load.add(done??);
+            let Load { samples, time } = done??;
+            load.samples.extend(samples);
+            load.time = load.time.max(time);
         }
-        // The ends of sessions, which a server bounds, are no calls.
-        load.time = time;
         Ok(load)
     })
 }
