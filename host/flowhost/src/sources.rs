@@ -25,7 +25,8 @@ use crate::remote::{Pin, Remote};
 use crate::report::problems::Texts;
 
 pub use kept::KeptRun;
-pub use shipped::{SHIPPED, is_shipped};
+pub use shipped::{SHIPPED, is_shipped, read_profile};
+use shipped::{TAKEN_CURE, is_another, taken};
 
 /// Bytes of a component: above the engine's own limit, which gives the better message.
 pub const COMPONENT_BYTES_MAX: u64 = 256 << 20;
@@ -586,53 +587,6 @@ impl Folder {
             Self::Operators(path) | Self::Plans(path) => path,
         }
     }
-}
-
-/// What helps where a name is [`taken`].
-const TAKEN_CURE: &str = "give the file, and the profile in it, another name";
-
-/// Whether this text has the name of a shipped profile and is not a copy of it.
-fn is_another(name: &str, text: &str) -> bool {
-    let mut shipped = SHIPPED.iter();
-    shipped.any(|(shipped, own)| *shipped == name && *own != text)
-}
-
-/// What is wrong with a profile, or a file, that [`is_another`].
-fn taken(name: &str) -> String {
-    format!("`{name}` is the name of a shipped profile, and this is another")
-}
-
-/// Reads a profile, and refuses one under another name than its file's, or under a shipped one: a record
-/// or a report that says `deny-all` means the profile that this build brings.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn read_profile(text: &str, file: &str) -> Result<Profile, Vec<Finding>> {
-    let profile = Profile::parse(text, file);
-    let profile = profile.map_err(|problems| -> Vec<Finding> {
-        problems.into_iter().map(Finding::from).collect()
-    })?;
-    let name = profile.name.as_str();
-    let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str());
-    let refused = |message: String, cure: String| {
-        let at = profile.position("name");
-        let (line, column) = at.map_or((0, 0), |at| (at.line, at.column));
-        Err(vec![
-            Finding::new(file, message).at(line, column).cure(cure),
-        ])
-    };
-    if is_another(name, text) {
-        return refused(taken(name), TAKEN_CURE.to_owned());
-    }
-    if stem != Some(name) {
-        let stem = stem.unwrap_or_default();
-        let message = format!("a profile has the name of its file, and this is not `{name}`");
-        return refused(
-            message,
-            format!("write `name = \"{stem}\"`, or call the file `{name}.toml`"),
-        );
-    }
-    Ok(profile)
 }
 
 /// A failure as one thing that is wrong, without a place.

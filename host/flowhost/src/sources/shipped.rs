@@ -1,4 +1,11 @@
-//! The profiles that are part of this build: they mean the same everywhere, and no other file takes their names.
+//! The profiles that are part of this build: they mean the same everywhere, and no other file takes their names. A profile
+//! of anybody's is read here, because it may not be one of them under the same name.
+
+use std::path::Path;
+
+use flowhost_policy::Profile;
+
+use crate::finding::Finding;
 
 /// The profiles that are part of this build, deny-all first.
 pub const SHIPPED: &[(&str, &str)] = &[
@@ -44,4 +51,51 @@ pub const SHIPPED: &[(&str, &str)] = &[
 #[must_use]
 pub fn is_shipped(wanted: &str) -> bool {
     SHIPPED.iter().any(|(name, _)| *name == wanted)
+}
+
+/// What helps where a name is [`taken`].
+pub(super) const TAKEN_CURE: &str = "give the file, and the profile in it, another name";
+
+/// Whether this text has the name of a shipped profile and is not a copy of it.
+pub(super) fn is_another(name: &str, text: &str) -> bool {
+    let mut shipped = SHIPPED.iter();
+    shipped.any(|(shipped, own)| *shipped == name && *own != text)
+}
+
+/// What is wrong with a profile, or a file, that [`is_another`].
+pub(super) fn taken(name: &str) -> String {
+    format!("`{name}` is the name of a shipped profile, and this is another")
+}
+
+/// Reads a profile, and refuses one under another name than its file's, or under a shipped one: a record
+/// or a report that says `deny-all` means the profile that this build brings.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_profile(text: &str, file: &str) -> Result<Profile, Vec<Finding>> {
+    let profile = Profile::parse(text, file);
+    let profile = profile.map_err(|problems| -> Vec<Finding> {
+        problems.into_iter().map(Finding::from).collect()
+    })?;
+    let name = profile.name.as_str();
+    let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str());
+    let refused = |message: String, cure: String| {
+        let at = profile.position("name");
+        let (line, column) = at.map_or((0, 0), |at| (at.line, at.column));
+        Err(vec![
+            Finding::new(file, message).at(line, column).cure(cure),
+        ])
+    };
+    if is_another(name, text) {
+        return refused(taken(name), TAKEN_CURE.to_owned());
+    }
+    if stem != Some(name) {
+        let stem = stem.unwrap_or_default();
+        let message = format!("a profile has the name of its file, and this is not `{name}`");
+        return refused(
+            message,
+            format!("write `name = \"{stem}\"`, or call the file `{name}.toml`"),
+        );
+    }
+    Ok(profile)
 }
