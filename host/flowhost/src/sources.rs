@@ -542,14 +542,11 @@ impl<'a> Sources<'a> {
     pub fn no_manifest(&self, component: &Path, tools: Option<&str>) -> String {
         let file = self.shown(component);
         let beside = self.shown(&component.with_extension("toml"));
-        let said = format!(
+        let tools = tools.map(|it| format!(", and {it}")).unwrap_or_default();
+        format!(
             "no manifest was found: not in `{file}`, nor `{beside}` or `{PLUGIN_MANIFEST}` beside it; it asks for what \
-             it imports"
-        );
-        match tools {
-            Some(tools) => format!("{said}, and {tools}"),
-            None => said,
-        }
+             it imports{tools}"
+        )
     }
 
     /// A path as a person would write it here.
