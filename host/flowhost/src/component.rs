@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowhost_engine::{Inspection, ShapeLimits, inspect};
 use flowhost_flow::{Exit, OutputSchema};
-use flowhost_policy::{Manifest, Position};
+use flowhost_policy::{Manifest, Position, Right};
 use flowhost_words::PluginKind;
 
 use crate::failure::Failure;
@@ -53,7 +53,7 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
         .flat_map(|it| {
             not_so(it, inspection.role)
                 .into_iter()
-                .chain(offers_nothing(it, source))
+                .chain(undeclared(it, source))
                 .chain(no_schemas(it))
         })
         .collect();
@@ -83,13 +83,23 @@ pub(crate) fn not_so(manifest: &Manifest, role: PluginKind) -> Option<Finding> {
     )))
 }
 
-/// A program is never asked for its tools: one whose manifest names none could not be called.
-pub(crate) fn offers_nothing(manifest: &Manifest, source: &str) -> Option<Finding> {
+/// What the manifest of a program lacks. A program is never asked for its tools, and one that its manifest does not ask for
+/// would look like one that the profile does not grant.
+pub(crate) fn undeclared(manifest: &Manifest, source: &str) -> Option<Finding> {
     program_name(source)?;
-    let message = "it names no tool, and a program offers what its manifest says";
-    let finding = Finding::new(&manifest.file, message).at(1, 1);
-    let cure = "add a [[tools]] with `name`, `description`, `effects` and `input`";
-    manifest.tools.is_empty().then(|| finding.cure(cure))
+    let asked = Right::of("process").is_some_and(|right| right.is_asked_by(manifest));
+    let (message, cure) = match (asked, manifest.tools.is_empty()) {
+        (false, _) => (
+            "it does not ask for its program",
+            "write `process = \"granted\"` under [needs]",
+        ),
+        (true, true) => (
+            "it names no tool, and a program offers what its manifest says",
+            "add a [[tools]] with `name`, `description`, `effects` and `input`",
+        ),
+        (true, false) => return None,
+    };
+    Some(Finding::new(&manifest.file, message).at(1, 1).cure(cure))
 }
 
 /// Schemas of its tools that nothing could be held against.

@@ -21,7 +21,7 @@ use flowhost_words::PluginKind;
 use super::inputs::Bound;
 use super::pins::Pins;
 use super::told::Told;
-use crate::component::{not_so, offers_nothing};
+use crate::component::{not_so, undeclared};
 use crate::report::problems::Texts;
 use crate::sources::{KeptRun, Sources, Whose, is_builtin, is_shipped, read_profile};
 
@@ -432,7 +432,7 @@ impl Resolver<'_> {
                 let fault = fresh.then(|| not_so(&manifest, inspection.role)).flatten();
                 self.found.extend(fault);
                 let source = &self.home.decl.source;
-                self.found.extend(offers_nothing(&manifest, source));
+                self.found.extend(undeclared(&manifest, source));
                 Some(manifest)
             }
             Err(problems) => {
