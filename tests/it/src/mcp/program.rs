@@ -169,7 +169,11 @@ fn what_is_wrong_with_the_declaration_of_a_program_is_told_with_its_cure() {
         "count.toml",
         MANIFEST.replace("process = \"granted\"\n", ""),
     );
-    assert!(told(&home).contains("does not ask for its program"), "{}", told(&home));
+    assert!(
+        told(&home).contains("does not ask for its program"),
+        "{}",
+        told(&home)
+    );
     home.file("count.toml", MANIFEST);
     home.flowhost(&["validate", "plan.yaml"]).expect(0);
     for (from, to, says) in [
