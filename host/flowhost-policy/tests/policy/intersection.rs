@@ -472,6 +472,8 @@ fn refuses_a_login_without_a_name_and_one_beside_a_header() {
     let clear = "version = 1\nname = \"p\"\n[[http]]\nurl = \"http://a.example/\"\nmethods = [\"GET\"]\ninject = { login = \"a\" }\n";
     let problems = Profile::parse(clear, "p.toml").unwrap_err();
     assert!(problems[0].to_string().contains("clear text"));
+    let here = clear.replace("a.example", "localhost:8080");
+    assert!(Profile::parse(&here, "p.toml").is_ok());
 }
 
 #[test]

@@ -285,6 +285,15 @@ fn netip_029_denies_loopback_behind_a_name_even_with_both_keys() {
 }
 
 #[test]
+fn netip_029_denies_localhost_anywhere_but_on_this_machine() {
+    let rule = rule("http://localhost:9", true);
+    for address in ["93.184.215.14", "10.0.0.1", "::ffff:10.0.0.1"] {
+        let denied = check_addresses(&rule, &[ip(address)], &[], true).unwrap_err();
+        assert_eq!(denied.rule, "egress.other-address", "{address}");
+    }
+}
+
+#[test]
 fn netip_029_denies_metadata_with_both_keys_and_the_address_written_out() {
     let rule = rule("http://169.254.169.254", true);
     let denied = check_addresses(&rule, &[ip("169.254.169.254")], &[], true).unwrap_err();

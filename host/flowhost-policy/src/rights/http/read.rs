@@ -183,9 +183,9 @@ fn template_fault(value: &str) -> Option<&'static str> {
 /// A secret goes over TLS, or to this machine.
 fn check_clear_text(reader: &mut Reader, fields: &Fields<'_>, rule: &HttpRule) {
     let parts = rule::RuleUrl::of(&rule.url);
-    let here = parts
-        .and_then(|parts| rule::literal(parts.host))
-        .is_some_and(|ip| ip.is_loopback());
+    let here = parts.is_some_and(|parts| {
+        parts.host == "localhost" || rule::literal(parts.host).is_some_and(|ip| ip.is_loopback())
+    });
     let clear = parts.is_some_and(|parts| parts.scheme == "http") && !here;
     if let (true, Some(_), Some(node)) = (clear, &rule.inject, fields.get("inject")) {
         let message = format!("`{}` would be sent in clear text", fields.path_of("inject"));

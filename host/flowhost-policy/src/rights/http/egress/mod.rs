@@ -202,11 +202,15 @@ impl<'a> Keys<'a> {
         ))
     }
 
-    /// Whether the rule is an address or network that holds `address`; `None` for a named rule.
+    /// Whether the rule is an address or network that holds `address`; `None` for a named rule. `localhost` is this
+    /// machine's loopback whatever a name server says of it (RFC 6761): in clear text a secret goes there as well.
     fn written_out(&self, address: IpAddr) -> Option<bool> {
         let rule = self.rule?;
         if let Some(network) = rule.cidr() {
             return Some(network.contains(address));
+        }
+        if rule.host == "localhost" {
+            return Some(address.to_canonical().is_loopback());
         }
         rule::literal(rule.host).map(|literal| literal == address.to_canonical())
     }
@@ -217,11 +221,9 @@ impl<'a> Keys<'a> {
 
     fn could_open(&self, class: AddressClass, address: IpAddr) -> bool {
         let literal = self.written_out(address) == Some(true);
-        let localhost = self.rule.is_some_and(|rule| rule.host == "localhost");
         match class {
             AddressClass::Private | AddressClass::SharedAddress | AddressClass::LinkLocal => true,
-            AddressClass::Loopback => literal || localhost,
-            AddressClass::Own => literal,
+            AddressClass::Loopback | AddressClass::Own => literal,
             _ => false,
         }
     }
