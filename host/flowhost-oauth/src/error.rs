@@ -160,6 +160,6 @@ pub(crate) fn unreadable(bytes: &[u8], error: &serde_json::Error) -> String {
     match bytes.trim_ascii_start().first() {
         Some(b'<') => "it is a page for people (HTML or XML), and no JSON".to_owned(),
         None => "it is empty, and no JSON".to_owned(),
-        Some(_) => format!("it is no JSON document of its kind: {error}"),
+        Some(_) => format!("it is not a JSON document of its kind: {error}"),
     }
 }

@@ -59,7 +59,7 @@ impl Resource {
         let shown = said(&document.resource);
         let named = Address::parse(&document.resource).map_err(|error| {
             fault(format!(
-                "it is of `{shown}`, which is no address of a server: {error}"
+                "it is of `{shown}`, which is not the address of a server: {error}"
             ))
         })?;
         // Whoever answers could else have a token made out to another server, and be shown it.

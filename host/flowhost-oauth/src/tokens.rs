@@ -213,7 +213,7 @@ fn tokens(answer: Given, url: &str) -> Result<Tokens, OauthError> {
         RequestTokenError::Request(error) => error,
         RequestTokenError::Parse(_, body) => match body.trim_ascii_start().first() {
             Some(b'<') => fault("its answer is a page for people (HTML or XML), and no JSON"),
-            _ => fault("its answer is no JSON document with `access_token` and `token_type`"),
+            _ => fault("its answer is not a JSON document with `access_token` and `token_type`"),
         },
         RequestTokenError::Other(why) => fault(&said(&why)),
     })?;
