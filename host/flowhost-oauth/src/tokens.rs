@@ -190,9 +190,22 @@ async fn carried(
     let answer = sent(road, WHAT, url, Ok(request), Reads::Whole).await?;
     // A refusal of the protocol's is a JSON document; any other is somebody's on the way.
     let speaks = serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_ok();
-    match answer.status() == StatusCode::OK || speaks {
-        true => Ok(answer),
-        false => Err(refused(WHAT, url, &answer)),
+    match (speaks, answer.status()) {
+        (true, _) => Ok(answer),
+        (false, StatusCode::OK) => Err(OauthError::Document {
+            what: WHAT,
+            url: url.to_owned(),
+            why: no_token(answer.body()).to_owned(),
+        }),
+        (false, _) => Err(refused(WHAT, url, &answer)),
+    }
+}
+
+/// Why an answer holds no token, without a word of it: it may hold one all the same.
+fn no_token(body: &[u8]) -> &'static str {
+    match body.trim_ascii_start().first() {
+        Some(b'<') => "its answer is a page for people (HTML or XML), and no JSON",
+        _ => "its answer is not a JSON document with `access_token` and `token_type`",
     }
 }
 
@@ -211,10 +224,7 @@ fn tokens(answer: Given, url: &str) -> Result<Tokens, OauthError> {
                 .map_or_else(String::new, |it| format!(": {}", said(it))),
         },
         RequestTokenError::Request(error) => error,
-        RequestTokenError::Parse(_, body) => match body.trim_ascii_start().first() {
-            Some(b'<') => fault("its answer is a page for people (HTML or XML), and no JSON"),
-            _ => fault("its answer is not a JSON document with `access_token` and `token_type`"),
-        },
+        RequestTokenError::Parse(_, body) => fault(no_token(&body)),
         RequestTokenError::Other(why) => fault(&said(&why)),
     })?;
     if !matches!(given.token_type(), BasicTokenType::Bearer) {
