@@ -22,17 +22,23 @@ pub(crate) fn findings(project: &Project) -> Vec<Finding> {
 fn in_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding>) {
     let promised = promised(project, plan, prefix);
     let foresight = Foresight::new(plan, &promised);
-    found.extend(foresight.problems().into_iter().map(Finding::from));
+    let sure: Vec<Finding> = foresight.problems().into_iter().map(Finding::from).collect();
     // What a sub-plan is given differs from step to step.
     let settled = prefix
         .is_empty()
         .then(|| Settled::new(plan, &project.inputs));
     let on_inputs = settled.iter().flat_map(Settled::problems);
-    found.extend(on_inputs.map(Finding::from));
+    // What is wrong on all inputs is not told of these once more.
+    let told = |it: &Finding| sure.iter().any(|sure| (sure.line, sure.column) == (it.line, it.column));
+    let on_inputs = on_inputs.map(Finding::from).filter(|it| !told(it));
+    found.extend(on_inputs);
+    found.extend(sure.iter().cloned());
     check_steps(plan, found, &|step| {
-        let with = settled.as_ref().and_then(|settled| settled.with(step));
-        let with = with.as_ref().unwrap_or(&step.with);
-        input_problem(project, prefix, (step, with), &foresight)
+        let on_all_inputs = input_problem(project, prefix, (step, &step.with), &foresight);
+        on_all_inputs.or_else(|| {
+            let with = settled.as_ref()?.with(step)?;
+            input_problem(project, prefix, (step, &with), &foresight)
+        })
     });
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
