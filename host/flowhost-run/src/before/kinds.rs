@@ -22,14 +22,21 @@ pub(crate) fn findings(project: &Project) -> Vec<Finding> {
 fn in_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding>) {
     let promised = promised(project, plan, prefix);
     let foresight = Foresight::new(plan, &promised);
-    let sure: Vec<Finding> = foresight.problems().into_iter().map(Finding::from).collect();
+    let sure: Vec<Finding> = foresight
+        .problems()
+        .into_iter()
+        .map(Finding::from)
+        .collect();
     // What a sub-plan is given differs from step to step.
     let settled = prefix
         .is_empty()
         .then(|| Settled::new(plan, &project.inputs));
     let on_inputs = settled.iter().flat_map(Settled::problems);
     // What is wrong on all inputs is not told of these once more.
-    let told = |it: &Finding| sure.iter().any(|sure| (sure.line, sure.column) == (it.line, it.column));
+    let told = |it: &Finding| {
+        sure.iter()
+            .any(|sure| (sure.line, sure.column) == (it.line, it.column))
+    };
     let on_inputs = on_inputs.map(Finding::from).filter(|it| !told(it));
     found.extend(on_inputs);
     found.extend(sure.iter().cloned());
