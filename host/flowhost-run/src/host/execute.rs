@@ -66,6 +66,9 @@ pub(crate) async fn execute(
     let channel = Channel::named((host.config.state.tenant(), run.id()), started_ms, 0);
     let only = options.only.as_deref();
     let prepared = prepare(host, &project, options, only, run, &channel).await?;
+    // A run that goes on is not asked: what it has done it may have to take back.
+    let (ready, components) = (&prepared.ready, &prepared.components);
+    unless_stopped(run, offered(host, &project, ready, components, run)).await?;
     if let Some(failure) = prepared.estimate.exceeds(&project.plan) {
         return Err(failure);
     }
@@ -179,7 +182,6 @@ pub(crate) async fn prepare(
     Ready::preflight(project)?;
     let locked = stages::lock(host, project, run.id())?;
     let components = unless_stopped(run, Ready::load(host, project)).await?;
-    unless_stopped(run, offered(host, project, &ready, &components, run)).await?;
     let mut estimate = estimate::estimate(project, &gateway, &config.state, &*config.past);
     estimate.of_only(&project.plan, only);
     Ok(Prepared {
