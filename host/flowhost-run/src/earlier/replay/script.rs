@@ -354,9 +354,12 @@ pub(super) fn is_host(actor: &str) -> bool {
 }
 
 /// The lane of a record; none for what is not said again: what the run was made of, views, signatures,
-/// and envelopes, which say how much time was left.
+/// envelopes, which say how much time was left, and the ends of processes, of which a replay starts none.
 fn lane_of(record: &StoredRecord) -> Option<Lane> {
     let kind = record.kind()?;
+    if kind == Kind::ProcessEnd {
+        return None;
+    }
     if is_host(&record.actor) {
         let follows = match kind {
             Kind::StepStart
