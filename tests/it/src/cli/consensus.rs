@@ -235,13 +235,15 @@ fn spent_by_call(home: &Home) -> std::collections::BTreeMap<String, u64> {
 /// How much more the call that wants the most would have needed; 0 when none was refused.
 fn short_of(report: &Value) -> u64 {
     let text = report.to_string();
-    let number = |text: &str, after: &str| -> Option<u64> {
-        let (_, rest) = text.split_once(after)?;
-        rest.split(' ').next()?.parse().ok()
-    };
-    let refused = text.split("with this call").skip(1).map(|rest| {
-        let wanted = number(rest, " ").unwrap();
-        wanted - number(rest, "held, ").unwrap()
+    // "asks for 7 tokens (…), 1 tokens are spent and 2 tokens held by calls at work, 9 tokens are allowed"
+    let refused = text.split("it asks for ").skip(1).map(|rest| {
+        let rest = rest.split_once(" tokens are allowed").unwrap().0;
+        let numbers = rest.split([' ', '(', ')']).filter_map(|it| it.parse().ok());
+        let numbers: Vec<u64> = numbers.collect();
+        let [asked, spent, held, allowed] = numbers[..] else {
+            panic!("four amounts: {rest}");
+        };
+        asked + spent + held - allowed
     });
     refused.max().unwrap_or(0)
 }
