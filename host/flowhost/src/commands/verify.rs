@@ -201,7 +201,9 @@ fn proof(target: &Target, ambient: &Ambient) -> Option<String> {
         .as_ref()
         .and_then(|it| it.get("proof")?.as_str())
         .map_or(text.clone(), str::to_owned);
-    text.starts_with("c2sp.org/tlog-proof@").then_some(text)
+    // Also where an editor put a mark before it: that it is a proof, and not a good one, is what has to be told.
+    let marked = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    marked.starts_with("c2sp.org/tlog-proof@").then_some(text)
 }
 
 /// Checks that one record is in a ledger that a believed key signed.
@@ -215,6 +217,10 @@ fn verify_record(text: &str, mut keys: Vec<VKey>, context: &Context) -> Result<E
             ProofError::Note(NoteError::UnknownKey) => {
                 failure.hint(format!("{GIVE_A_KEY}{NO_KEY_WITHIN}"))
             }
+            ProofError::Malformed(_) => failure.hint(
+                "a proof counts to the byte: a mail program or an editor may have changed the ends of its lines or put \
+                 a mark before it; make it anew with `flowhost evidence prove SEQ > FILE`, or send it in an archive",
+            ),
             _ => failure,
         }
     })?;

@@ -244,6 +244,74 @@ fn led_026_a_proof_is_refused_on_a_host_that_has_not_the_key_and_when_it_was_alt
     );
 }
 
+/// What `verify` says of this text as a proof.
+fn proves(home: &Home, text: &str) -> Ran {
+    std::fs::write(home.path().join("proof.txt"), text).unwrap();
+    home.flowhost(&["verify", "proof.txt"])
+}
+
+#[test]
+fn led_026_a_proof_holds_after_its_payload_is_erased_and_none_holds_of_two_ledgers() {
+    let home = finished();
+    let prove = |seq: &str, run: &str| {
+        home.flowhost(&["evidence", "prove", seq, "--run", run])
+            .expect(0)
+            .stdout
+    };
+    let records = home.records();
+    let with_payload = records.iter().find(|it| it.get("commit").is_some());
+    let seq = with_payload.unwrap()["seq"].as_str().unwrap().to_owned();
+    let before = prove(&seq, "latest");
+    let arguments = [
+        "evidence", "erase", &seq, "--run", "latest", "--reason", "asked",
+    ];
+    home.flowhost(&arguments).expect(0);
+    let after = prove(&seq, "latest");
+    assert_ne!(before, after, "the erasure is a record, and signed");
+    for proof in [&before, &after] {
+        let told = proves(&home, proof).expect(0).stdout;
+        assert!(
+            told.starts_with(&format!("verified: record {seq} of ")),
+            "{told}"
+        );
+    }
+
+    // Another run of the same host: every part of its proof is good, and none is in the other's place.
+    let first = records[0]["run"].as_str().unwrap().to_owned();
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let other = prove(&seq, "latest");
+    assert_ne!(prove(&seq, &first), other);
+    proves(&home, &other).expect(0);
+    let (head, note) = after.split_once("\n\n").unwrap();
+    let (other_head, other_note) = other.split_once("\n\n").unwrap();
+    let line = |head: &str, at: usize| head.lines().nth(at).unwrap().to_owned();
+    let swapped = other_head.replacen(&line(other_head, 1), &line(head, 1), 1);
+    for spliced in [
+        format!("{head}\n\n{other_note}"),
+        format!("{other_head}\n\n{note}"),
+        format!("{swapped}\n\n{other_note}"),
+    ] {
+        let ran = proves(&home, &spliced).expect(1);
+        let told = format!("the line is not record {seq} of the signed ledger");
+        assert!(ran.stderr.contains(&told), "{}", ran.all());
+    }
+
+    // What a mail program does to a text is told as that.
+    for changed in [
+        other.replace('\n', "\r\n"),
+        format!("\u{feff}{other}"),
+        other[..other.len() / 2].to_owned(),
+    ] {
+        let ran = proves(&home, &changed).expect(1);
+        assert!(
+            ran.stderr.contains("the proof proves nothing"),
+            "{}",
+            ran.all()
+        );
+        assert!(ran.stderr.contains("evidence prove SEQ"), "{}", ran.all());
+    }
+}
+
 #[test]
 fn a_run_that_lost_its_end_is_not_verified_in_its_own_state_folder() {
     let home = finished();
