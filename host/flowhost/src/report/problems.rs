@@ -93,7 +93,7 @@ pub fn show(color: bool, finding: &Finding, texts: &Texts) -> String {
 /// path, a name or a line of a plan, which a person takes with the mouse as it is.
 fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     // A text that was cut may have opened a quotation that nothing closes.
-    let closed = line.matches('`').count() % 2 == 0;
+    let closed = line.matches('`').count().is_multiple_of(2);
     let (mut quoted, mut after_space) = (false, false);
     let begins = line.char_indices().filter_map(move |(at, letter)| {
         let begins = after_space && letter != ' ' && !quoted;
