@@ -118,7 +118,9 @@ fn keep_runs(dir: &Dir, spec: &Evidence, run: &str) -> Result<Vec<Put>, Failure>
     };
     let unread = |error: io::Error| {
         let message = format!("the evidence of {} cannot be read", spec.spec_id);
-        Failure::new(Exit::Internal, message).because(error.to_string())
+        Failure::new(Exit::Internal, message)
+            .because(error.to_string())
+            .hint("`evidence.keep_runs` archives the files of older runs before each run: clear the way, or name another folder as `evidence.root` in the plan")
     };
     let dir = dir.try_clone().map_err(unread)?;
     let folder = Spec::within(dir, &spec.spec_id);
