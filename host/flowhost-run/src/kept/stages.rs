@@ -90,7 +90,7 @@ pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<
             .because(why)
             .hint("wait until that run has ended; a lock ends with its process")
     })?;
-    let archived = keep_runs(&dir, &spec, run)?;
+    let archived = keep_runs(&dir, &spec, run, &unwritable)?;
     let footprint = footprint(&dir, &spec.spec_id).map_err(unwritable)?;
     if let Some(why) = too_much(&spec, footprint) {
         return Err(Failure::new(Exit::Limit, why).hint(TOO_MUCH_HINT));
@@ -112,19 +112,19 @@ const TOO_MUCH_HINT: &str = "`flowhost evidence prune SPEC` archives the files o
      plan does so before each run; or raise `evidence.max_mb`";
 
 /// Puts what older runs left into archives, where the plan says how many stay as they are. Under the spec's lock.
-fn keep_runs(dir: &Dir, spec: &Evidence, run: &str) -> Result<Vec<Put>, Failure> {
+fn keep_runs(
+    dir: &Dir,
+    spec: &Evidence,
+    run: &str,
+    unwritable: &dyn Fn(io::Error) -> Failure,
+) -> Result<Vec<Put>, Failure> {
     let Some(keep) = spec.keep_runs else {
         return Ok(Vec::new());
     };
-    let unread = |error: io::Error| {
-        let message = format!("the evidence of {} cannot be read", spec.spec_id);
-        Failure::new(Exit::Internal, message)
-            .because(error.to_string())
-            .hint("`evidence.keep_runs` archives the files of older runs before each run: clear the way, or name another folder as `evidence.root` in the plan")
-    };
-    let dir = dir.try_clone().map_err(unread)?;
+    let dir = dir.try_clone().map_err(unwritable)?;
     let folder = Spec::within(dir, &spec.spec_id);
-    let survey = folder.survey().map_err(unread)?;
+    // What cannot be listed cannot be written either: a file in the place of a folder.
+    let survey = folder.survey().map_err(unwritable)?;
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
     // A run that goes on may be older than others, and still needs its files.
     let old = survey.beyond(keep).iter().filter(|old| old.run_id != run);
