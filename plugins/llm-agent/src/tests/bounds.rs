@@ -201,12 +201,14 @@ fn a_budget_for_one_call_offers_no_tools_at_all() {
 }
 
 #[test]
-fn a_model_that_will_not_answer_when_the_budget_ends_fails() {
+fn a_model_that_will_not_answer_when_the_budget_ends_calls_nothing_and_ends_with_its_turns() {
+    // A host that pays all the same, as one whose budget only warns: the turns are what ends it.
     let script = Script::new([
         asks(&[("files/read", "{}")]),
         asks(&[("files/read", "{\"a\":1}")]),
     ])
     .left([(1_000_000, 1_000_000), (0, 0)]);
     let why = failed(script.work(json!({}), ""));
-    assert!(why.contains("budget"), "{why}");
+    assert!(why.contains("the last of its turns"), "{why}");
+    assert_eq!(script.called.borrow().len(), 1);
 }
