@@ -276,7 +276,7 @@ fn two_runs_do_not_write_the_evidence_of_one_spec_and_too_much_of_it_starts_noth
     std::fs::remove_dir_all(home.path().join("evidence/consensus/SPEC-KIT-900")).unwrap();
     home.file("evidence/consensus/SPEC-KIT-900", "not a folder");
     let ran = run(&home).expect(1);
-    assert!(ran.all().contains("cannot be read"), "{}", ran.all());
+    assert!(ran.all().contains("cannot be written"), "{}", ran.all());
     assert!(ran.all().contains("evidence.root"), "{}", ran.all());
 }
 
