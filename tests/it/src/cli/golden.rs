@@ -131,6 +131,9 @@ fn accept(name: &str, kept: &Path, code: i32) {
             "--seed",
             "7",
             "--allow-private-network",
+            // Named, since its key came with it.
+            "--state",
+            ".flowhost",
         ])
         .current_dir(&there)
         .output()
