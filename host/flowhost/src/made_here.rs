@@ -7,7 +7,7 @@
 //! and marked: naming it is the operator's word. Must never look at who owns a file: whoever unpacks, owns.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flowhost_flow::Exit;
 
@@ -80,6 +80,15 @@ pub fn mark(ambient: &Ambient, state: &State) -> Result<(), FileError> {
     ambient.write(&mark_file(state), format!("{at}\n").as_bytes())
 }
 
+/// The state folder that a path is or lies in, if it was made here: its keys are as good as those of the state folder at
+/// work. One that came along fits no mark, and vouches for nothing.
+#[must_use]
+pub fn around(ambient: &Ambient, path: &Path, tenant: &str) -> Option<State> {
+    let states = path.ancestors().map(|it| State::new(it.to_owned(), tenant));
+    let mut kept = states.filter(|state| ambient.is_file(&state.signing_key()));
+    kept.find(|state| is_marked(ambient, state))
+}
+
 fn is_marked(ambient: &Ambient, state: &State) -> bool {
     let marked = ambient.read_text(&mark_file(state), MARK_BYTES_MAX);
     let changed = ambient.changed_at(&made(state));
@@ -89,7 +98,6 @@ fn is_marked(ambient: &Ambient, state: &State) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::path::Path;
 
     use super::*;
 
@@ -115,11 +123,17 @@ mod tests {
         mark(&ambient, &their).unwrap();
         ambient.create_secret(&their.cache_key(), &[7; 32]).unwrap();
         settle(&ambient, &their, false).unwrap();
+        ambient.create_secret(&their.signing_key(), b"x").unwrap();
+        let within = their.root().join("default/runs");
+        let found = around(&ambient, &within, "default").unwrap();
+        assert_eq!(found.root(), their.root());
 
         let (ambient, state) = here(ours.path());
         copied(&ambient, &their, &state);
         let refused = settle(&ambient, &state, false).unwrap_err();
         assert!(refused.message.contains("was not made here"), "{refused:?}");
+        ambient.create_secret(&state.signing_key(), b"x").unwrap();
+        assert!(around(&ambient, state.root(), "default").is_none());
         settle(&ambient, &state, true).unwrap();
         settle(&ambient, &state, false).unwrap();
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::keys::own_keys;
+use flowhost::made_here;
 use flowhost::output::neutral;
 use flowhost::state::FindRuns as _;
 use flowhost_evidence::links;
@@ -134,15 +135,20 @@ impl Target {
     }
 }
 
-/// Nobody named a key: this host's own are believed. A folder or bundle from elsewhere may be by another
-/// host; then only the ledger itself names its key, and the report says so.
+/// Nobody named a key: this host's own are believed, and those of the state folder that is looked at, if it was made
+/// here. A folder or bundle from elsewhere may be by another host; then only the ledger itself names its key, and the
+/// report says so.
 fn verify_by_own_keys(
     target: &Target,
     mut options: VerifyOptions,
     context: &Context,
 ) -> Result<Report, Failure> {
     let none = options.clone();
-    options.trusted = own_keys(&context.ambient, &context.state)?;
+    let (ambient, state) = (&context.ambient, &context.state);
+    options.trusted = own_keys(ambient, state)?;
+    if let Some(around) = made_here::around(ambient, &target.path, state.tenant()) {
+        options.trusted.extend(own_keys(ambient, &around)?);
+    }
     let report = target.verify(&options);
     let foreign = report
         .all_problems()

@@ -17,7 +17,8 @@ use crate::support::{Home, repository};
 /// Set by `cargo xtask golden --accept`.
 const ACCEPT: &str = "FLOWHOST_GOLDEN_ACCEPT";
 
-/// Where golden runs are made: a run keeps where it was, and that must not be somebody's home.
+/// Where golden runs are made, with copies of their plugins: a run keeps where it was, and that must not be somebody's
+/// home.
 const MADE_IN: &str = "/tmp/flowhost-golden";
 
 /// The services of `examples/order-saga`, at the ports that its profile names: they are asked when its run is made,
@@ -123,6 +124,9 @@ fn accept(name: &str, kept: &Path, code: i32) {
     copy(&repository().join("examples").join(name), &there);
     let state = there.join(".flowhost");
     seal(&state);
+    // A run keeps where its manifests lay, too.
+    let plugins = Path::new(MADE_IN).join("plugins");
+    copy(&repository().join("target/plugins"), &plugins);
     let ran = Home::new()
         .command(&[
             "run",
@@ -136,6 +140,7 @@ fn accept(name: &str, kept: &Path, code: i32) {
             ".flowhost",
         ])
         .current_dir(&there)
+        .env("FLOWHOST_PLUGINS", &plugins)
         .output()
         .unwrap();
     assert_eq!(ran.status.code(), Some(code), "{ran:?}");
