@@ -135,9 +135,9 @@ impl Target {
     }
 }
 
-/// Nobody named a key: this host's own are believed, and those of the state folder that is looked at, if it was made
-/// here. A folder or bundle from elsewhere may be by another host; then only the ledger itself names its key, and the
-/// report says so.
+/// Nobody named a key: this host's own are believed. Where none is at work here, the state folder that is looked at is,
+/// if it was made on this machine. A folder or bundle from elsewhere may be by another host; then only the ledger itself
+/// names its key, and the report says so.
 fn verify_by_own_keys(
     target: &Target,
     mut options: VerifyOptions,
@@ -146,8 +146,11 @@ fn verify_by_own_keys(
     let none = options.clone();
     let (ambient, state) = (&context.ambient, &context.state);
     options.trusted = own_keys(ambient, state)?;
-    if let Some(around) = made_here::around(ambient, &target.path, state.tenant()) {
-        options.trusted.extend(own_keys(ambient, &around)?);
+    // Beside a host that has keys, another state folder is another host, whoever made it.
+    if options.trusted.is_empty()
+        && let Some(around) = made_here::around(ambient, &target.path, state.tenant())
+    {
+        options.trusted = own_keys(ambient, &around)?;
     }
     let report = target.verify(&options);
     let foreign = report

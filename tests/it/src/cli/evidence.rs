@@ -628,19 +628,18 @@ fn a_folder_of_this_host_is_trusted_as_its_run_is() {
         assert!(!ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);
         assert!(ran.stdout.contains("trusted:"), "{}", ran.stdout);
     }
-    // A state folder that was made here vouches for what lies in it, whoever is at work; a copy of it does not.
-    let elsewhere = finished();
+    // Where no host is at work, a state folder that was made here vouches for what lies in it; a copy of it does not.
+    let nowhere = Home::new();
     let state = home.path().join(".flowhost");
-    elsewhere
-        .flowhost(&["verify", state.to_str().unwrap()])
-        .expect(0);
-    elsewhere.flowhost(&["verify", folder]).expect(0);
-    let came = elsewhere.path().join("came");
+    for target in [state.to_str().unwrap(), folder] {
+        nowhere.flowhost(&["verify", target]).expect(0);
+    }
+    let came = nowhere.path().join("came");
     let copied = std::process::Command::new("cp")
         .args(["-a", state.to_str().unwrap(), came.to_str().unwrap()])
         .status();
     assert!(copied.unwrap().success());
-    let ran = elsewhere.flowhost(&["verify", "came"]).expect(1);
+    let ran = nowhere.flowhost(&["verify", "came"]).expect(1);
     assert!(
         ran.stdout.contains("nobody vouches for the key"),
         "{}",
@@ -655,6 +654,7 @@ fn a_folder_of_this_host_is_trusted_as_its_run_is() {
     }
     let ran = home.flowhost(&["verify", "copy"]).expect(0);
     assert!(ran.stdout.contains("trusted:"), "{}", ran.stdout);
+    let elsewhere = finished();
     let copy = copy.to_str().unwrap();
     let ran = elsewhere.flowhost(&["verify", copy]).expect(1);
     assert!(ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);

@@ -24,12 +24,7 @@ const ELSEWHERE: &[(Kind, Test)] = &[
     (Kind::McpToolRegister, SERVED),
     (Kind::ProcessStart, STARTED),
     (Kind::ProcessEnd, STARTED),
-    (Kind::MemoryWrite, REMEMBERED),
 ];
-const REMEMBERED: Test = (
-    "cli/pipeline.rs",
-    "what_agents_said_of_a_stage_is_found_by_its_tags_when_the_run_is_gone",
-);
 const SETTLED: Test = (
     "cli/resumed.rs",
     "a_step_that_is_settled_as_failed_fails_by_the_persons_word",
