@@ -23,24 +23,31 @@ impl Lack {
     /// What is refused, and why.
     #[must_use]
     pub fn refused(&self) -> String {
-        let (budget, told) = (self.budget(), |amount| self.currency.told(amount));
         format!(
-            "{budget} has not enough {} left: {} asked for, {} spent, {} held by calls at work, {} allowed",
+            "{} has not enough {} left: {} asked for, {}",
+            self.budget(),
             self.currency.key(),
-            told(self.asked),
-            told(self.spent),
-            told(self.held),
-            told(self.limit)
+            self.currency.told(self.asked),
+            self.stands()
         )
     }
 
     /// What a call did that nobody had foreseen.
     #[must_use]
     pub(crate) fn overdrawn(&self) -> String {
-        let (budget, told) = (self.budget(), |amount| self.currency.told(amount));
         format!(
-            "the call used more {} than {budget} had: {} spent, {} held by calls at work, {} allowed",
+            "the call used more {} than {} had: {}",
             self.currency.key(),
+            self.budget(),
+            self.stands()
+        )
+    }
+
+    /// Where the budget stands.
+    fn stands(&self) -> String {
+        let told = |amount| self.currency.told(amount);
+        format!(
+            "{} spent, {} held by calls at work, {} allowed",
             told(self.spent),
             told(self.held),
             told(self.limit)
