@@ -21,7 +21,7 @@ pub use base::finding::{self, Finding};
 pub use base::nofollow;
 pub use base::state::State;
 pub use before::offers::{self, Offers};
-pub use before::preflight::{Preflight, missing_rights, preflight};
+pub use before::preflight::{Preflight, preflight};
 pub use before::{agents, estimate, functions};
 pub use calls::driver::{Outcome, Paused, StepOutcome, status_word};
 pub use calls::order::Detail;

@@ -23,6 +23,7 @@ pub mod models;
 pub mod offers;
 pub mod output;
 pub mod plugin;
+pub mod preflight;
 pub mod project;
 pub mod readiness;
 pub mod remote;

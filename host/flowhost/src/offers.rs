@@ -2,34 +2,32 @@
 //! reaches nothing.
 //!
 //! The component may be a stranger's. It is compiled in a child process, with the limits of every compilation, and is
-//! told of doubles where the world would be. One that may reach beyond its call in a run is not asked here: what it
-//! says may depend on what it finds there.
+//! told of doubles where the world would be. What a plugin's answer means for the plan the run decides
+//! ([`flowhost_run::offers`]), which asks in the same way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowhost_engine::Inspection;
 use flowhost_policy::ToolDescriptor;
-use flowhost_run::offers::{self, Offers};
-use flowhost_words::PluginKind;
+use flowhost_run::Offers;
+use flowhost_run::offers::Question;
 
 use crate::ambient::Ambient;
 use crate::failure::Failure;
 use crate::host::{compiled_here, compiler};
-use crate::plugin::describe;
-use crate::project::{Member, Project};
+use crate::output::one_line;
+use crate::plugin::describe::{self, Asker};
+use crate::project::Project;
 use crate::state::State;
-
-/// Functions of a component that is compiled for a look alone: some seconds of work. A larger one is asked in the run.
-const FUNCTIONS_MAX: u64 = 10_000;
 
 /// What was asked.
 #[derive(Debug, Default)]
 pub struct Asked {
-    /// The tools that components say they have, by plugin.
-    pub tools: Offers,
-    /// Why others were not asked, or did not answer.
-    unknown: BTreeMap<String, String>,
+    /// What the components of a plan say of their tools.
+    pub offers: Offers,
+    /// Why only the run will know it of others, by plugin.
+    later: BTreeMap<String, String>,
 }
 
 impl Asked {
@@ -37,7 +35,7 @@ impl Asked {
     /// be known.
     #[must_use]
     pub fn told(&self, plugin: &str) -> Option<String> {
-        match (self.tools.get(plugin), self.unknown.get(plugin)) {
+        match (self.offers.tools.get(plugin), self.later.get(plugin)) {
             (Some(tools), _) => Some(listed(tools)),
             (None, Some(why)) => Some(format!("its tools are known once it runs: {why}")),
             (None, None) => None,
@@ -60,32 +58,34 @@ pub fn listed(tools: &[ToolDescriptor]) -> String {
 #[must_use]
 pub fn of_project(ambient: &Ambient, state: &State, project: &Project) -> Asked {
     let mut asked = Asked::default();
-    for (key, member) in &project.members {
-        if member.decl.kind != PluginKind::Tool || !member.manifest.tools.is_empty() {
-            continue;
+    let members = project.members.iter();
+    let mut questions: Vec<(&String, Question)> = members
+        .filter_map(|(key, member)| Some((key, Question::of(member)?)))
+        .collect();
+    if questions.is_empty() {
+        return asked;
+    }
+    // Those of one component come one after the other.
+    questions.sort_by_cached_key(|(_, question)| question.member().inspection.digest.clone());
+    let asker = compiler(ambient).map(|it| Asker::new(it, compiled_here(ambient, state)));
+    let mut asker = match asker {
+        Ok(asker) => asker,
+        Err(failure) => {
+            let why = in_a_line(&failure);
+            let keys = questions.into_iter().map(|(key, _)| key.clone());
+            asked.later = keys.map(|key| (key, why.clone())).collect();
+            return asked;
         }
-        match of_member(ambient, state, member) {
-            Ok(tools) => drop(asked.tools.insert(key.clone(), tools)),
-            Err(why) => drop(asked.unknown.insert(key.clone(), why)),
-        }
+    };
+    for (key, question) in &questions {
+        let later = match asker.ask(question) {
+            Ok(answer) => asked.offers.add(key, answer),
+            Err(failure) => Some(in_a_line(&failure)),
+        };
+        let later = later.map(|why| ((*key).clone(), one_line(&why)));
+        asked.later.extend(later);
     }
     asked
-}
-
-fn of_member(
-    ambient: &Ambient,
-    state: &State,
-    member: &Member,
-) -> Result<Vec<ToolDescriptor>, String> {
-    let Some(asked) = offers::asked_beforehand(member) else {
-        return Err("it may reach beyond its call".to_owned());
-    };
-    small_enough(&member.inspection)?;
-    let tools = compiler(ambient).and_then(|compiler| {
-        let cache = compiled_here(ambient, state);
-        describe::as_in_a_plan(&asked, compiler, cache)
-    });
-    tools.map_err(|failure| in_a_line(&failure))
 }
 
 /// Asks a component that a person looks at.
@@ -98,7 +98,6 @@ pub fn of_component(
     bytes: &Arc<[u8]>,
     inspection: &Inspection,
 ) -> Result<Vec<ToolDescriptor>, String> {
-    small_enough(inspection)?;
     let tools = compiler(ambient).and_then(|compiler| {
         let cache = compiled_here(ambient, state);
         describe::by_itself(bytes, inspection, compiler, cache)
@@ -106,19 +105,10 @@ pub fn of_component(
     tools.map_err(|failure| in_a_line(&failure))
 }
 
-fn small_enough(inspection: &Inspection) -> Result<(), String> {
-    match inspection.functions {
-        0..=FUNCTIONS_MAX => Ok(()),
-        count => Err(format!(
-            "it has {count} functions, and is not compiled for a look alone"
-        )),
-    }
-}
-
 fn in_a_line(failure: &Failure) -> String {
     let causes = failure.causes.iter();
     let all: Vec<&str> = std::iter::once(failure.message.as_str())
         .chain(causes.map(String::as_str))
         .collect();
-    crate::output::one_line(&all.join(": "))
+    one_line(&all.join(": "))
 }

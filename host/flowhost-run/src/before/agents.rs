@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::base::finding::Finding;
 use crate::before::estimate::ANSWER_TOKENS;
 use crate::before::preflight::Preflight;
+use crate::before::rights::granted_by;
 use crate::given::project::{Member, Project, at_part};
 
 /// Whether a gateway is needed to look at the project: making one reads keys and certificates.
@@ -63,18 +64,7 @@ fn not_granted(
     let lines = denied.cure.unwrap_or_default();
     // The profile has the table already, and a second one would not be read.
     let line = lines.lines().last().unwrap_or_default();
-    let (name, file) = (&member.decl.name, &profile.file);
-    let cure = if member.shipped {
-        format!(
-            "`{0}` is shipped and stays as it is. Make a profile of your own in `policies/` beside the plan:\n\
-             mkdir -p policies\n\
-             flowhost policy show {0} --name {name} > policies/{name}.toml\n\
-             then write `profile: {name}` in the plan, and in [model] of policies/{name}.toml:\n{line}",
-            profile.name
-        )
-    } else {
-        format!("this would grant it, in [model] of {file}:\n{line}")
-    };
+    let cure = granted_by(member, "model", line);
     Some(at_part(project, key, "/config/model", &message).cure(cure))
 }
 
@@ -153,7 +143,7 @@ fn not_paid(
 
 /// Peers that are no agents of the plan.
 fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
-    if member.decl.kind != PluginKind::Agent || !takes_peers(member) {
+    if member.decl.kind != PluginKind::Agent || !takes(member, "peers") {
         return Vec::new();
     }
     let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
@@ -187,8 +177,9 @@ fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
     told.collect()
 }
 
-/// Whether `peers` is a key of the plugin's configuration: another plugin may mean something else by the word.
-fn takes_peers(member: &Member) -> bool {
+/// Whether this is a key of the plugin's configuration: another plugin may mean something else by the word.
+pub(crate) fn takes(member: &Member, key: &str) -> bool {
     let schema = member.manifest.config.as_ref();
-    schema.is_some_and(|schema| schema.pointer("/properties/peers").is_some())
+    let properties = schema.and_then(|schema| schema.get("properties"));
+    properties.is_some_and(|properties| properties.get(key).is_some())
 }

@@ -76,27 +76,37 @@ fn wrong_function(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(Strin
         return None;
     };
     let names = tools.get(&format!("{prefix}{plugin}"))?;
-    let listed = format!("tools of `{plugin}`: {}", names.join(", "));
     match (function, names.as_slice()) {
         (Some(function), _) if names.contains(function) => None,
         (Some(function), _) => {
             let message = format!("`{plugin}` has no tool `{function}`");
-            let cure = match nearest(function, names.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{plugin}/{near}`? {listed}"),
-                None => listed,
-            };
-            Some((message, cure))
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            Some((message, of_its_tools(plugin, function, &names)))
         }
         (None, [_]) => None,
-        (None, []) => {
-            let cure =
-                "take a component that exports a tool; `flowhost inspect` shows what one offers";
-            Some((format!("`{plugin}` has no tool"), cure.to_owned()))
-        }
+        (None, []) => Some((
+            format!("`{plugin}` has no tool"),
+            of_its_tools(plugin, "", &[]),
+        )),
         (None, _) => {
             let message = format!("`{plugin}` has several tools");
-            Some((message, format!("write `uses: {plugin}/NAME`; {listed}")))
+            let listed = names.join(", ");
+            let cure = format!("write `uses: {plugin}/NAME`; tools of `{plugin}`: {listed}");
+            Some((message, cure))
         }
+    }
+}
+
+/// What to do where a plugin has not the tool that is asked for: the one that was meant, and those that it has.
+pub(crate) fn of_its_tools(plugin: &str, wanted: &str, names: &[&str]) -> String {
+    if names.is_empty() {
+        let cure = "take a component that exports a tool; `flowhost inspect` shows what one offers";
+        return cure.to_owned();
+    }
+    let listed = format!("tools of `{plugin}`: {}", names.join(", "));
+    match nearest(wanted, names.iter().copied()) {
+        Some(near) => format!("did you mean `{plugin}/{near}`? {listed}"),
+        None => listed,
     }
 }
 

@@ -9,5 +9,6 @@ pub mod offers;
 pub(crate) mod kinds;
 pub(crate) mod preflight;
 pub(crate) mod prompts;
+pub(crate) mod reached;
 pub(crate) mod reads;
 pub(crate) mod rights;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flowhost_flow::expr::Template;
 use flowhost_flow::plan::Guard;
-use flowhost_flow::{Misfit, OutputSchema, Plan};
+use flowhost_flow::{Exit, Misfit, OutputSchema, Plan};
 use flowhost_models::Gateway;
 use flowhost_words::PluginKind;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use crate::before::agents;
 use crate::before::functions::takes;
 use crate::before::offers::{self, Offers};
 use crate::before::prompts;
+use crate::before::reached;
 use crate::before::rights;
 use crate::given::folders::missing_folders;
 use crate::given::project::{Member, Project, at_part};
@@ -31,6 +32,12 @@ pub struct Preflight {
 }
 
 impl Preflight {
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rights.is_empty() && self.others.is_empty()
+    }
+
     /// All of it.
     #[must_use]
     pub fn findings(self) -> Vec<Finding> {
@@ -39,11 +46,37 @@ impl Preflight {
         all.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         all
     }
+
+    /// How a command refuses `what` for it, and for what was found `before`, when it was read. Exit code 6 where
+    /// rights are all that is missing.
+    #[must_use]
+    pub fn failure(self, what: &str, before: Vec<Finding>) -> Failure {
+        let only_rights = before.is_empty() && self.others.is_empty() && !self.rights.is_empty();
+        let mut findings = before;
+        findings.extend(self.findings());
+        // In the order in which a person mends them: what is about the whole, then the plan from its first line on,
+        // since what stands below often only follows.
+        let plan = findings
+            .iter()
+            .find(|it| it.line > 0)
+            .map(|it| it.file.clone());
+        findings.sort_by_cached_key(|it| {
+            let elsewhere = plan.as_ref().is_some_and(|plan| *plan != it.file);
+            (it.line > 0, elsewhere, it.file.clone(), it.line, it.column)
+        });
+        let mut failure = Failure::findings(what, findings);
+        if only_rights {
+            failure.exit = Exit::Denied;
+            failure =
+                failure.hint("`flowhost policy explain PLAN` shows where each right comes from");
+        }
+        failure
+    }
 }
 
 /// Asks. Nothing runs, nothing is compiled, no model is asked and no folder is made. A `gateway` is needed where
-/// plugins are configured to ask models ([`agents::asks_models`]); `offers` are the tools of components without a
-/// manifest, as far as they are known.
+/// plugins are configured to ask models ([`agents::asks_models`]); `offers` is what components without a manifest say
+/// of their tools, as far as it is known.
 ///
 /// # Errors
 /// When the folders that nobody may grant cannot be looked at.
@@ -64,12 +97,12 @@ pub fn preflight(
         others,
     };
     agents::look(project, gateway, &mut found);
+    reached::look(project, offers, &mut found);
     Ok(found)
 }
 
 /// Every right that is missing, and every import that this build does not serve.
-#[must_use]
-pub fn missing_rights(project: &Project) -> Vec<Finding> {
+fn missing_rights(project: &Project) -> Vec<Finding> {
     rights::missing_rights(project).findings(project)
 }
 

@@ -73,11 +73,41 @@ fn own_profile(decl: &PluginDecl, lines: &str) -> String {
         false => "above the first `[table]` of",
     };
     format!(
+        "{} add this {place} policies/{name}.toml:\n{lines}",
+        copied(name, profile)
+    )
+}
+
+/// How a shipped profile becomes one's own, up to what is to be written into it.
+fn copied(name: &str, profile: &str) -> String {
+    format!(
         "`{profile}` is shipped and stays as it is. Make a profile of your own in `policies/` beside the plan:\n\
          mkdir -p policies\n\
          flowhost policy show {profile} --name {name} > policies/{name}.toml\n\
-         then write `profile: {name}` in the plan, and add this {place} policies/{name}.toml:\n{lines}"
+         then write `profile: {name}` in the plan, and"
     )
+}
+
+/// How lines of a table come into the profile of a plugin, which a second table of the name would not reach.
+pub(crate) fn granted_by(member: &Member, table: &str, lines: &str) -> String {
+    let Member { decl, profile, .. } = member;
+    let has_it = profile.grants.named.contains(table);
+    match (member.shipped, has_it) {
+        (true, true) => format!(
+            "{} in [{table}] of policies/{name}.toml:\n{lines}",
+            copied(&decl.name, &profile.name),
+            name = decl.name
+        ),
+        (true, false) => own_profile(decl, &format!("[{table}]\n{lines}")),
+        (false, true) => format!(
+            "this would grant it, in [{table}] of {}:\n{lines}",
+            profile.file
+        ),
+        (false, false) => format!(
+            "this would grant it, in {}:\n[{table}]\n{lines}",
+            profile.file
+        ),
+    }
 }
 
 /// Every right that an import needs and that is not there, and every import that this build does not

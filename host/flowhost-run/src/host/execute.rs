@@ -15,6 +15,8 @@ use crate::base::lines;
 use crate::base::tasks::blocking;
 use crate::before::estimate::{self, Estimate};
 use crate::before::offers;
+use crate::before::preflight::Preflight;
+use crate::before::reached;
 use crate::calls::afresh::afresh;
 use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Greeting};
@@ -194,7 +196,8 @@ pub(crate) async fn prepare(
     })
 }
 
-/// Refuses a plan whose steps ask of components without a manifest what they do not offer.
+/// Refuses a plan with components that do not say which tools they have, and one that asks of them what they do not
+/// offer.
 async fn offered(
     host: &Inner,
     project: &Project,
@@ -208,10 +211,14 @@ async fn offered(
     if offers.is_empty() {
         return Ok(());
     }
-    let findings = offers::findings(project, &offers);
-    match findings.is_empty() {
+    let mut found = Preflight {
+        others: offers::findings(project, &offers),
+        ..Preflight::default()
+    };
+    reached::look(project, &offers, &mut found);
+    match found.is_empty() {
         true => Ok(()),
-        false => Err(Failure::findings(&format!("`{}`", project.file), findings)),
+        false => Err(found.failure(&format!("`{}`", project.file), Vec::new())),
     }
 }
 

@@ -217,11 +217,15 @@ impl Installed {
         Ok(true)
     }
 
+    /// What the component itself says of its tools.
+    pub(crate) async fn described(&self, run: &RunScope) -> CallReport<Vec<Descriptor>> {
+        self.plugin.describe_tools(self.own_scope(run)).await
+    }
+
     /// Takes the list of tools from the component itself, which has no manifest and is held to the same
     /// rules as one.
     async fn ask(&mut self, run: &RunScope) -> Result<(), Unready> {
-        let report = self.plugin.describe_tools(self.own_scope(run)).await;
-        let described = report.result;
+        let described = self.described(run).await.result;
         let described = described.map_err(|fault| Unready::of(unasked(&fault), &fault))?;
         let tools = checked(&described)?;
         self.tools = tools.into_iter().map(Tool::from).collect();
@@ -543,13 +547,16 @@ fn document(layer: Layer) -> &'static str {
     }
 }
 
-/// Why a component did not say which tools it has, and what to do if a limit stood in its way.
-fn unasked(fault: &Fault) -> String {
+/// Why a component did not say which tools it has, and after `hint:` what to do.
+pub(crate) fn unasked(fault: &Fault) -> String {
     let what = format!("it does not say which tools it has: {fault}");
     match fault {
         Fault::Limit { name, .. } => format!(
             "{what}\n\nhint: raise `limits.{name}` in its profile, or narrow it less in the plan; a \
              component with a manifest is not asked"
+        ),
+        Fault::Trap { .. } | Fault::Guest { .. } => format!(
+            "{what}\n\nhint: mend the component; `flowhost plugin test` shows what else becomes of its calls"
         ),
         _ => what,
     }
@@ -573,14 +580,27 @@ pub(crate) fn invalid(message: String) -> Fault {
     }
 }
 
+/// What is told at once of descriptors that are refused: a component may have as many as its output holds.
+const FAULTS_MAX: usize = 5;
+
 /// Tools that a component or a server says it has, if they keep the rules of a manifest.
-fn checked(described: &[Descriptor]) -> Result<Vec<ToolDescriptor>, String> {
+pub(crate) fn checked(described: &[Descriptor]) -> Result<Vec<ToolDescriptor>, String> {
     let tools: Result<Vec<ToolDescriptor>, String> = described.iter().map(declared).collect();
     let tools = tools?;
-    match descriptor_faults(&tools).into_iter().next() {
-        Some(fault) => Err(format!("what it says of its tools is refused: {fault}")),
-        None => Ok(tools),
+    let faults = descriptor_faults(&tools);
+    if faults.is_empty() {
+        return Ok(tools);
     }
+    let told = faults.iter().take(FAULTS_MAX).map(String::as_str);
+    let told: Vec<&str> = told.collect();
+    let more = match faults.len().saturating_sub(FAULTS_MAX) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    Err(format!(
+        "what it says of its tools is refused: {}{more}",
+        told.join("; ")
+    ))
 }
 
 /// A descriptor that a component gave, read as one of a manifest would be. Whether it may be shown to

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::before::functions::{ToolNames, check_functions};
-use crate::before::offers::{Offers, asked_beforehand};
+use crate::before::offers::{Offers, Question};
 use crate::before::rights::missing_rights;
 use crate::calls::desk::{Funds, Remote};
 use crate::earlier::replay::{self, Nowhere};
@@ -319,12 +319,12 @@ impl Ready {
         if findings.is_empty() {
             Ok(loaded)
         } else {
-            Err(Failure::findings("the plan", findings))
+            Err(Failure::findings(&format!("`{}`", project.file), findings))
         }
     }
 
-    /// Asks components without a manifest which tools they have, before anything is on record: those that may reach
-    /// nothing beyond the call, so that nothing can come of it. Who does not answer is asked again in the run.
+    /// Asks components without a manifest which tools they have, before anything is on record and without a right that
+    /// reaches beyond the call, so that nothing can come of it. Who then cannot say is asked again in the run.
     pub(crate) async fn offers(
         &self,
         host: &Inner,
@@ -348,21 +348,24 @@ impl Ready {
             own_calls: Arc::default(),
             memory: None,
         };
-        let mut offers = Offers::new();
+        let mut offers = Offers::default();
         for (key, member) in &project.members {
-            let Some(member) = asked_beforehand(member) else {
+            let Some(question) = Question::of(member) else {
                 continue;
             };
-            let prepared = components.get(key);
-            let prepared = prepared.map(|it| prepare(host, project, key, &member, it));
-            // Whatever stands in the way is told where the run asks.
-            let Some(Ok(plugin)) = prepared else {
+            let Some(component) = components.get(key) else {
+                debug_assert!(false, "every plugin of the project was loaded");
                 continue;
             };
-            let mut installed = Installed::new(key, 1, plugin, &member);
-            if let Ok(true) = installed.introduce(&member, &scope).await {
-                offers.insert(key.clone(), installed.tool_texts().cloned().collect());
-            }
+            let answer = match link(host, question.member(), component) {
+                Ok(plugin) => {
+                    let installed = Installed::new(key, 1, plugin, question.member());
+                    question.heard(installed.described(&scope).await)
+                }
+                Err(error) => Question::unloaded(&error),
+            };
+            // Whom only the run will know is asked there.
+            let _later = offers.add(key, answer);
         }
         offers
     }
@@ -476,16 +479,24 @@ pub(crate) fn prepare(
     member: &Member,
     component: &LoadedComponent,
 ) -> Result<Arc<dyn Guest>, Failure> {
-    let effective = Arc::new(member.effective.clone());
-    let prepared = host.engine.prepare(component, effective);
-    let plugin = prepared.map_err(|error| {
+    link(host, member, component).map_err(|error| {
         let mut finding = at_member(project, key, &error.to_string());
         // A plan's own components were held against their rights before.
         if matches!(error, LoadError::Missing(_)) {
             finding = finding.cure("what stands in for a plugin has the rights of that one only");
         }
         Failure::findings("the plan", vec![finding])
-    })?;
+    })
+}
+
+/// Links a component with exactly what the plugin is granted.
+fn link(
+    host: &Inner,
+    member: &Member,
+    component: &LoadedComponent,
+) -> Result<Arc<dyn Guest>, LoadError> {
+    let effective = Arc::new(member.effective.clone());
+    let plugin = host.engine.prepare(component, effective)?;
     Ok(Arc::new(plugin))
 }
 

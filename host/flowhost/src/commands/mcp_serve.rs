@@ -72,7 +72,8 @@ async fn serve(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure>
             ..RunOptions::default()
         },
     };
-    let shelf = shelf::open(opening, &wanted(&args.offer), texts)?;
+    let wanted = wanted(&args.offer);
+    let shelf = tokio::task::block_in_place(|| shelf::open(opening, &wanted, texts))?;
     let server = Server::new(Box::new(shelf), env!("CARGO_PKG_VERSION"));
     let serving = async {
         match args.listen {

@@ -1,24 +1,24 @@
 //! `flowhost run PLAN`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowhost::config::Durability as Configured;
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::kept::Kept;
-use flowhost::models;
 use flowhost::offers::{self, Asked};
 use flowhost::output::one_line;
 use flowhost::plugin::lock;
+use flowhost::preflight::Asking;
 use flowhost::project::{self, Loaded, Project, Request, SecondKeys, without_key};
 use flowhost::report::problems::unreadable;
 use flowhost::worktree;
 use flowhost_evidence::runs;
 use flowhost_flow::Exit;
 use flowhost_ledger::Durability;
-use flowhost_run::{Offers, Preflight, RunOptions, agents};
+use flowhost_run::{Offers, RunOptions};
 use serde_json::json;
 
 use crate::cli::{DurabilityArg, KeyArgs, LogFormat, PlanArgs, RunArgs, RunningArgs};
@@ -151,20 +151,10 @@ fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<P
             };
             match drift.is_empty() {
                 true => Ok(project),
-                false => Err(failure_of(args, drift, Preflight::default())),
+                false => Err(asking(context).unsound(&args.plan, None, drift)),
             }
         }
-        // What else a run would meet, before it meets it one by one. Where that cannot be asked, as with a
-        // configuration that is not sound, its findings come beside those of the plan.
-        Some(project) => {
-            let more =
-                asked(&project, &Offers::new(), context).unwrap_or_else(|failure| Preflight {
-                    others: failure.findings,
-                    ..Preflight::default()
-                });
-            Err(failure_of(args, findings, more))
-        }
-        None => Err(failure_of(args, findings, Preflight::default())),
+        project => Err(asking(context).unsound(&args.plan, project.as_ref(), findings)),
     }
 }
 
@@ -172,7 +162,7 @@ fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<P
 /// `run --dry-run` and `run`. Exit code 6 where rights are all that is missing.
 pub(crate) fn checked(args: &PlanArgs, context: &mut Context) -> Result<Project, Failure> {
     let project = load(args, context)?;
-    refused(args, &project, &Offers::new(), context)?;
+    asking(context).refused(&args.plan, &project, &Offers::default())?;
     Ok(project)
 }
 
@@ -185,27 +175,16 @@ pub(crate) fn looked_at(
 ) -> Result<(Project, Asked), Failure> {
     let project = load(args, context)?;
     let asked = offers::of_project(&context.ambient, &context.state, &project);
-    refused(args, &project, &asked.tools, context)?;
+    asking(context).refused(&args.plan, &project, &asked.offers)?;
     Ok((noted(project, keys), asked))
 }
 
-fn refused(
-    args: &PlanArgs,
-    project: &Project,
-    offers: &Offers,
-    context: &Context,
-) -> Result<(), Failure> {
-    let found = asked(project, offers, context)?;
-    if found.rights.is_empty() && found.others.is_empty() {
-        return Ok(());
+fn asking(context: &Context) -> Asking<'_> {
+    Asking {
+        ambient: &context.ambient,
+        config: &context.config,
+        state: &context.state,
     }
-    let only_rights = found.others.is_empty();
-    let mut failure = failure_of(args, Vec::new(), found);
-    if only_rights {
-        failure.exit = Exit::Denied;
-        failure = failure.hint("`flowhost policy explain PLAN` shows where each right comes from");
-    }
-    Err(failure)
 }
 
 /// The project with what is worth knowing of keys that are not given.
@@ -230,14 +209,6 @@ fn read(request: &Request, context: &mut Context) -> (Option<Project>, Vec<Findi
     (project, findings)
 }
 
-fn asked(project: &Project, offers: &Offers, context: &Context) -> Result<Preflight, Failure> {
-    let home = context.ambient.var("HOME").map(Path::new);
-    let gateway = agents::asks_models(project)
-        .then(|| models::gateway(&context.ambient, &context.config, project))
-        .transpose()?;
-    flowhost_run::preflight(project, gateway.as_ref(), offers, home, &context.state)
-}
-
 /// What is worth knowing and stops nothing.
 fn note(project: &Project, form: LogFormat, context: &Context) {
     for note in &project.notes {
@@ -255,21 +226,6 @@ pub(crate) fn request(args: &PlanArgs) -> Request {
         policies: args.policies.clone(),
         ..Request::default()
     }
-}
-
-fn failure_of(args: &PlanArgs, mut findings: Vec<Finding>, found: Preflight) -> Failure {
-    findings.extend(found.findings());
-    // In the order in which a person mends them: what is about the whole, then the plan from its first line on, since
-    // what stands below often only follows.
-    let plan = findings
-        .iter()
-        .find(|it| it.line > 0)
-        .map(|it| it.file.clone());
-    findings.sort_by_cached_key(|it| {
-        let elsewhere = plan.as_ref().is_some_and(|plan| *plan != it.file);
-        (it.line > 0, elsewhere, it.file.clone(), it.line, it.column)
-    });
-    Failure::findings(&format!("`{}`", args.plan.display()), findings)
 }
 
 pub(crate) fn durability(typed: Option<DurabilityArg>, configured: Configured) -> Durability {

@@ -9,7 +9,8 @@ use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
 use flowhost_flow::plan::Body;
 use flowhost_run::{
-    Earlier, Events, Finished, Heard, Host, Member, Project, Run, RunEvent, RunOptions, Swapped,
+    Earlier, Events, Finished, Heard, Host, Member, Offers, Project, Run, RunEvent, RunOptions,
+    Swapped,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,6 +26,7 @@ use crate::host::host;
 use crate::kept::Kept;
 use crate::output::Output;
 use crate::plugin::trust::{Trust, signature_file};
+use crate::preflight::Asking;
 use crate::project::{self, Loaded, Request};
 use crate::report::problems::{Texts, render};
 use crate::state::State;
@@ -102,6 +104,7 @@ pub async fn session(
         held_back: BTreeMap::new(),
         wider: None,
         refused: None,
+        texts: Texts::default(),
         next: None,
         report: None,
         state,
@@ -139,6 +142,8 @@ struct Session<'a> {
     wider: Option<Project>,
     /// What was refused last, until something sound comes: it is told once.
     refused: Option<String>,
+    /// What was read last, to be quoted where a run is refused.
+    texts: Texts,
     /// Why another run begins when the living one has ended.
     next: Option<&'static str>,
     /// The page of the last run.
@@ -258,19 +263,27 @@ impl Session<'_> {
     /// Reads the project anew, and does what follows.
     async fn reload(&mut self, why: &'static str) -> Result<(), Failure> {
         let mut texts = Texts::default();
-        let loaded = tokio::task::block_in_place(|| {
-            project::load(self.ambient, self.config, &self.options.request, &mut texts)
+        let (loaded, refusal) = tokio::task::block_in_place(|| {
+            let request = &self.options.request;
+            let loaded = project::load(self.ambient, self.config, request, &mut texts);
+            let asking = Asking {
+                ambient: self.ambient,
+                config: self.config,
+                state: self.state,
+            };
+            // Components without a manifest the run asks itself, where a person can still end the wait.
+            let refusal = asking.refusal(&request.plan, &loaded, &Offers::default());
+            (loaded, refusal)
         });
-        self.watch_for(&loaded, &texts);
-        let Loaded { project, findings } = loaded;
-        let project = match project {
-            Some(project) if findings.is_empty() => project,
-            _ => {
-                let what = format!("`{}`", self.options.request.plan.display());
-                let failure = Failure::findings(&what, findings);
-                self.refuse(&failure, &texts);
-                return Ok(());
-            }
+        self.watch_for(&loaded, &texts, refusal.is_some());
+        self.texts = texts;
+        if let Some(failure) = refusal {
+            self.refuse(&failure);
+            return Ok(());
+        }
+        let Some(project) = loaded.project else {
+            debug_assert!(false, "what is not refused is a project");
+            return Ok(());
         };
         if self.refused.take().is_some() && self.runs_already(&project)? {
             // Nothing else follows, and the refusal would be the last word.
@@ -288,7 +301,7 @@ impl Session<'_> {
         }
     }
 
-    fn watch_for(&mut self, loaded: &Loaded, texts: &Texts) {
+    fn watch_for(&mut self, loaded: &Loaded, texts: &Texts, refused: bool) {
         let mut files: BTreeSet<PathBuf> = texts
             .files()
             .map(|name| self.ambient.resolve(Path::new(name)))
@@ -305,7 +318,7 @@ impl Session<'_> {
         }
         files.extend(Trust::place(self.config));
         let mut folders = self.sources.clone();
-        if !loaded.findings.is_empty() {
+        if refused {
             // Whatever is missing may come anywhere beside the plan.
             folders.insert(self.root.clone());
         }
@@ -432,7 +445,7 @@ impl Session<'_> {
                 }
                 self.face.tell(&Told::swapped(&key, &digest, &swapped));
             }
-            Err(failure) => self.refuse(&failure, &Texts::default()),
+            Err(failure) => self.refuse(&failure),
         }
     }
 
@@ -590,7 +603,7 @@ impl Session<'_> {
                 // It left no record, so that nothing can be taken from it.
                 self.newest.clone_from(&self.last);
                 self.face.tell(&Told::not_begun(living.run.id(), &failure));
-                self.refuse(&failure, &Texts::default());
+                self.refuse(&failure);
             }
         }
         match (self.next.take(), self.project.clone()) {
@@ -674,8 +687,8 @@ impl Session<'_> {
         }
     }
 
-    fn refuse(&mut self, failure: &Failure, texts: &Texts) {
-        let message = render(&Output::default(), failure, texts);
+    fn refuse(&mut self, failure: &Failure) {
+        let message = render(&Output::default(), failure, &self.texts);
         // Whatever is saved beside a plan that is not sound has it read again, and a log of this session in its
         // folder would go on for ever.
         if self.refused.as_ref() != Some(&message) {

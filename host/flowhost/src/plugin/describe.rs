@@ -7,10 +7,10 @@ use std::sync::Arc;
 use flowhost_engine::{CacheConfig, Compiler, Inspection};
 use flowhost_flow::Exit;
 use flowhost_policy::{ToolDescriptor, descriptor_faults};
+use flowhost_run::offers::{Answer, Question};
 
 use super::trial::{self, Terms, Trial, World};
 use crate::failure::Failure;
-use crate::project::Member;
 
 /// The tools that a component says it has.
 ///
@@ -38,24 +38,57 @@ pub(crate) fn by_itself(
     with_all(&trial, inspection, &BTreeMap::from(PATIENCE))
 }
 
-/// The same of a plugin of a plan, with the rights, limits and configuration that it has there.
-///
-/// # Errors
-/// As [`tools`].
-pub(crate) fn as_in_a_plan(
-    member: &Member,
+/// Asks plugins of a plan that have no manifest, as a run does before its first record. Two in a row that have the same
+/// component have it compiled once.
+pub(crate) struct Asker {
     compiler: Compiler,
     cache: Option<CacheConfig>,
-) -> Result<Vec<ToolDescriptor>, Failure> {
-    let folder = trial::folder(World::Kind)?;
-    let terms = Terms {
-        rights: Arc::new(member.effective.clone()),
-        world: World::Kind,
-        folder: &folder,
-        config: &member.config,
-    };
-    let component = member.inspection.bytes().clone();
-    told(&Trial::compiled(component, compiler, cache)?, &terms)
+    /// The component that was asked last, by its digest.
+    last: Option<(Arc<str>, Result<Trial, Answer>)>,
+}
+
+impl Asker {
+    pub(crate) fn new(compiler: Compiler, cache: Option<CacheConfig>) -> Self {
+        Self {
+            compiler,
+            cache,
+            last: None,
+        }
+    }
+
+    /// Asks one.
+    ///
+    /// # Errors
+    /// When nobody can be asked: what is wrong with the component is in the answer.
+    pub(crate) fn ask(&mut self, question: &Question) -> Result<Answer, Failure> {
+        let member = question.member();
+        let digest = &member.inspection.digest;
+        let last = self.last.take().filter(|(of, _)| of == digest);
+        let (_, trial) = match last {
+            Some(same) => self.last.insert(same),
+            None => {
+                let component = member.inspection.bytes().clone();
+                let loaded = Trial::loaded(component, self.compiler.clone(), self.cache.clone())?;
+                let loaded = loaded.map_err(|error| Question::unloaded(&error));
+                self.last.insert((digest.clone(), loaded))
+            }
+        };
+        let trial = match trial {
+            Ok(trial) => trial,
+            Err(answer) => return Ok(answer.clone()),
+        };
+        let folder = trial::folder(World::Kind)?;
+        let terms = Terms {
+            rights: Arc::new(member.effective.clone()),
+            world: World::Kind,
+            folder: &folder,
+            config: &member.config,
+        };
+        Ok(match trial.described(&terms)? {
+            Ok(report) => question.heard(report),
+            Err(error) => Question::unloaded(&error),
+        })
+    }
 }
 
 /// Asks with everything granted that it imports, within these limits.

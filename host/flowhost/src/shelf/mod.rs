@@ -24,8 +24,11 @@ use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::offers;
+use crate::preflight::Asking;
 use crate::project::{self, Given, Project, Request};
 use crate::report::problems::{Texts, unreadable};
+use crate::sources::finding_of;
 use crate::state::State;
 
 /// Bytes of a document that is handed to a client: it travels as one JSON string.
@@ -85,7 +88,7 @@ pub struct Opening<'a> {
     pub options: RunOptions,
 }
 
-/// Reads everything that is wanted, and refuses the whole if anything is wrong with a part.
+/// Reads everything that is wanted, and refuses the whole if a run of any part would be refused.
 ///
 /// # Errors
 /// All problems of plans, components, manifests and profiles at once; two offers of one name.
@@ -100,6 +103,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
     let mut filling = Filling {
         ambient,
         config,
+        state,
         wanted,
         texts,
         offers: Vec::new(),
@@ -138,6 +142,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
 struct Filling<'a> {
     ambient: &'a Ambient,
     config: &'a Config,
+    state: &'a State,
     wanted: &'a Wanted,
     texts: &'a mut Texts,
     offers: Vec<(Offer, Maker)>,
@@ -148,8 +153,34 @@ struct Filling<'a> {
 }
 
 impl Filling<'_> {
-    /// A project without the clients' inputs; what is wrong with it is remembered.
+    /// A project without the clients' inputs, as a run would take it; what is wrong with it is remembered.
     fn load(&mut self, request: &Request) -> Option<Project> {
+        let project = self.read(request)?;
+        let asking = Asking {
+            ambient: self.ambient,
+            config: self.config,
+            state: self.state,
+        };
+        let asked = offers::of_project(self.ambient, self.state, &project);
+        let found = match asking.found(&project, &asked.offers) {
+            Ok(found) => found.findings(),
+            Err(failure) if failure.findings.is_empty() => vec![finding_of(&failure)],
+            Err(failure) => failure.findings,
+        };
+        if found.is_empty() {
+            return Some(project);
+        }
+        // What is wrong with the configuration is so for each plan, and told once.
+        for finding in found {
+            if !self.findings.contains(&finding) {
+                self.findings.push(finding);
+            }
+        }
+        None
+    }
+
+    /// The same as it was read.
+    fn read(&mut self, request: &Request) -> Option<Project> {
         // What it is made of is its own texts and no others: a call is compared with that.
         let mut texts = Texts::default();
         let loaded = project::load(self.ambient, self.config, request, &mut texts);
@@ -158,13 +189,7 @@ impl Filling<'_> {
         }
         let sound = loaded.findings.is_empty();
         self.findings.extend(loaded.findings);
-        let project = loaded.project.filter(|_| sound)?;
-        let missing = flowhost_run::missing_rights(&project);
-        if missing.is_empty() {
-            return Some(project);
-        }
-        self.findings.extend(missing);
-        None
+        loaded.project.filter(|_| sound)
     }
 
     /// Two of one name would hide each other (MCP-003).

@@ -20,8 +20,8 @@ impl Filling<'_> {
     fn plan(&mut self, path: &Path) {
         // The plan's text is read once more below; which of the operator's inputs are its own is in it.
         let bare = request(self.wanted, path.to_owned(), None, Vec::new());
-        // `load` has told why.
-        let Some(project) = self.load(&bare) else {
+        // `read` has told why.
+        let Some(project) = self.read(&bare) else {
             return;
         };
         let mut inputs = Vec::new();

@@ -188,6 +188,35 @@ fn a_plan_that_is_not_there_ends_and_one_that_is_wrong_waits() {
 }
 
 #[test]
+fn what_validate_refuses_is_refused_in_the_same_words_and_what_was_good_stays() {
+    let home = quick();
+    let dev = Dev::start(&home);
+    assert_eq!(dev.until("run-ended").0["exit_code"], 0);
+    let good = home.read("plan.yaml");
+    let config = "profile: deny-all, config: { deep: true } }";
+    home.file("plan.yaml", good.replace("profile: deny-all }", config));
+    let (refused, before) = dev.until("refused");
+    let message = refused["message"].as_str().unwrap();
+    let valid = home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    assert!(message.contains("this plugin reads none"), "{message}");
+    assert_eq!(message.trim(), valid.stderr.trim());
+    assert!(
+        before.iter().all(|it| !it.contains("run-started")),
+        "{before:#?}"
+    );
+    // What its run alone can ask, whose components are compiled by then.
+    home.file("plan.yaml", good.replace("ok_add/run", "ok_add/rum"));
+    let (refused, _) = dev.until("refused");
+    let message = refused["message"].as_str().unwrap();
+    let valid = home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    assert!(message.contains("did you mean `ok_add/run`?"), "{message}");
+    assert_eq!(message.trim(), valid.stderr.trim());
+    home.file("plan.yaml", good.replace("a: 1", "a: 2"));
+    let (ended, before) = dev.until("run-ended");
+    assert_eq!(ended["exit_code"], 0, "{ended} {before:#?}");
+}
+
+#[test]
 fn run_watch_says_the_same_in_lines() {
     let home = quick();
     let dev = Dev::with(&home, &["run", "plan.yaml", "--watch"]);

@@ -436,50 +436,52 @@ fn a_component_without_a_manifest_is_asked_for_its_tools_before_the_run() {
 }
 
 #[test]
-fn one_that_could_reach_something_is_asked_in_the_run_alone() {
-    let home = Home::new();
-    home.guest("deny_http");
-    home.file(
-        "policies/net.toml",
-        "version = 1\nname = \"net\"\n[[http]]\nurl = \"https://api.example.com/\"\nmethods = [\"GET\"]\n",
-    );
-    home.file(
-        "plan.yaml",
-        plan(
-            &tool("deny_http", "net"),
-            "  only: { uses: deny_http/rum, with: {} }",
-        ),
-    );
-    let said = home.flowhost(&["validate", "plan.yaml"]).expect(0);
-    let words = "its tools are known once it runs: it may reach beyond its call";
-    assert!(said.stdout.contains(words), "{}", said.all());
-    let said = home.flowhost(&["run", "plan.yaml"]).expect(1);
-    assert!(
-        said.stderr.contains("`deny_http` has no tool `rum`"),
-        "{}",
-        said.all()
-    );
-    home.flowhost(&["runs", "show", "latest"]).expect(0);
+fn one_that_could_reach_something_is_asked_with_nothing_in_reach() {
+    for guest in ["deny_http", "ok_http"] {
+        let home = Home::new();
+        home.guest(guest);
+        home.file(
+            "policies/net.toml",
+            "version = 1\nname = \"net\"\n[[http]]\nurl = \"https://api.example.com/\"\nmethods = [\"GET\"]\n",
+        );
+        let steps = |tool: &str| format!("  only: {{ uses: {guest}/{tool}, with: {{}} }}");
+        home.file("plan.yaml", plan(&tool(guest, "net"), &steps("rum")));
+        let said = refused_alike(&home);
+        let words = format!("`{guest}` has no tool `rum`");
+        assert!(said.contains(&words), "{said}");
+        // What looks at the component says the same of it as what looks at the plan.
+        home.file("plan.yaml", plan(&tool(guest, "net"), &steps("run")));
+        let component = format!("{guest}.wasm");
+        for arguments in [
+            &["validate", "plan.yaml"][..],
+            &["inspect", component.as_str()],
+        ] {
+            let said = home.flowhost(arguments).expect(0);
+            let words = "its tool is `run`";
+            assert!(said.stdout.contains(words), "{}", said.all());
+        }
+    }
 }
 
 #[test]
-fn one_that_does_not_answer_says_why() {
-    let home = home(
-        &["limit_start"],
-        "  only: { uses: limit_start/run, with: {} }",
-    );
-    let said = home.flowhost(&["inspect", "limit_start.wasm"]).expect(0);
-    assert!(
-        said.stdout.contains("its tools are not known: "),
-        "{}",
-        said.all()
-    );
-    let said = home.flowhost(&["validate", "plan.yaml"]).expect(0);
-    assert!(
-        said.stdout.contains("its tools are known once it runs: "),
-        "{}",
-        said.all()
-    );
+fn one_that_does_not_say_which_tools_it_has_is_refused_by_all_three() {
+    for (guest, uses, words) in [
+        ("fault_start", "run", "it does not say which tools it has"),
+        ("limit_start", "run", "the limit `fuel` was reached"),
+        ("fault_descriptor", "hidden", "U+202E"),
+    ] {
+        let steps = format!("  only: {{ uses: {guest}/{uses}, with: {{}} }}");
+        let home = home(&[guest], &steps);
+        let said = refused_alike(&home);
+        assert!(said.contains(words), "{words}: {said}");
+        let component = format!("{guest}.wasm");
+        let seen = home.flowhost(&["inspect", component.as_str()]).expect(0);
+        assert!(
+            seen.stdout.contains("its tools are not known: "),
+            "{}",
+            seen.all()
+        );
+    }
 }
 
 #[test]

@@ -44,6 +44,7 @@ mod preflight;
 mod progress;
 mod providers;
 mod python;
+mod reached;
 mod readiness;
 mod remote;
 mod replayed;

@@ -115,6 +115,55 @@ fn refuses_what_cannot_be_served_with_its_cure() {
 }
 
 #[test]
+fn refuses_at_the_start_what_a_run_of_a_plan_would_be_refused_for() {
+    let home = Home::new();
+    home.warm();
+    home.guest("ok_echo");
+    home.guest("fault_start");
+    let plan = |plugins: &str, uses: &str| {
+        format!(
+            "flowhost: v1\nkind: workflow\nname: p\ninputs: {{ text: {{ type: string }} }}\nplugins:\n{plugins}steps:\n  \
+             only: {{ uses: {uses}, with: {{ text: \"${{{{ inputs.text }}}}\" }} }}\n"
+        )
+    };
+    let echo = "  ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: deny-all }\n";
+    let start = "  start: { kind: tool, source: ./fault_start.wasm, profile: deny-all }\n";
+    let agent = "  a: { kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: { role: r, model: \
+                 mock/any, tools: [ok_echo/run], peers: [b] } }\n";
+    for (plugins, uses, parts) in [
+        (
+            echo.to_owned(),
+            "ok_echo/rum",
+            &["did you mean `ok_echo/run`?"][..],
+        ),
+        (
+            start.to_owned(),
+            "start/run",
+            &["it does not say which tools it has"],
+        ),
+        (
+            format!("{agent}{echo}"),
+            "a",
+            &[
+                "what is to be served has 2 problems",
+                "`peers` names `b`",
+                "`agent-any-model` is shipped and stays as it is",
+                "call = [\"ok_echo/run\"]",
+            ],
+        ),
+    ] {
+        home.file("plan.yaml", plan(&plugins, uses));
+        let refused = home
+            .flowhost(&["mcp", "serve", "--plan", "plan.yaml"])
+            .expect(1);
+        for part in parts {
+            assert!(refused.stderr.contains(part), "{part}: {}", refused.all());
+        }
+        assert_eq!(refused.stdout, "");
+    }
+}
+
+#[test]
 fn a_plan_is_a_tool_whose_arguments_are_its_inputs() {
     let home = with_plan();
     let mut peer = Peer::start(&home, &["mcp", "serve", "--plan", "plan.yaml"]);

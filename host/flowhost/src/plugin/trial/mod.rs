@@ -104,6 +104,17 @@ impl Trial {
         compiler: Compiler,
         cache: Option<CacheConfig>,
     ) -> Result<Self, Failure> {
+        Self::loaded(component, compiler, cache)?.map_err(|error| {
+            Failure::new(Exit::Plugin, "the component cannot be loaded").caused_by(&error)
+        })
+    }
+
+    /// The same, with the engine's own word for what is wrong with the component.
+    pub(super) fn loaded(
+        component: Arc<[u8]>,
+        compiler: Compiler,
+        cache: Option<CacheConfig>,
+    ) -> Result<Result<Self, LoadError>, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -117,17 +128,14 @@ impl Trial {
             capabilities: flowhost_caps::all(),
         });
         let engine = engine.map_err(|error| unable("the engine does not start", &error))?;
-        let loaded = runtime.block_on(engine.load(component));
-        let component = loaded.map_err(|error| {
-            Failure::new(Exit::Plugin, "the component cannot be loaded").caused_by(&error)
-        })?;
         let tls = Tls::web().map_err(|error| unable("TLS cannot be set up", &error))?;
-        Ok(Self {
+        let loaded = runtime.block_on(engine.load(component));
+        Ok(loaded.map(|component| Self {
             engine,
             component,
             runtime,
             tls,
-        })
+        }))
     }
 
     /// Asks a tool's component what it offers.
@@ -135,12 +143,21 @@ impl Trial {
         let silent = |what: &dyn std::error::Error| {
             Failure::new(Exit::Plugin, "the component does not answer").caused_by(what)
         };
-        let plugin = self
-            .prepared(&terms.rights)
-            .map_err(|error| silent(&error))?;
-        let scope = self.scope(terms)?;
-        let report = self.runtime.block_on(plugin.describe_tools(scope));
+        let report = self.described(terms)?.map_err(|error| silent(&error))?;
         report.result.map_err(|fault| silent(&fault))
+    }
+
+    /// The same, with what it used on the way.
+    pub(super) fn described(
+        &self,
+        terms: &Terms<'_>,
+    ) -> Result<Result<CallReport<Vec<Descriptor>>, LoadError>, Failure> {
+        let plugin = match self.prepared(&terms.rights) {
+            Ok(plugin) => plugin,
+            Err(error) => return Ok(Err(error)),
+        };
+        let scope = self.scope(terms)?;
+        Ok(Ok(self.runtime.block_on(plugin.describe_tools(scope))))
     }
 
     /// What these rights lack of what the component imports.
