@@ -309,6 +309,26 @@ fn a_word_that_leads_the_reader_stops_the_run_before_anybody_is_asked() {
     assert!(told.contains("banned word `of course`"), "{told}");
 }
 
+#[test]
+fn a_finding_in_no_condition_unlocks_nothing_and_one_out_of_its_place_is_told() {
+    let home = example("spec-kit-900");
+    let mut audit = read(&home.read("scripts/audit/gpt_pro.json"));
+    let findings = &mut audit[0]["json"]["output"]["findings"];
+    findings.as_array_mut().unwrap().reverse();
+    home.file("scripts/audit/gpt_pro.json", audit.to_string());
+    let mut unlock = read(&home.read("scripts/unlock/gpt_pro.json"));
+    let conditions = &mut unlock[0]["json"]["output"]["conditions"];
+    let mut conditions = conditions.as_array_mut().unwrap().iter_mut();
+    let naming = conditions.find(|it| it["proof"]["source"] == "F1, F3");
+    naming.unwrap()["proof"]["source"] = json!("F3, F10");
+    home.file("scripts/unlock/gpt_pro.json", unlock.to_string());
+    let report = run(&home).expect(4).json();
+    let why = report["error"].to_string();
+    assert!(why.contains("every-finding-is-in-a-condition"), "{why}");
+    let told = report["warnings"].to_string();
+    assert!(told.contains("the-worst-stands-first"), "{told}");
+}
+
 /// What a stage demands, each as the change of a good answer that breaks it.
 const DEMANDS: &[(&str, &str, &str)] = &[
     ("plan", "/milestones/2", "DELETE"),
