@@ -2,10 +2,11 @@
 //!
 //! A plan, a manifest and a component all say what a plugin is, and all of them are read by crates
 //! that must not know each other. What they have in common stands here, with what a wrong word was
-//! probably meant to be. This crate is pure, knows no other crate of ours, and holds words only: what a
-//! word means, and what follows from it, is the business of whoever reads it.
+//! probably meant to be, and what an agent is told first. This crate is pure, knows no other crate of ours,
+//! and holds words only: what a word means, and what follows from it, is the business of whoever reads it.
 
 mod challenge;
+pub mod first;
 mod kind;
 pub mod meant;
 mod near;

@@ -99,14 +99,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-test-guests", &["flowhost-sdk"]),
 ];
 
-/// What a plugin may depend on, of our own crates. Of the host's only `flowhost-detect`, which is
-/// pure and must find the same inside the sandbox and outside (docs/adr/0006).
+/// What a plugin may depend on, of our own crates. Of the host's only pure ones that must say the same inside the sandbox
+/// and outside: what `flowhost-detect` finds (docs/adr/0006), frames of MCP, and what an agent is told first.
 const PLUGIN_EDGES: &[&str] = &[
     "flowhost-sdk",
     "flowhost-sdk-build",
     "flowhost-detect",
     "flowhost-mcp",
     "flowhost-schema",
+    "flowhost-words",
 ];
 
 /// Crates from outside that only some of ours may use, and why.
