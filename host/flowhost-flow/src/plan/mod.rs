@@ -644,7 +644,8 @@ impl Plan {
     }
 
     /// The compiled schema of a step's output, if it has one (and it was attached).
-    pub(crate) fn schema_of<'a>(&'a self, step: &'a Step) -> Option<&'a OutputSchema> {
+    #[must_use]
+    pub fn schema_of<'a>(&'a self, step: &'a Step) -> Option<&'a OutputSchema> {
         match step.output_schema.as_ref()? {
             SchemaSource::Inline(schema) => Some(schema),
             SchemaSource::File(path) => self.schemas.get(path),

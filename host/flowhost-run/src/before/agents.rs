@@ -11,7 +11,7 @@ use flowhost_words::{PluginKind, nearest};
 use serde_json::Value;
 
 use crate::base::finding::Finding;
-use crate::before::estimate::ANSWER_TOKENS;
+use crate::before::estimate::{ANSWER_TOKENS, Amount, First, LLM_AGENT, one_call_each};
 use crate::before::preflight::Preflight;
 use crate::before::rights::granted_by;
 use crate::given::project::{Member, Project, at_part};
@@ -24,6 +24,8 @@ pub fn asks_models(project: &Project) -> bool {
 }
 
 pub(crate) fn look(project: &Project, gateway: Option<&Gateway>, found: &mut Preflight) {
+    let calls = gateway.map(|gateway| one_call_each(project, gateway));
+    let calls = calls.unwrap_or_default();
     for (key, member) in &project.members {
         if let Some(wanted) = model(member) {
             found
@@ -31,7 +33,13 @@ pub(crate) fn look(project: &Project, gateway: Option<&Gateway>, found: &mut Pre
                 .extend(not_granted(project, key, member, &wanted));
             if let Some(gateway) = gateway {
                 not_reached(project, key, &wanted, gateway, found);
-                let poor = not_paid(project, key, member, &wanted, gateway);
+                let call = calls.get(key).copied();
+                let poor = not_paid(
+                    project,
+                    key,
+                    member,
+                    call.or_else(|| shortest(member, &wanted, gateway)),
+                );
                 found.others.extend(poor);
             }
         }
@@ -87,43 +95,61 @@ fn not_reached(
 
 /// The shortest prompt there is.
 const SHORTEST: &str = "x";
-/// The agent whose configuration says how long its answers may be; another may ask for shorter ones than its own says.
-const LLM_AGENT: &str = "builtin:llm-agent";
 
-/// Rights that do not pay for one call: what it holds until it has ended is more than the plugin may spend in a run,
-/// whatever its prompt is.
-fn not_paid(
-    project: &Project,
-    key: &str,
-    member: &Member,
-    model: &ModelName,
-    gateway: &Gateway,
-) -> Option<Finding> {
+/// Tokens of an answer at most; none where the configuration says what is no such number.
+fn answer_tokens(member: &Member) -> Option<u32> {
+    let config: Value = serde_json::from_str(&member.config).ok()?;
+    match config.get("max_tokens") {
+        None => Some(ANSWER_TOKENS),
+        Some(said) => u32::try_from(said.as_u64()?).ok(),
+    }
+}
+
+/// What a call holds at least, of an agent that no step asks.
+fn shortest(member: &Member, model: &ModelName, gateway: &Gateway) -> Option<First> {
+    let turns = vec![Turn::new(Speaker::User, SHORTEST)];
+    let call = gateway.estimate(&Prompt::new(model.clone(), turns, answer_tokens(member)?));
+    let call = call.ok()?; // what stands in the way is told of the model
+    let least = Amount {
+        tokens: call.tokens(),
+        micro_usd: call.micro_usd,
+    };
+    Some(First {
+        least,
+        enough: least,
+    })
+}
+
+/// Rights that do not pay for one call: what it holds until it has ended is more than the plugin may spend in a run.
+fn not_paid(project: &Project, key: &str, member: &Member, call: Option<First>) -> Option<Finding> {
     if member.decl.source != LLM_AGENT {
         return None;
     }
-    let config: Value = serde_json::from_str(&member.config).ok()?;
-    let answer = match config.get("max_tokens") {
-        None => ANSWER_TOKENS,
-        Some(said) => u32::try_from(said.as_u64()?).ok()?,
-    };
-    let turns = vec![Turn::new(Speaker::User, SHORTEST)];
-    let call = gateway.estimate(&Prompt::new(model.clone(), turns, answer));
-    let call = call.ok()?; // what stands in the way is told of the model
+    let First { least, enough } = call?;
+    let answer = answer_tokens(member)?;
     let (may, wide) = (&member.effective.grants.model, &member.profile.grants.model);
     let amounts = [
-        ("tokens", call.tokens(), may.tokens, wide.tokens),
-        ("usd", call.micro_usd, may.micro_usd, wide.micro_usd),
+        (
+            "tokens",
+            (least.tokens, enough.tokens),
+            (may.tokens, wide.tokens),
+        ),
+        (
+            "usd",
+            (least.micro_usd, enough.micro_usd),
+            (may.micro_usd, wide.micro_usd),
+        ),
     ];
-    let short = |(_, wanted, allowed, _): &(&str, u64, u64, u64)| wanted > allowed;
-    let (word, wanted, allowed, granted) = amounts.into_iter().find(short)?;
+    let short = |(_, (least, _), (allowed, _)): &(&str, (u64, u64), (u64, u64))| least > allowed;
+    // Whoever writes the number that is told hears no more of it.
+    let (word, (_, wanted), (allowed, granted)) = amounts.into_iter().find(short)?;
     let shown = |amount: u64| match word {
         "usd" => format!("{:.6}", micro_usd_to_usd(amount)),
         _ => amount.to_string(),
     };
     let message = format!(
-        "one model call needs {} {word} at least (an answer of up to {answer} tokens, and a prompt), and the plugin may \
-         spend {} in a run",
+        "one model call needs {} {word} (an answer of up to {answer} tokens, and a prompt), and the plugin may spend {} \
+         in a run",
         shown(wanted),
         shown(allowed)
     );

@@ -5,15 +5,16 @@
 //! of the plan. Each is a range, because nobody knows more; budgets decide, and an estimate only says
 //! beforehand that one cannot suffice.
 
+mod ceilings;
 mod history;
+mod opening;
 mod weight;
 
 use std::collections::BTreeMap;
 
-use flowhost_flow::budget::{Currency, OnExceeded};
-use flowhost_flow::plan::{Then, Work};
+use flowhost_flow::Plan;
+use flowhost_flow::plan::{Body, Step, Then, Work};
 use flowhost_flow::units::micro_usd_to_usd;
-use flowhost_flow::{Exit, Plan};
 use flowhost_models::Gateway;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -21,9 +22,15 @@ use sha2::{Digest as _, Sha256};
 use crate::base::failure::Failure;
 use crate::base::state::State;
 use crate::given::project::Project;
+use ceilings::{Ceiling, Share, Whose};
 use history::History;
+use opening::Asks;
 pub(super) use weight::ANSWER_TOKENS;
 use weight::Weight;
+
+/// The agent whose words are known before a run, and whose configuration says how long its answers may be; another may
+/// ask for shorter ones than its own says.
+pub(super) const LLM_AGENT: &str = "builtin:llm-agent";
 
 /// Which runs there were.
 pub trait Past: Send + Sync {
@@ -89,6 +96,15 @@ pub struct Range {
 }
 
 impl Range {
+    /// A step that had spent this when it failed costs no less if it does not.
+    fn no_less_than(self, spent: Amount) -> Self {
+        Self {
+            likely: self.likely.most(spent),
+            high: self.high.map(|high| high.most(spent)),
+            ..self
+        }
+    }
+
     fn add(&mut self, other: Self) {
         self.low.add(other.low);
         self.likely.add(other.likely);
@@ -141,6 +157,8 @@ pub struct StepEstimate {
 pub struct Estimate {
     /// By the step's path, without items.
     pub steps: BTreeMap<String, StepEstimate>,
+    /// What the steps may spend, the plan's budget first.
+    ceilings: Vec<Ceiling>,
 }
 
 impl Estimate {
@@ -149,8 +167,11 @@ impl Estimate {
         if let Some(only) = only {
             let wanted = plan.with_needs(only);
             // A sub-plan's steps are those of the step that runs it.
-            self.steps
-                .retain(|path, _| path.split('/').next().is_some_and(|id| wanted.contains(id)));
+            let is_done = |path: &str| path.split('/').next().is_some_and(|id| wanted.contains(id));
+            self.steps.retain(|path, _| is_done(path));
+            for ceiling in &mut self.ceilings {
+                ceiling.shares.retain(|share| is_done(&share.path));
+            }
         }
     }
 
@@ -185,81 +206,16 @@ impl Estimate {
         unknown.map(|(path, _)| path.as_str())
     }
 
-    /// The least budget that can suffice: whichever step comes last, the others have been paid for, and its first
-    /// call is held in full.
-    fn least(&self) -> Amount {
-        let low = self.total().low;
-        let firsts = || {
-            self.steps
-                .values()
-                .filter_map(|it| Some((it, it.first?.least)))
-        };
-        let least = |of: fn(Amount) -> u64| {
-            let own = |it: &StepEstimate| of(it.expected.unwrap_or_default().low);
-            let largest = firsts().map(|(_, first)| of(first)).max().unwrap_or(0);
-            let more = firsts().map(|(it, first)| of(first).saturating_sub(own(it)));
-            // Where a step may not ask a model, it may be the last.
-            let all_ask = firsts().count() == self.steps.len();
-            let last = more.min().filter(|_| all_ask).unwrap_or(0);
-            largest.max(of(low).saturating_add(last))
-        };
-        Amount {
-            tokens: least(|it| it.tokens),
-            micro_usd: least(|it| it.micro_usd),
-        }
-    }
-
-    /// A budget that lets each step make its first call, and no less than the likely amount.
-    fn enough(&self) -> Amount {
-        let mut firsts = Amount::default();
-        for first in self.steps.values().filter_map(|it| it.first) {
-            firsts.add(first.enough);
-        }
-        firsts.most(self.total().likely)
-    }
-
-    /// Why the plan's budget cannot suffice, if it is below what the run cannot do without.
+    /// Why the run cannot be paid for, if a budget, or what a plugin may spend, is below what it cannot do without.
     #[must_use]
-    pub fn exceeds(&self, plan: &Plan) -> Option<Failure> {
-        let budget = &plan.budget;
-        if budget.on_exceeded != OnExceeded::Halt {
-            return None;
-        }
-        let (least, enough) = (self.least(), self.enough());
-        let wanted = [
-            (Currency::Tokens, least.tokens, enough.tokens),
-            (Currency::MicroUsd, least.micro_usd, enough.micro_usd),
-        ];
-        let [_, _, tokens, micro_usd] = budget.limits;
-        let mut failure = Failure::new(Exit::Budget, "the budget of the plan cannot suffice");
-        for ((currency, least, enough), limit) in wanted.into_iter().zip([tokens, micro_usd]) {
-            let limit = limit.unwrap_or_else(|| flowhost_flow::budget::DEFAULT_LIMIT.get(currency));
-            if least <= limit {
-                continue;
-            }
-            let amount = |amount: u64| match currency {
-                Currency::MicroUsd => format!("${:.6}", micro_usd_to_usd(amount)),
-                _ => format!("{amount} tokens"),
-            };
-            let key = match currency {
-                Currency::MicroUsd => format!("usd: {:.6}", micro_usd_to_usd(enough)),
-                _ => format!("tokens: {enough}"),
-            };
-            failure = failure
-                .because(format!(
-                    "it needs {} at least, and {} are allowed: a model call holds what its prompt and `max_tokens` \
-                     can come to, until it has ended",
-                    amount(least),
-                    amount(limit)
-                ))
-                .hint(format!(
-                    "write `{key}` or more in `budget:` of the plan: that pays for the first call of each step; a \
-                     smaller `max_tokens` in the agent's `config:` holds less"
-                ));
-        }
-        (!failure.causes.is_empty()).then(|| {
-            failure.hint("`flowhost run PLAN --estimate` shows what each step probably costs")
-        })
+    pub fn exceeds(&self) -> Option<Failure> {
+        ceilings::exceeded(&self.ceilings)
+    }
+
+    /// What is to be said of budgets that can suffice, and probably do not.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        ceilings::doubts(&self.ceilings)
     }
 
     /// The document of `run --estimate --json` and of `validate --json`.
@@ -350,72 +306,175 @@ pub fn variance(likely: Amount, spent: Amount) -> Option<f64> {
 /// Estimates every step that may ask a model; empty, and nothing is read, where none may.
 #[must_use]
 pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn Past) -> Estimate {
-    let mut wanted = Vec::new();
-    collect(&project.plan, Place::default(), project, &mut wanted);
-    if wanted.is_empty() {
+    let Found { asked, ceilings } = Found::of(project);
+    if asked.is_empty() {
         return Estimate::default();
     }
     let history = History::read(state, past, &project.plan.name);
-    let step = |(path, weights): (String, Vec<Option<Weight>>)| {
+    let mut plugins = BTreeMap::<String, Ceiling>::new();
+    let mut estimate = Estimate {
+        steps: BTreeMap::new(),
+        ceilings,
+    };
+    for asked in asked {
+        let step = asked.estimate(gateway, &history);
+        for at in &asked.under {
+            if let Some(ceiling) = estimate.ceilings.get_mut(*at) {
+                ceiling.shares.push(Share {
+                    path: asked.path.clone(),
+                    expected: step.expected.unwrap_or_default(),
+                    first: step.first,
+                });
+            }
+        }
+        for (key, share) in asked.of_plugins(gateway) {
+            let Some(member) = project.members.get(&key) else {
+                continue;
+            };
+            let ceiling = plugins.entry(key);
+            let ceiling = ceiling.or_insert_with_key(|key| Ceiling::of_plugin(key, member));
+            ceiling.shares.push(share);
+        }
+        estimate.steps.insert(asked.path, step);
+    }
+    estimate.ceilings.extend(plugins.into_values());
+    estimate
+}
+
+/// What one model call of each plugin holds that steps ask: the least, whichever step it is, and enough for each of them.
+/// Without those whose model cannot be asked.
+pub(super) fn one_call_each(project: &Project, gateway: &Gateway) -> BTreeMap<String, First> {
+    let mut calls = BTreeMap::<String, First>::new();
+    for (key, weight) in Found::of(project)
+        .asked
+        .into_iter()
+        .flat_map(|it| it.weights)
+    {
+        let Some(call) = weight.and_then(|it| it.one_first(gateway)) else {
+            continue;
+        };
+        let sum = calls.entry(key).or_insert(call);
+        sum.least = sum.least.least(call.least);
+        sum.enough = sum.enough.most(call.enough);
+    }
+    calls
+}
+
+/// A step that may ask models.
+struct Asked {
+    path: String,
+    /// What each plugin that it asks is asked, by the plugin's key; none where its model is not known.
+    weights: Vec<(String, Option<Weight>)>,
+    /// Whether it is one plugin that must answer.
+    alone: bool,
+    /// Whether the step runs whenever the run does.
+    certain: bool,
+    /// The budgets that it spends from.
+    under: Vec<usize>,
+}
+
+impl Asked {
+    fn weights(&self) -> impl Iterator<Item = &Weight> {
+        self.weights
+            .iter()
+            .filter_map(|(_, weight)| weight.as_ref())
+    }
+
+    fn is_known(&self) -> bool {
+        self.weights.iter().all(|(_, weight)| weight.is_some())
+    }
+
+    fn estimate(&self, gateway: &Gateway, history: &History) -> StepEstimate {
         let mut models: Vec<String> = Vec::new();
-        for model in weights.iter().flatten().map(|it| it.model.to_string()) {
+        for model in self.weights().map(|it| it.model.to_string()) {
             if !models.contains(&model) {
                 models.push(model);
             }
         }
-        let first = first(&weights, gateway);
-        let weighed = weigh(weights, gateway);
+        let weighed = self.weigh(gateway);
         // Earlier runs are told apart by the model that a step asked first.
         let asked_first = models.first().map(String::as_str);
-        let (expected, basis, runs) = match history.range(&path, asked_first) {
-            Some((range, runs)) => (Some(range), Basis::History, runs),
-            None if weighed.is_some() => (weighed, Basis::Prompt, 0),
-            None => (None, Basis::Unknown, 0),
+        let (expected, basis, runs) = match (history.range(&self.path, asked_first), weighed) {
+            (Some((range, runs)), weighed) => {
+                (Some(self.bounded(range, weighed)), Basis::History, runs)
+            }
+            (None, Some(range)) => {
+                let spent = history.broken_off(&self.path, asked_first);
+                (Some(range.no_less_than(spent)), Basis::Prompt, 0)
+            }
+            (None, None) => (None, Basis::Unknown, 0),
         };
-        let estimate = StepEstimate {
+        StepEstimate {
+            first: self.first(gateway),
             models,
-            first,
             expected,
             basis,
             runs,
-        };
-        (path, estimate)
-    };
-    Estimate {
-        steps: wanted.into_iter().map(step).collect(),
-    }
-}
-
-/// What a step needs to begin: one of those who are asked, because a panel may do without the others; and all of them
-/// where it is to be enough. None where one of them is not known, or may cost less than the others.
-fn first(weights: &[Option<Weight>], gateway: &Gateway) -> Option<First> {
-    if weights.iter().any(Option::is_none) {
-        return None;
-    }
-    let firsts = weights.iter().flatten().filter_map(|it| it.first(gateway));
-    firsts.reduce(|mut sum, next| {
-        sum.least = sum.least.least(next.least);
-        sum.enough.add(next.enough);
-        sum
-    })
-}
-
-/// What all that are asked in a step cost together; none where one of them is not known. Of several nobody
-/// knows the upper end: a plan may ask them in one round more.
-fn weigh(weights: Vec<Option<Weight>>, gateway: &Gateway) -> Option<Range> {
-    let several = weights.len() > 1;
-    let mut sum: Option<Range> = None;
-    for weight in weights {
-        let range = weight?.weigh(gateway)?;
-        match &mut sum {
-            Some(sum) => sum.add(range),
-            None => sum = Some(range),
         }
     }
-    sum.map(|range| Range {
-        high: range.high.filter(|_| !several),
-        ..range
-    })
+
+    /// What earlier runs did cost; a step that need not run may cost nothing, and one that the plan bounds now can do
+    /// with what it allows.
+    fn bounded(&self, range: Range, weighed: Option<Range>) -> Range {
+        let most = weighed.and_then(|it| it.high).unwrap_or(range.low);
+        let low = match self.certain {
+            true => range.low.least(most),
+            false => Amount::default(),
+        };
+        Range { low, ..range }
+    }
+
+    /// What the step needs to begin: one of those who are asked, because a panel may do without the others; and all of
+    /// them where it is to be enough. None where one of them is not known, or may cost less than the others.
+    fn first(&self, gateway: &Gateway) -> Option<First> {
+        if !self.is_known() {
+            return None;
+        }
+        let firsts = self.weights().filter_map(|it| it.first(gateway));
+        firsts.reduce(|mut sum, next| {
+            sum.least = sum.least.least(next.least);
+            sum.enough.add(next.enough);
+            sum
+        })
+    }
+
+    /// What all that are asked in the step cost together; none where one of them is not known. Of several nobody
+    /// knows the upper end: a plan may ask them in one round more.
+    fn weigh(&self, gateway: &Gateway) -> Option<Range> {
+        let mut sum: Option<Range> = None;
+        for (_, weight) in &self.weights {
+            let range = weight.as_ref()?.weigh(gateway)?;
+            match &mut sum {
+                Some(sum) => sum.add(range),
+                None => sum = Some(range),
+            }
+        }
+        sum.map(|range| Range {
+            high: range.high.filter(|_| self.weights.len() == 1),
+            ..range
+        })
+    }
+
+    /// What the step asks of what each plugin may spend. By the plan alone: what a step did cost may be another
+    /// plugin's, which this one called. A panel may do without a member.
+    fn of_plugins(&self, gateway: &Gateway) -> impl Iterator<Item = (String, Share)> {
+        self.weights.iter().filter_map(|(key, weight)| {
+            let weight = weight.as_ref()?;
+            let range = weight.weigh(gateway)?;
+            let share = Share {
+                path: self.path.clone(),
+                expected: match self.alone {
+                    true => range,
+                    false => Range {
+                        low: Amount::default(),
+                        ..range
+                    },
+                },
+                first: weight.first(gateway).filter(|_| self.alone),
+            };
+            Some((key.clone(), share))
+        })
+    }
 }
 
 /// Where steps are looked at.
@@ -426,83 +485,123 @@ struct Place {
     prefix: String,
     /// Whether the plan itself is certain to run.
     certain: bool,
+    /// The budgets that are spent from there.
+    under: Vec<usize>,
 }
 
-impl Default for Place {
-    fn default() -> Self {
-        Self {
+/// What was found in a plan and in those that it runs.
+struct Found {
+    asked: Vec<Asked>,
+    ceilings: Vec<Ceiling>,
+}
+
+impl Found {
+    fn of(project: &Project) -> Self {
+        let mut found = Self {
+            asked: Vec::new(),
+            ceilings: vec![Ceiling::of_plan(&project.plan)],
+        };
+        let place = Place {
             path: String::new(),
             prefix: String::new(),
             certain: true,
+            under: vec![0],
+        };
+        found.look(&project.plan, &place, project);
+        found
+    }
+
+    fn look(&mut self, plan: &Plan, place: &Place, project: &Project) {
+        for step in plan.steps() {
+            let path = format!("{}{}", place.path, step.id);
+            let mut under = place.under.clone();
+            if let Some(budget) = &step.budget {
+                under.push(self.ceilings.len());
+                let whose = Whose::Step(path.clone());
+                self.ceilings.push(Ceiling::of(whose, budget));
+            }
+            let certain =
+                place.certain && step.when.is_none() && matches!(plan.body, Body::Workflow { .. });
+            if let Work::Plan { reference } = &step.work {
+                let Some(child) = plan.sub_plan(reference) else {
+                    continue; // that it could not be read has been told
+                };
+                under.push(self.ceilings.len());
+                let whose = Whose::SubPlan(reference.clone());
+                self.ceilings.push(Ceiling::of(whose, &child.budget));
+                let below = Place {
+                    path: format!("{path}/"),
+                    prefix: format!("{}{reference}::", place.prefix),
+                    certain: certain
+                        && step.foreach.is_none()
+                        && !step.continue_on_error
+                        && step.on_failure.then == Then::Halt,
+                    under,
+                };
+                self.look(child, &below, project);
+                continue;
+            }
+            let weights = weights(plan, step, (place, path.as_str()), project);
+            if !weights.is_empty() {
+                self.asked.push(Asked {
+                    alone: matches!(step.work, Work::Call { .. }),
+                    path,
+                    weights,
+                    certain,
+                    under,
+                });
+            }
         }
     }
 }
 
-fn collect(
+/// What the step asks each plugin that may ask models.
+fn weights(
     plan: &Plan,
-    place: Place,
+    step: &Step,
+    (place, path): (&Place, &str),
     project: &Project,
-    wanted: &mut Vec<(String, Vec<Option<Weight>>)>,
-) {
-    let Place {
-        path,
-        prefix,
-        certain,
-    } = place;
+) -> Vec<(String, Option<Weight>)> {
     // A sub-plan has inputs of its own, which are not known before its step begins.
     let none = serde_json::Map::new();
-    let inputs = if prefix.is_empty() {
-        &project.inputs
-    } else {
-        &none
+    let inputs = match place.prefix.is_empty() {
+        true => &project.inputs,
+        false => &none,
     };
-    for step in plan.steps() {
-        let path = format!("{path}{}", step.id);
-        match &step.work {
-            Work::Call { plugin, .. } => {
-                let member = project.members.get(&format!("{prefix}{plugin}"));
-                let asks = member.filter(|it| !it.effective.grants.model.allow.is_empty());
-                if let Some(member) = asks {
-                    let weight = Weight::of(plan, step, member, inputs, certain);
-                    wanted.push((path, vec![weight]));
-                }
-            }
-            Work::Consensus(consensus) => {
-                let asks = |name: &String| {
-                    let member = project.members.get(&format!("{prefix}{name}"));
-                    member.filter(|it| !it.effective.grants.model.allow.is_empty())
-                };
-                // Whoever may not be needed, or not be asked twice, is not certain to cost anything; the
-                // arbiter is asked only when enough have answered.
-                let all = certain
-                    && !consensus.early_stop
-                    && !consensus.distinct
-                    && consensus.select.is_none();
-                let agents = consensus.agents.iter().filter_map(asks);
-                let agents = agents.map(|it| Weight::of(plan, step, it, inputs, all));
-                let arbiter = consensus.arbiter.iter().filter_map(asks);
-                let arbiter = arbiter.map(|it| Weight::of(plan, step, it, inputs, false));
-                let weights: Vec<Option<Weight>> = agents.chain(arbiter).collect();
-                if !weights.is_empty() {
-                    wanted.push((path, weights));
-                }
-            }
-            Work::Plan { reference } => {
-                if let Some(child) = plan.sub_plan(reference) {
-                    let child_place = Place {
-                        path: format!("{path}/"),
-                        prefix: format!("{prefix}{reference}::"),
-                        certain: certain
-                            && step.when.is_none()
-                            && step.foreach.is_none()
-                            && !step.continue_on_error
-                            && step.on_failure.then == Then::Halt,
-                    };
-                    collect(child, child_place, project, wanted);
-                }
-            }
-            Work::Barrier(_) | Work::Gate(_) | Work::Emit { .. } => {}
+    let weight = |name: &String, certain: bool| {
+        let key = format!("{}{name}", place.prefix);
+        let member = project.members.get(&key)?;
+        if member.effective.grants.model.allow.is_empty() {
+            return None;
         }
+        let asks = Asks {
+            project,
+            plan,
+            prefix: &place.prefix,
+            step,
+            path,
+            name,
+            member,
+            inputs,
+        };
+        Some((key, Weight::of(asks, certain)))
+    };
+    match &step.work {
+        Work::Call { plugin, .. } => weight(plugin, place.certain).into_iter().collect(),
+        Work::Consensus(consensus) => {
+            // Whoever may not be needed, or not be asked twice, is not certain to cost anything; the
+            // arbiter is asked only when enough have answered.
+            let all = place.certain
+                && !consensus.early_stop
+                && !consensus.distinct
+                && consensus.select.is_none();
+            let agents = consensus.agents.iter();
+            let agents = agents.filter_map(|name| weight(name, all));
+            let arbiter = consensus.arbiter.iter();
+            let arbiter = arbiter.filter_map(|name| weight(name, false));
+            agents.chain(arbiter).collect()
+        }
+        Work::Plan { .. } | Work::Barrier(_) | Work::Gate(_) | Work::Emit { .. } => Vec::new(),
     }
 }
 
@@ -536,55 +635,24 @@ mod tests {
         };
         Estimate {
             steps: BTreeMap::from([("a".to_owned(), step)]),
+            ..Estimate::default()
         }
     }
 
-    fn plan(budget: &str) -> Plan {
-        let text = format!(
-            "flowhost: v1\nkind: workflow\nname: p\nbudget: {budget}\nplugins:\n  t: {{ kind: tool, source: \
-             ./t.wasm, profile: deny-all }}\nsteps:\n  a: {{ uses: t, with: {{}} }}\n"
-        );
-        Plan::parse(&text, "p.yaml").unwrap()
-    }
-
     #[test]
-    fn refuses_a_budget_that_even_the_smallest_estimate_exceeds_and_says_by_what() {
-        let estimate = of(amount(101, 0), None);
-        let failure = estimate.exceeds(&plan("{ tokens: 100 }")).unwrap();
-        assert_eq!(failure.exit, Exit::Budget);
-        assert!(
-            failure.causes[0]
-                .starts_with("it needs 101 tokens at least, and 100 tokens are allowed"),
-            "{failure:?}"
-        );
-        assert_eq!(failure.causes.len(), 1);
-        assert!(estimate.exceeds(&plan("{ tokens: 101 }")).is_none());
-        let warns = plan("{ tokens: 1, on_exceeded: warn }");
-        assert!(estimate.exceeds(&warns).is_none());
-    }
-
-    #[test]
-    fn a_budget_below_what_a_first_call_holds_is_refused_and_the_named_one_is_enough() {
-        let mut estimate = of(amount(10, 0), None);
-        let first = First {
-            least: amount(500, 0),
-            enough: amount(700, 0),
+    fn what_was_spent_before_a_failure_raises_what_is_likely_and_never_the_least() {
+        let range = Range {
+            low: amount(1, 1),
+            likely: amount(5, 5),
+            high: Some(amount(9, 9)),
         };
-        estimate.steps.get_mut("a").unwrap().first = Some(first);
-        let mut second = estimate.steps["a"].clone();
-        second.first = Some(First {
-            least: amount(400, 0),
-            ..first
-        });
-        estimate.steps.insert("b".to_owned(), second);
-        // `b` may come last: 10 for `a`, and 400 held; but `a` holds 500 whenever it comes.
-        assert_eq!(estimate.least(), amount(500, 0));
-        let failure = estimate.exceeds(&plan("{ tokens: 499 }")).unwrap();
-        assert!(failure.hints[0].contains("`tokens: 1400`"), "{failure:?}");
-        assert!(estimate.exceeds(&plan("{ tokens: 500 }")).is_none());
-        // Without what `b` holds it may be last, at the least that it costs.
-        estimate.steps.get_mut("b").unwrap().first = None;
-        assert_eq!(estimate.least(), amount(500, 0));
+        assert_eq!(range.no_less_than(amount(0, 0)), range);
+        let raised = range.no_less_than(amount(7, 12));
+        assert_eq!(raised.low, range.low);
+        assert_eq!(
+            (raised.likely, raised.high),
+            (amount(7, 12), Some(amount(9, 12)))
+        );
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub(crate) async fn execute(
     // A run that goes on is not asked: what it has done it may have to take back.
     let (ready, components) = (&prepared.ready, &prepared.components);
     unless_stopped(run, offered(host, &project, ready, components, run)).await?;
-    if let Some(failure) = prepared.estimate.exceeds(&project.plan) {
+    if let Some(failure) = prepared.estimate.exceeds() {
         return Err(failure);
     }
     let setup = RunSetup {

@@ -11,8 +11,9 @@ use crate::commands::{Context, rights};
 
 pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Failure> {
     let hash = flowhost_run::plan_hash(project)?;
-    super::estimate::within_budget(project, context)?;
+    let doubts = super::estimate::within_budget(project, context)?.doubts();
     if context.output.json {
+        let notes: Vec<&String> = project.notes.iter().chain(&doubts).collect();
         let plugins: serde_json::Map<_, _> = project
             .members
             .iter()
@@ -20,7 +21,7 @@ pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Fail
             .collect();
         context.output.document(&json!({
             "dry_run": true, "plan": project.plan.name, "plan_hash": hash,
-            "inputs": project.inputs, "plugins": plugins, "notes": project.notes,
+            "inputs": project.inputs, "plugins": plugins, "notes": notes,
             "steps": planned(project).iter().map(Planned::document).collect::<Vec<_>>(),
         }));
         return Ok(Exit::Ok);
@@ -32,6 +33,9 @@ pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Fail
     }
     for step in planned(project) {
         text.push_str(&step.text());
+    }
+    for doubt in doubts {
+        text.push_str(&format!("note: {doubt}\n"));
     }
     text.push_str("nothing was run\n");
     context.output.result(&flowhost::output::neutral(&text));

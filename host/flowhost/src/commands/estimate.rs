@@ -21,7 +21,7 @@ pub(crate) fn of(project: &Project, context: &Context) -> Result<Estimate, Failu
 /// The same, and a failure where the plan's budget cannot suffice: `run` refuses it with the same words.
 pub(crate) fn within_budget(project: &Project, context: &Context) -> Result<Estimate, Failure> {
     let estimate = of(project, context)?;
-    match estimate.exceeds(&project.plan) {
+    match estimate.exceeds() {
         Some(failure) => Err(failure),
         None => Ok(estimate),
     }
@@ -38,13 +38,16 @@ pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Fail
         text.push_str(&line(path, step));
     }
     text.push_str(&format!("in all: {}; nothing was run\n", in_all(&estimate)));
-    if let Some(failure) = estimate.exceeds(&project.plan) {
+    if let Some(failure) = estimate.exceeds() {
         let (why, cure) = (failure.causes.join("; "), failure.hints.first());
         text.push_str(&format!(
             "{}: {why}; `flowhost run` refuses it\n",
             failure.message
         ));
         text.extend(cure.map(|cure| format!("{cure}\n")));
+    }
+    for doubt in estimate.doubts() {
+        text.push_str(&format!("note: {doubt}\n"));
     }
     context.output.result(&flowhost::output::neutral(&text));
     Ok(Exit::Ok)

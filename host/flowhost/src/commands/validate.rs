@@ -28,7 +28,8 @@ pub(crate) fn perform(args: &ValidateArgs, context: &mut Context) -> Result<Exit
         let what = sources.no_manifest(&member.path, tools.as_deref());
         format!("plugin `{key}`: {what}")
     });
-    let notes: Vec<String> = project.notes.iter().cloned().chain(bare).collect();
+    let notes = project.notes.iter().cloned().chain(bare);
+    let notes: Vec<String> = notes.chain(estimate.doubts()).collect();
     if context.output.json {
         context.output.document(&json!({
             "ok": true, "plan": project.plan.name, "plan_hash": hash, "problems": [],

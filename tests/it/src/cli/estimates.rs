@@ -85,6 +85,176 @@ fn the_budget_that_the_refusal_names_is_enough_for_the_run() {
     }
 }
 
+/// The plan with another budget.
+fn with_budget(home: &Home, tokens: u64) {
+    let plan = std::fs::read_to_string(home.path().join("plan.yaml")).unwrap();
+    let (before, rest) = plan.split_once("budget: { tokens: ").unwrap();
+    let (_, after) = rest.split_once(" }").unwrap();
+    home.file(
+        "plan.yaml",
+        format!("{before}budget: {{ tokens: {tokens} }}{after}"),
+    );
+}
+
+/// A plan whose agent has a tool, which its model does not ask for.
+fn with_a_tool() -> Home {
+    let home = asking("{ tokens: 10 }", "");
+    let read = |name: &str| std::fs::read_to_string(home.path().join(name)).unwrap();
+    let profile = read("policies/asker.toml");
+    home.file(
+        "policies/asker.toml",
+        format!("{profile}[tools]\ncall = [\"md/*\"]\n"),
+    );
+    let md = "plugins:\n  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let plan = read("plan.yaml").replace("plugins:\n", md);
+    home.file("plan.yaml", plan);
+    home
+}
+
+/// The number is that of the model call, and not of a part of it: with one token less nothing begins, with it the run
+/// ends well.
+#[test]
+fn the_least_that_works_is_what_is_named() {
+    let schema = "    output: { schema: { type: object, required: [tide], properties: { tide: { type: string } } } }\n";
+    let filled_in = asking("{ tokens: 10 }", "");
+    filled_in.file(
+        "prompts/ask.md",
+        "You are {{ role }}. Is the tide high in {{ input.place }}?\n",
+    );
+    for (what, home) in [
+        ("plain", asking("{ tokens: 10 }", "")),
+        ("schema", asking("{ tokens: 10 }", schema)),
+        ("filled in", filled_in),
+        ("tool", with_a_tool()),
+    ] {
+        let refused = home.flowhost(&["run", "plan.yaml"]).expect(5).stderr;
+        let (_, named) = refused.split_once("it needs ").unwrap();
+        let (least, _) = named.split_once(" tokens, and 10").unwrap();
+        let hint = format!("write `tokens: {least}` or more");
+        assert!(refused.contains(&hint), "{what}: {refused}");
+        let least: u64 = least.parse().unwrap();
+        with_budget(&home, least - 1);
+        let less = home.flowhost(&["run", "plan.yaml"]).expect(5);
+        assert!(
+            less.stderr.contains("cannot suffice"),
+            "{what}: {}",
+            less.all()
+        );
+        assert!(
+            !home.path().join(".flowhost/default/runs").exists(),
+            "{what}"
+        );
+        with_budget(&home, least);
+        home.flowhost(&["validate", "plan.yaml"]).expect(0);
+        let ran = home.flowhost(&["run", "plan.yaml"]);
+        assert_eq!(ran.code, 0, "{what}: {}", ran.all());
+    }
+}
+
+#[test]
+fn so_it_is_with_what_a_profile_lets_its_plugin_spend() {
+    let home = asking("{ tokens: 100000 }", "");
+    let path = home.path().join("policies/asker.toml");
+    let profile = std::fs::read_to_string(path).unwrap();
+    let may_spend = |tokens: u64| {
+        let text = profile.replace("tokens = 100_000", &format!("tokens = {tokens}"));
+        home.file("policies/asker.toml", text);
+    };
+    may_spend(10);
+    let refused = home.flowhost(&["run", "plan.yaml"]).expect(1).stderr;
+    let refused = refused.replace("\n  │ ", " ");
+    let (_, named) = refused.split_once("one model call needs ").unwrap();
+    let least: u64 = named.split(' ').next().unwrap().parse().unwrap();
+    may_spend(least - 1);
+    home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    may_spend(least);
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+}
+
+#[test]
+fn a_budget_of_a_step_and_a_profile_that_do_not_pay_for_all_its_items_are_refused_too() {
+    let home = asking("{ tokens: 100000 }", "    budget: { tokens: 100 }\n");
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(5);
+    let what = "the budget of step `ask` cannot suffice";
+    assert!(ran.stderr.contains(what), "{}", ran.all());
+    assert!(!home.path().join(".flowhost/default/runs").exists());
+    let refused = home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    assert_eq!(refused.stderr, ran.stderr);
+
+    let places: Vec<String> = (0..400).map(|place| format!("place-{place}")).collect();
+    let home = asking("{ tokens: 1000000 }", EACH);
+    let profile = std::fs::read_to_string(home.path().join("policies/asker.toml")).unwrap();
+    let profile = profile.replace("tokens = 100_000", "tokens = 3000");
+    home.file("policies/asker.toml", profile);
+    let input = format!("places={}", json!(places));
+    let ran = home
+        .flowhost(&["run", "plan.yaml", "--input", &input])
+        .expect(5);
+    for part in [
+        "what plugin `asker` may spend in a run cannot suffice",
+        "and 3000 tokens are allowed",
+        "or more in [model] of policies/asker.toml",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.all());
+    }
+    assert!(!home.path().join(".flowhost/default/runs").exists());
+}
+
+#[test]
+fn a_budget_that_probably_does_not_suffice_is_told_of_and_not_refused() {
+    let home = asking("{ tokens: 100000 }", EACH);
+    let estimate = home
+        .flowhost(&["run", "plan.yaml", "--estimate", "--json"])
+        .expect(0);
+    let likely = estimate.json()["tokens"].as_u64().unwrap();
+    with_budget(&home, likely - 1);
+    let note = format!(
+        "note: the budget of the plan probably does not suffice: {likely} tokens are foreseen, and {} tokens are \
+         allowed",
+        likely - 1
+    );
+    for arguments in [
+        &["validate", "plan.yaml"][..],
+        &["run", "plan.yaml", "--dry-run"],
+        &["run", "plan.yaml", "--estimate"],
+    ] {
+        let told = home.flowhost(arguments).expect(0);
+        assert!(told.stdout.contains(&note), "{arguments:?}: {}", told.all());
+    }
+    with_budget(&home, 100_000);
+    let told = home.flowhost(&["validate", "plan.yaml"]).expect(0);
+    assert!(!told.stdout.contains("probably"), "{}", told.all());
+}
+
+/// Its second item costs so much that the third is not paid for: what the two did cost is not what all of them do.
+#[test]
+fn a_run_that_its_budget_stopped_does_not_make_the_next_one_look_cheap() {
+    let home = asking(
+        "{ tokens: 100000 }",
+        "    foreach: { items: \"${{ inputs.places }}\", as: place, max_parallel: 1 }\n",
+    );
+    let estimate = |home: &Home| {
+        home.flowhost(&["run", "plan.yaml", "--estimate", "--json"])
+            .expect(0)
+            .json()
+    };
+    let before = estimate(&home);
+    let likely = before["tokens"].as_u64().unwrap();
+    let answer = |prompt: u64| {
+        let usage = json!({ "prompt_tokens": prompt, "cached_tokens": 0, "completion_tokens": 10,
+            "reasoning_tokens": 0 });
+        json!({ "json": { "tide": "high" }, "usage": usage })
+    };
+    let script = json!([answer(10), answer(likely - 100), answer(10)]);
+    home.file("scripts/asker.json", script.to_string());
+    with_budget(&home, likely);
+    home.flowhost(&["run", "plan.yaml"]).expect(5);
+    let after = estimate(&home);
+    assert_eq!(after["steps"]["ask"]["basis"], json!("prompt"), "{after:#}");
+    assert_eq!(after["tokens"], before["tokens"], "{after:#}");
+}
+
 #[test]
 fn an_estimate_is_a_range_that_counts_items_and_narrows_to_what_runs_did_cost() {
     let estimate = |home: &Home| {

@@ -6,38 +6,31 @@
 //! number of items is not. What lies between is a guess that says so: half of the longest answer, and
 //! two turns for an agent with tools.
 
-use flowhost_flow::Plan;
-use flowhost_flow::plan::{Body, Step, Then};
-use flowhost_models::{Gateway, ModelName, Prompt, Speaker, Turn};
-use serde_json::{Map, Value};
+use flowhost_flow::plan::{Body, Then};
+use flowhost_models::{Gateway, ModelName, Prompt};
+use serde_json::Value;
 
+use super::opening::{Asks, Opening, Sent, TURNS};
 use super::{Amount, First, Range};
-use crate::given::project::Member;
 
 /// Tokens of an answer when the configuration does not say: what `llm-agent` asks for then.
 pub(in crate::before) const ANSWER_TOKENS: u32 = 1_024;
-/// Turns and tokens of a request that `llm-agent` takes when its configuration does not say.
-const TURNS: u64 = 8;
 /// As `plugins/llm-agent/src/config.rs` has them.
 const CONTEXT_TOKENS: u64 = 32_000;
-/// Tokens that an agent adds of its own to what the plan says: who it is, and its rules. `llm-agent` adds about
-/// 150, and more where the answer has a schema.
-const OWN_TOKENS: u64 = 512;
-/// Tokens of what it may call, described to the model: some dozen tools.
-const TOOLS_TOKENS: u64 = 2_048;
 /// Turns of an agent with tools: one that asks for a tool, and one that answers.
 const LIKELY_TURNS: u64 = 2;
+/// Bytes that `llm-agent` takes for a token, when it asks itself what it can pay for.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// A step's prompt as far as it is known before the run.
 pub(super) struct Weight {
     pub(super) model: ModelName,
-    text: String,
+    opening: Opening,
     max_tokens: u32,
     /// Tokens of the largest request; a later turn repeats what was said before it.
     context_tokens: u64,
     /// Model calls of one attempt.
     turns: u64,
-    has_tools: bool,
     attempts: u64,
     /// None where only the run will know.
     items: Option<u64>,
@@ -50,35 +43,30 @@ pub(super) struct Weight {
 impl Weight {
     /// By the names that agents use: `model`, `max_tokens`, `max_turns`, `tools`, `system`, `prompt` of
     /// their configuration. None where the model is not named.
-    pub(super) fn of(
-        plan: &Plan,
-        step: &Step,
-        member: &Member,
-        inputs: &Map<String, Value>,
-        certain: bool,
-    ) -> Option<Self> {
+    pub(super) fn of(asks: Asks<'_>, certain: bool) -> Option<Self> {
+        let Asks {
+            plan,
+            step,
+            member,
+            inputs,
+            ..
+        } = asks;
         let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
-        let said = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
         let number = |name: &str| config.get(name).and_then(Value::as_u64);
-        let model = said("model").parse().ok()?;
-        let prompt = plan
-            .prompt_of(step)
-            .map_or_else(|| said("prompt"), |text| &**text);
-        let text = format!("{}\n{prompt}\n{}", said("system"), step.with.source());
+        let model = config.get("model").and_then(Value::as_str)?.parse().ok()?;
         let max_tokens = number("max_tokens").and_then(|it| u32::try_from(it).ok());
         let chosen = config.get("tools").and_then(Value::as_array);
         let has_tools = !member.effective.grants.tools.call.is_empty()
             && chosen.is_none_or(|it| !it.is_empty());
         Some(Self {
             model,
-            text,
+            opening: Opening::of(asks),
             max_tokens: max_tokens.unwrap_or(ANSWER_TOKENS),
             context_tokens: number("context_tokens").unwrap_or(CONTEXT_TOKENS),
             turns: match has_tools {
                 true => number("max_turns").unwrap_or(TURNS),
                 false => 1,
             },
-            has_tools,
             attempts: u64::from(step.retry.max_attempts),
             items: match &step.foreach {
                 None => Some(1),
@@ -93,10 +81,11 @@ impl Weight {
 
     /// None where the model has no price or cannot be asked.
     pub(super) fn weigh(&self, gateway: &Gateway) -> Option<Range> {
-        let call = |answer| self.one_call(gateway, answer);
-        let smallest = call(1)?;
-        let likely = call(self.max_tokens.div_ceil(2))?;
-        let largest = self.largest(call(self.max_tokens)?, smallest);
+        let Opening { least, likely, .. } = &self.opening;
+        let smallest = self.one_call(gateway, least, 1)?;
+        let half = self.one_call(gateway, likely, self.max_tokens.div_ceil(2))?;
+        let whole = self.one_call(gateway, likely, self.max_tokens)?;
+        let largest = self.largest(whole, self.one_call(gateway, likely, 1)?);
         let calls = self.turns.saturating_mul(self.attempts);
         Some(Range {
             low: match (self.certain, self.items) {
@@ -104,36 +93,57 @@ impl Weight {
                 _ => Amount::default(),
             },
             // Where the number of items is not known, one of them is told of: nobody knows better.
-            likely: likely.times(self.turns.min(LIKELY_TURNS) * self.items.unwrap_or(1)),
+            likely: half.times(self.turns.min(LIKELY_TURNS) * self.items.unwrap_or(1)),
             high: self
                 .items
                 .map(|items| largest.times(calls.saturating_mul(items))),
         })
     }
 
-    /// What is held for the first model call of a step that is certain to make one: its prompt and the longest
-    /// answer, whatever comes of it.
+    /// What is held for the first model calls of a step that is certain to make them: prompt and longest answer of
+    /// each, whatever comes of it.
     pub(super) fn first(&self, gateway: &Gateway) -> Option<First> {
         let must = self.certain && self.must_succeed;
         let items = self.items.filter(|items| must && *items > 0)?;
-        let least = self.one_call(gateway, self.max_tokens)?;
-        let more = match self.has_tools {
-            true => OWN_TOKENS + TOOLS_TOKENS,
-            false => OWN_TOKENS,
+        let First { least, enough } = self.one_first(gateway)?;
+        Some(First {
+            least,
+            enough: enough.times(items),
+        })
+    }
+
+    /// What is held for one first model call, if the step makes any.
+    pub(super) fn one_first(&self, gateway: &Gateway) -> Option<First> {
+        let Opening { least, likely, .. } = &self.opening;
+        let least = self.one_call(gateway, least, self.max_tokens)?;
+        let likely = self.one_call(gateway, likely, self.max_tokens)?;
+        let more = match self.opening.more {
+            0 if self.would_keep_tools(least) => self.opening.tools,
+            more => more,
         };
-        // A token of these words is taken to cost what the call's tokens do on average; a word of the prompt is
+        // A token of what is not known is taken to cost what the call's tokens do on average; a word of the prompt is
         // not dearer than one of the answer.
-        let micro_usd = u128::from(least.micro_usd) * u128::from(more);
-        let micro_usd = micro_usd.div_ceil(u128::from(least.tokens.max(1)));
-        let mut each = least;
-        each.add(Amount {
+        let micro_usd = u128::from(likely.micro_usd) * u128::from(more);
+        let micro_usd = micro_usd.div_ceil(u128::from(likely.tokens.max(1)));
+        let mut enough = likely;
+        enough.add(Amount {
             tokens: more,
             micro_usd: u64::try_from(micro_usd).unwrap_or(u64::MAX),
         });
         Some(First {
             least,
-            enough: each.times(items),
+            enough: enough.most(least),
         })
+    }
+
+    /// Whether `llm-agent` would think that `held` pays for two calls. Where it does not, it asks for its answer at once and
+    /// leaves its tools out.
+    fn would_keep_tools(&self, held: Amount) -> bool {
+        let Sent { turns, schema } = &self.opening.least;
+        let schema = schema.as_ref().map_or(0, |it| it.to_string().len());
+        let bytes = turns.iter().map(|turn| turn.content.len()).sum::<usize>() + schema;
+        let prompt = u64::try_from(bytes).unwrap_or(u64::MAX) / BYTES_PER_TOKEN;
+        held.tokens >= 2 * prompt.saturating_add(u64::from(self.max_tokens))
     }
 
     /// A call whose prompt has grown to what an agent sends at most. Money grows with the prompt.
@@ -152,21 +162,10 @@ impl Weight {
         }
     }
 
-    fn one_call(&self, gateway: &Gateway, answer_tokens: u32) -> Option<Amount> {
+    fn one_call(&self, gateway: &Gateway, sent: &Sent, answer_tokens: u32) -> Option<Amount> {
         let prompt = Prompt {
-            model: self.model.clone(),
-            turns: vec![Turn {
-                speaker: Speaker::User,
-                content: self.text.clone(),
-                tool_calls: Vec::new(),
-                answers: String::new(),
-            }],
-            tools: Vec::new(),
-            answer_schema: None,
-            temperature: None,
-            max_tokens: answer_tokens,
-            seed: None,
-            stop: Vec::new(),
+            answer_schema: sent.schema.clone(),
+            ..Prompt::new(self.model.clone(), sent.turns.clone(), answer_tokens)
         };
         let estimate = gateway.estimate(&prompt).ok()?;
         Some(Amount {
