@@ -151,26 +151,25 @@ async fn a_token_that_is_refused_is_renewed_and_the_request_sent_once_more() {
     assert_eq!(bench.connector.dialled().len(), 2);
 }
 
-#[tokio::test]
-async fn a_server_that_takes_no_token_is_asked_twice_and_not_for_ever() {
-    let (bench, _) = bench(vec![logged_in(PLAIN)], taking("another", 401));
+/// Whoever is never taken, by this status, is sent so often, and the guest hears what a person has to do.
+async fn is_refused(status: u16, sent: usize) {
+    let (bench, _) = bench(vec![logged_in(PLAIN)], taking("another", status));
     let refused = asked(&bench).await.unwrap_err();
     assert!(
         format!("{refused:?}").contains("log in again"),
         "{refused:?}"
     );
-    assert_eq!(bench.connector.dialled().len(), 2);
+    assert_eq!(bench.connector.dialled().len(), sent);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_token_is_asked_twice_and_not_for_ever() {
+    is_refused(401, 2).await;
 }
 
 #[tokio::test]
 async fn what_a_person_has_to_allow_is_told_and_not_tried_again() {
-    let (bench, _) = bench(vec![logged_in(PLAIN)], taking("another", 403));
-    let refused = asked(&bench).await.unwrap_err();
-    assert!(
-        format!("{refused:?}").contains("log in again"),
-        "{refused:?}"
-    );
-    assert_eq!(bench.connector.dialled().len(), 1);
+    is_refused(403, 1).await;
 }
 
 #[tokio::test]
