@@ -349,11 +349,22 @@ impl Envelope {
     /// # Errors
     /// As [`Envelope::payload`].
     pub fn to_vec(&self) -> Result<Vec<u8>, EnvelopeError> {
-        let wire = Wire {
+        serde_json_canonicalizer::to_vec(&self.wire()?).map_err(malformed)
+    }
+
+    /// The same as a value, for an envelope that holds this one: its text is written when that one is sealed.
+    ///
+    /// # Errors
+    /// As [`Envelope::payload`].
+    pub fn to_json(&self) -> Result<Value, EnvelopeError> {
+        serde_json::to_value(self.wire()?).map_err(malformed)
+    }
+
+    fn wire(&self) -> Result<Wire<'_>, EnvelopeError> {
+        Ok(Wire {
             hash: self.hash_text(),
             envelope: self.head.canonical(self.payload()?),
-        };
-        serde_json_canonicalizer::to_vec(&wire).map_err(malformed)
+        })
     }
 
     /// Reads an envelope and checks its hash.
@@ -362,7 +373,18 @@ impl Envelope {
     /// [`EnvelopeError::Malformed`] for anything that is not an envelope, unknown fields included,
     /// [`EnvelopeError::Hash`] for content that was changed, and those of [`Head::seal`].
     pub fn from_slice(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(malformed)?;
+        Self::checked(serde_json::from_slice(bytes).map_err(malformed)?)
+    }
+
+    /// The same of what [`Envelope::to_json`] gave.
+    ///
+    /// # Errors
+    /// As [`Envelope::from_slice`].
+    pub fn from_json(value: &Value) -> Result<Self, EnvelopeError> {
+        Self::checked(Wire::deserialize(value).map_err(malformed)?)
+    }
+
+    fn checked(wire: Wire<'_>) -> Result<Self, EnvelopeError> {
         let (head, payload) = wire.envelope.into_parts();
         let envelope = head.seal(payload)?;
         let actual = envelope.hash_text();

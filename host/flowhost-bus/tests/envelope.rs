@@ -175,6 +175,17 @@ proptest! {
     }
 
     #[test]
+    fn an_envelope_within_another_is_read_as_it_was_sent(payload in payload()) {
+        let said = sealed(payload).unwrap();
+        let here = sealed(said.to_json().unwrap()).unwrap();
+        let there = Envelope::from_slice(&here.to_vec().unwrap()).unwrap();
+        for holds in [here, there] {
+            let read = Envelope::from_json(holds.payload().unwrap()).unwrap();
+            prop_assert_eq!(&read, &said);
+        }
+    }
+
+    #[test]
     fn a_changed_payload_changes_the_hash(one in payload(), two in payload()) {
         prop_assume!(one != two);
         let (one, two) = (sealed(one).unwrap(), sealed(two).unwrap());
@@ -299,10 +310,15 @@ fn refuses_unknown_fields_and_a_hash_of_other_content() {
     more["envelope"]["admin"] = json!(true);
     let mut other = wire.clone();
     other["envelope"]["tenant"] = json!("other");
-    let read = |value: Value| Envelope::from_slice(value.to_string().as_bytes());
-    assert!(matches!(read(more), Err(EnvelopeError::Malformed(_))));
-    assert!(matches!(read(other), Err(EnvelopeError::Hash { .. })));
-    assert_eq!(read(wire), Ok(sealed));
+    let ways: [fn(&Value) -> Result<Envelope, EnvelopeError>; 2] = [
+        |value| Envelope::from_slice(value.to_string().as_bytes()),
+        Envelope::from_json,
+    ];
+    for read in ways {
+        assert!(matches!(read(&more), Err(EnvelopeError::Malformed(_))));
+        assert!(matches!(read(&other), Err(EnvelopeError::Hash { .. })));
+        assert_eq!(read(&wire).as_ref(), Ok(&sealed));
+    }
 }
 
 #[test]

@@ -78,15 +78,14 @@ impl Way {
 
     /// The envelope that holds this one; an answer names what the carrier knows for its cause.
     fn put_in(&self, said: &Envelope, causation: String) -> Result<Arc<Envelope>, BusError> {
-        let whole = said.to_vec().map_err(carrier)?;
+        let whole = said.to_json().map_err(carrier)?;
         let holds = Head {
             id: self.channel.afresh(said.id),
             causation,
             kind: AFRESH.to_owned(),
             ..Head::clone(said)
         };
-        let payload = serde_json::from_slice(&whole).map_err(carrier)?;
-        holds.seal(payload).map(Arc::new).map_err(carrier)
+        holds.seal(whole).map(Arc::new).map_err(carrier)
     }
 
     /// The envelope that this one holds, which has the content and so the hash that it was sent with.
@@ -95,9 +94,7 @@ impl Way {
         if holds.kind != AFRESH {
             return Err(wrong("it holds no message"));
         }
-        let whole = serde_json::to_vec(holds.payload()?)
-            .map_err(|error| EnvelopeError::Payload(error.to_string()))?;
-        let said = Envelope::from_slice(&whole)?;
+        let said = Envelope::from_json(holds.payload()?)?;
         // The carrier has compared the outer names with the subject, and whoever reads relies on that.
         if (&said.tenant, &said.run) != (&holds.tenant, &holds.run) {
             return Err(wrong("it holds the message of another run"));
