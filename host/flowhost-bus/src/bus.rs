@@ -112,7 +112,7 @@ pub struct SubscribeOptions {
     /// Envelopes that may wait or be in work at once; at it, senders wait or are told. Counts for
     /// the first member of a group.
     pub messages_max: usize,
-    /// Deliveries before an envelope is set aside as a dead letter, so that one that kills its
+    /// Deliveries before an envelope is given up, and told of in the log, so that one that kills its
     /// reader does not stop the queue (MSG-008).
     pub deliveries_max: u32,
 }

@@ -16,7 +16,7 @@ mod subject;
 pub use bus::{Bus, BusError, Delivery, Receipt, Settle, SubscribeOptions, Subscription};
 pub use envelope::{Body, Envelope, EnvelopeError, Head};
 pub use json::{DEPTH_MAX, INTEGER_MAX, canonical_text};
-pub use local::{DeadLetter, LocalBus, LocalConfig};
+pub use local::{LocalBus, LocalConfig};
 pub use subject::{Pattern, SUBJECT_BYTES_MAX, Subject, SubjectError, TOKEN_BYTES_MAX};
 /// The id of an envelope: 48 bits of milliseconds, 80 bits of the sender's choice.
 pub use ulid::Ulid;

@@ -9,13 +9,11 @@ use async_trait::async_trait;
 
 use crate::bus::{BusError, Settle};
 use crate::envelope::Envelope;
-use crate::local::Shared;
 use crate::local::queue::{Item, Queue};
 
 pub(super) struct Held {
     pub(super) item: Option<Item>,
     pub(super) queue: Arc<Queue>,
-    pub(super) shared: Arc<Shared>,
 }
 
 #[async_trait]
@@ -52,7 +50,13 @@ impl Drop for Held {
             return;
         };
         if item.attempt >= self.queue.deliveries_max {
-            self.shared.bury(&self.queue, &item);
+            let (id, subject) = (item.envelope.id, item.subject.as_str());
+            tracing::warn!(
+                %id,
+                subject,
+                deliveries = item.attempt,
+                "a message is given up: each of its readers was gone before it said that it had read it"
+            );
             return;
         }
         item.attempt += 1;

@@ -9,7 +9,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -33,8 +33,6 @@ pub struct LocalConfig {
     pub queues_max: usize,
     /// Ids remembered for dedupe. At it: the oldest is forgotten.
     pub dedupe_window: usize,
-    /// Dead letters kept for a look. At it: the oldest goes.
-    pub dead_letters_max: usize,
 }
 
 impl Default for LocalConfig {
@@ -43,22 +41,8 @@ impl Default for LocalConfig {
             queue_bytes_max: 16 << 20,
             queues_max: 4_096,
             dedupe_window: 65_536,
-            dead_letters_max: 64,
         }
     }
-}
-
-/// An envelope that was delivered as often as allowed and never acknowledged.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    /// Where it was sent.
-    pub subject: Subject,
-    /// Which queue gave up.
-    pub pattern: Pattern,
-    /// What was sent.
-    pub envelope: Arc<Envelope>,
-    /// Deliveries tried.
-    pub attempts: u32,
 }
 
 /// The in-process bus. Clones share it.
@@ -85,7 +69,6 @@ struct Shared {
     config: LocalConfig,
     routes: RwLock<Routes>,
     dedupe: Mutex<Dedupe>,
-    dead: Mutex<VecDeque<DeadLetter>>,
 }
 
 #[derive(Default)]
@@ -106,17 +89,8 @@ impl LocalBus {
                 config,
                 routes: RwLock::default(),
                 dedupe,
-                dead: Mutex::default(),
             }),
         }
-    }
-
-    /// The last dead letters, oldest first.
-    #[must_use]
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        let dead = self.shared.dead.lock();
-        let dead = dead.unwrap_or_else(PoisonError::into_inner);
-        dead.iter().cloned().collect()
     }
 
     /// Queues that someone reads.
@@ -251,19 +225,6 @@ impl Shared {
             routes.remove(queue);
         }
     }
-
-    fn bury(&self, queue: &Queue, item: &Item) {
-        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
-        if dead.len() >= self.config.dead_letters_max {
-            dead.pop_front();
-        }
-        dead.push_back(DeadLetter {
-            subject: item.subject.clone(),
-            pattern: queue.pattern.clone(),
-            envelope: Arc::clone(&item.envelope),
-            attempts: item.attempt,
-        });
-    }
 }
 
 impl Routes {
@@ -379,7 +340,6 @@ impl Subscription for Reader {
         let held = Held {
             item: Some(item),
             queue: Arc::clone(&self.queue),
-            shared: Arc::clone(&self.shared),
         };
         Ok(Delivery::new(subject, envelope, attempt, Box::new(held)))
     }
