@@ -26,7 +26,7 @@ const ELSEWHERE: &[(Kind, Test)] = &[
     (Kind::ProcessEnd, STARTED),
 ];
 const SETTLED: Test = (
-    "cli/resumed.rs",
+    "cli/by_word.rs",
     "a_step_that_is_settled_as_failed_fails_by_the_persons_word",
 );
 const SWAPPED: Test = (
@@ -106,7 +106,7 @@ const ENDS: &[(Exit, Test)] = &[
     (
         Exit::Waiting,
         (
-            "cli/resumed.rs",
+            "cli/by_word.rs",
             "a_run_that_waits_for_a_person_needs_no_process_and_goes_on_by_their_word",
         ),
     ),

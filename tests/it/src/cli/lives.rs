@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::again::{forget, replays};
 use super::evidence::run_dir;
-use super::resumed::{REVIEW, RUN, THREE, begun, cut, home, kill, resume};
+use super::resumed::{REVIEW, RUN, THREE, begun, home, kill, resume};
+use super::stopped::cut;
 use super::{plan, tool};
 use crate::counting::Counting;
 use crate::support::Home;

@@ -1,0 +1,208 @@
+//! LED: what is erased is gone, and every record keeps its proof.
+
+use serde_json::Value;
+
+use super::evidence::{finished, key, run_dir, verify};
+use crate::support::{Home, Ran};
+
+#[test]
+fn led_025_an_erased_payload_is_gone_and_every_proof_stays() {
+    let home = Home::new();
+    home.run_tool("ok_echo", "", "{ card: \"4111-1111-1111-1111\" }")
+        .expect(0);
+    let payloads = run_dir(&home).join("payloads-00000000.jsonl");
+    let kept = std::fs::read_to_string(&payloads).unwrap();
+    assert!(kept.contains("4111"), "the test looks in the wrong place");
+    let records = home.records();
+    let committed: Vec<String> = records
+        .iter()
+        .filter(|record| record.get("commit").is_some())
+        .map(|record| record["seq"].as_str().unwrap().to_owned())
+        .collect();
+    for seq in &committed {
+        let arguments = [
+            "evidence", "erase", seq, "--run", "latest", "--reason", "asked to",
+        ];
+        home.flowhost(&arguments).expect(0);
+    }
+    let left = std::fs::read_to_string(&payloads).unwrap();
+    assert!(!left.contains("4111"), "{left}");
+    for line in kept.lines() {
+        let salt = serde_json::from_str::<Value>(line).unwrap()["salt"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            !left.contains(&salt),
+            "the salt is what makes guessing cheap"
+        );
+    }
+    let ran = verify(&home).expect(0);
+    assert!(ran.stdout.contains("erased"), "{}", ran.stdout);
+    assert!(
+        home.records()
+            .iter()
+            .any(|record| record["kind"] == "erasure")
+    );
+}
+
+/// The number of the first record that holds a payload, or holds none.
+fn record_with(home: &Home, payload: bool) -> String {
+    let records = home.records();
+    let found = records
+        .iter()
+        .find(|record| record.get("commit").is_some() == payload);
+    found.unwrap()["seq"].as_str().unwrap().to_owned()
+}
+
+fn erase(home: &Home, seq: &str) -> Ran {
+    let arguments = [
+        "evidence", "erase", seq, "--run", "latest", "--reason", "asked to",
+    ];
+    home.flowhost(&arguments)
+}
+
+#[test]
+fn erasing_what_is_not_there_is_an_error_and_records_nothing() {
+    let home = finished();
+    let before = home.records().len();
+    let bare = record_with(&home, false);
+    for (seq, words) in [
+        (bare.as_str(), "has no payload"),
+        ("9999", "no record 9999"),
+    ] {
+        let ran = erase(&home, seq).expect(1);
+        assert!(ran.stderr.contains(words), "{}", ran.all());
+        assert!(ran.stderr.contains("hint:"), "{}", ran.all());
+    }
+    assert_eq!(home.records().len(), before);
+    verify(&home).expect(0);
+}
+
+#[test]
+fn erasing_twice_says_so_and_records_it_once() {
+    let home = finished();
+    let seq = record_with(&home, true);
+    erase(&home, &seq).expect(0);
+    let before = home.records().len();
+    let ran = erase(&home, &seq).expect(0);
+    assert!(ran.stderr.contains("gone already"), "{}", ran.all());
+    assert_eq!(home.records().len(), before);
+    verify(&home).expect(0);
+}
+
+#[test]
+fn led_026_every_record_has_a_proof_and_a_record_that_is_not_there_has_none() {
+    let home = finished();
+    for seq in 0..home.records().len() {
+        let ran = home
+            .flowhost(&["evidence", "prove", &seq.to_string()])
+            .expect(0);
+        assert!(
+            ran.stdout.starts_with("c2sp.org/tlog-proof@v1\n"),
+            "{}",
+            ran.stdout
+        );
+        std::fs::write(home.path().join("proof.txt"), &ran.stdout).unwrap();
+        let ran = home.flowhost(&["verify", "proof.txt"]).expect(0);
+        let words = format!("verified: record {seq} of ");
+        assert!(ran.stdout.starts_with(&words), "{}", ran.stdout);
+    }
+    let ran = home.flowhost(&["evidence", "prove", "9999"]);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+}
+
+#[test]
+fn led_026_a_proof_is_refused_on_a_host_that_has_not_the_key_and_when_it_was_altered() {
+    let (home, elsewhere) = (finished(), finished());
+    let ran = home
+        .flowhost(&["evidence", "prove", "1", "--json"])
+        .expect(0);
+    let proof = elsewhere.path().join("proof.json");
+    std::fs::write(&proof, &ran.stdout).unwrap();
+    let ran = elsewhere.flowhost(&["verify", "proof.json"]).expect(1);
+    assert!(ran.all().contains("--key KEY"), "{}", ran.all());
+    let told = "`--any-key` has nothing to check it with";
+    assert!(ran.all().contains(told), "{}", ran.all());
+    elsewhere
+        .flowhost(&["verify", "proof.json", "--key", &key(&home)])
+        .expect(0);
+    let text = std::fs::read_to_string(&proof).unwrap();
+    std::fs::write(&proof, text.replacen("index 1", "index 2", 1)).unwrap();
+    let ran = elsewhere
+        .flowhost(&["verify", "proof.json", "--key", &key(&home)])
+        .expect(1);
+    assert!(
+        !ran.all().contains("hint"),
+        "the key is right: {}",
+        ran.all()
+    );
+}
+
+/// What `verify` says of this text as a proof.
+fn proves(home: &Home, text: &str) -> Ran {
+    std::fs::write(home.path().join("proof.txt"), text).unwrap();
+    home.flowhost(&["verify", "proof.txt"])
+}
+
+#[test]
+fn led_026_a_proof_holds_after_its_payload_is_erased_and_none_holds_of_two_ledgers() {
+    let home = finished();
+    let prove = |seq: &str, run: &str| {
+        home.flowhost(&["evidence", "prove", seq, "--run", run])
+            .expect(0)
+            .stdout
+    };
+    let records = home.records();
+    let with_payload = records.iter().find(|it| it.get("commit").is_some());
+    let seq = with_payload.unwrap()["seq"].as_str().unwrap().to_owned();
+    let before = prove(&seq, "latest");
+    let arguments = [
+        "evidence", "erase", &seq, "--run", "latest", "--reason", "asked",
+    ];
+    home.flowhost(&arguments).expect(0);
+    let after = prove(&seq, "latest");
+    assert_ne!(before, after, "the erasure is a record, and signed");
+    for proof in [&before, &after] {
+        let told = proves(&home, proof).expect(0).stdout;
+        assert!(
+            told.starts_with(&format!("verified: record {seq} of ")),
+            "{told}"
+        );
+    }
+
+    // Another run of the same host: every part of its proof is good, and none is in the other's place.
+    let first = records[0]["run"].as_str().unwrap().to_owned();
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let other = prove(&seq, "latest");
+    assert_ne!(prove(&seq, &first), other);
+    proves(&home, &other).expect(0);
+    let (head, note) = after.split_once("\n\n").unwrap();
+    let (other_head, other_note) = other.split_once("\n\n").unwrap();
+    let line = |head: &str, at: usize| head.lines().nth(at).unwrap().to_owned();
+    let swapped = other_head.replacen(&line(other_head, 1), &line(head, 1), 1);
+    for spliced in [
+        format!("{head}\n\n{other_note}"),
+        format!("{other_head}\n\n{note}"),
+        format!("{swapped}\n\n{other_note}"),
+    ] {
+        let ran = proves(&home, &spliced).expect(1);
+        let told = format!("the line is not record {seq} of the signed ledger");
+        assert!(ran.stderr.contains(&told), "{}", ran.all());
+    }
+
+    // What a mail program does to a text is told as that.
+    for changed in [
+        other.replace('\n', "\r\n"),
+        format!("\u{feff}{other}"),
+        other[..other.len() / 2].to_owned(),
+    ] {
+        let ran = proves(&home, &changed).expect(1);
+        assert!(
+            ran.stderr.contains("the proof proves nothing"),
+            "{}",
+            ran.all()
+        );
+        assert!(ran.stderr.contains("evidence prove SEQ"), "{}", ran.all());
+    }
+}
