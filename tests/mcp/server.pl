@@ -91,6 +91,8 @@ while (my $line = <STDIN>) {
             use Socket;
             my $n;
             push @out, 'network' if socket($n, PF_INET, SOCK_STREAM, 0) && connect($n, pack_sockaddr_in($text =~ /(\d+)/ ? $1 : 80, inet_aton('127.0.0.1')));
+            my $name = 'hidden';
+            push @out, 'memory' if syscall(319, $name, 0) >= 0;
             push @out, 'netlink' if socket(my $k, 16, 3, 0);
             open(my $r, '<', '/docs/read-me') and push @out, 'granted';
             answer($id, said(join(' ', @out)));

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::fd::IntoRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -14,6 +15,7 @@ use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, Ruleset,
     RulesetAttr as _, RulesetCreatedAttr as _, Scope, path_beneath_rules,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sha2::{Digest as _, Sha256};
 
@@ -34,7 +36,7 @@ pub(crate) fn main() -> ExitCode {
     let Ok(mut report) = report() else {
         return ExitCode::FAILURE; // nobody can be told; the warden says that nothing was said
     };
-    let told = match confined() {
+    let told = match confined(&report) {
         Ok((spec, program)) => become_it(&spec, &program),
         Err(told) => told,
     };
@@ -53,9 +55,13 @@ fn report() -> std::io::Result<File> {
 }
 
 /// Everything up to the program; when it returns, only the program is left to begin.
-fn confined() -> Result<(Spec, PathBuf), Told> {
+fn confined(report: &File) -> Result<(Spec, PathBuf), Told> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .map_err(unconfined("it would outlive its warden"))?;
+    // A warden that went before that was asked for is told of by nobody but the pipe that it alone reads.
+    if nobody_reads(report) {
+        return Err(Told::Unconfined("its warden is gone".to_owned()));
+    }
     let spec: Spec =
         serde_json::from_str(&wish()).map_err(unconfined("the wish cannot be read"))?;
     rustix::process::setsid().map_err(unconfined("a session of its own"))?;
@@ -74,6 +80,13 @@ fn confined() -> Result<(Spec, PathBuf), Told> {
     raw::close_others_at_exec().map_err(unconfined("open files cannot be closed"))?;
     syscalls::filter().map_err(unconfined("system calls cannot be filtered"))?;
     Ok((spec, program))
+}
+
+fn nobody_reads(report: &File) -> bool {
+    let mut fds = [PollFd::new(report, PollFlags::empty())];
+    let now = Timespec::default();
+    let looked = poll(&mut fds, Some(&now));
+    looked.is_err() || fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR))
 }
 
 #[expect(
@@ -105,36 +118,50 @@ fn program(spec: &Spec) -> Result<PathBuf, Told> {
             "the program `{name}` is not there: {place}"
         )));
     };
-    if !spec.sha256.is_empty() {
-        let hash = hash_of(found).map_err(|error| {
-            Told::Program(format!("`{}` cannot be read: {error}", found.display()))
-        })?;
-        if hash != spec.sha256 {
-            return Err(Told::Program(format!(
-                "`{}` is another program than the profile names: sha256 {hash}, and `sha256` in [process] says \
-                 {}",
-                found.display(),
-                spec.sha256
-            )));
-        }
+    match spec.sha256.is_empty() {
+        true => Ok(found.clone()),
+        false => meant(found, &spec.sha256),
     }
-    Ok(found.clone())
+}
+
+/// The path by which exactly the file begins that was looked at, whatever is put in its place meanwhile. A script begins by
+/// its name, because its interpreter opens it again.
+fn meant(found: &Path, sha256: &str) -> Result<PathBuf, Told> {
+    let unread = |error: std::io::Error| {
+        Told::Program(format!("`{}` cannot be read: {error}", found.display()))
+    };
+    let (file, hash, is_script) = looked_at(found).map_err(unread)?;
+    if hash != sha256 {
+        return Err(Told::Program(format!(
+            "`{}` is another program than the profile names: sha256 {hash}, and `sha256` in [process] says {sha256}",
+            found.display(),
+        )));
+    }
+    match is_script {
+        true => Ok(found.to_owned()),
+        // Open until the program begins, which closes it.
+        false => Ok(format!("/proc/self/fd/{}", file.into_raw_fd()).into()),
+    }
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "the program's own file, inside of the sandbox that was just laid out"
 )]
-fn hash_of(file: &Path) -> std::io::Result<String> {
-    let mut file = std::fs::File::open(file)?;
-    let mut hash = Sha256::new();
+fn looked_at(file: &Path) -> std::io::Result<(File, String, bool)> {
+    let mut file = File::open(file)?;
+    let (mut hash, mut begins) = (Sha256::new(), Vec::new());
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(hash.finalize())),
-            read => hash.update(buffer.get(..read).unwrap_or_default()),
-        }
+        let read = match file.read(&mut buffer)? {
+            0 => break,
+            read => buffer.get(..read).unwrap_or_default(),
+        };
+        hash.update(read);
+        let missing = 2_usize.saturating_sub(begins.len());
+        begins.extend(read.iter().take(missing));
     }
+    Ok((file, hex::encode(hash.finalize()), begins == b"#!"))
 }
 
 /// Files by what may be done with them: the second lock beside the mounts, and the one that holds for
@@ -217,9 +244,37 @@ fn become_it(spec: &Spec, program: &Path) -> Told {
         .env("TMPDIR", "/tmp")
         .envs(&spec.environment)
         .exec();
-    Told::Program(format!("`{}` does not start: {error}", program.display()))
+    Told::Program(format!("`{name}` does not start: {error}"))
 }
 
 pub(crate) fn unconfined<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> Told + '_ {
     move |error| Told::Unconfined(format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test writes files of its own")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_is_the_file_that_was_looked_at() {
+        let dir = std::env::temp_dir().join(format!("flowhost-jail-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (program, other) = (dir.join("program"), dir.join("other"));
+        let put = |path: &Path, text: &str| std::fs::write(path, text).unwrap();
+        put(&program, "\u{7f}ELF, more or less");
+        let hash = hex::encode(Sha256::digest(std::fs::read(&program).unwrap()));
+        let begins = meant(&program, &hash).unwrap();
+        put(&other, "another");
+        std::fs::rename(&other, &program).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(begins).unwrap(),
+            "\u{7f}ELF, more or less"
+        );
+        assert!(matches!(meant(&program, &hash), Err(Told::Program(_))));
+        put(&program, "#!/bin/sh\n");
+        let hash = hex::encode(Sha256::digest(b"#!/bin/sh\n"));
+        assert_eq!(meant(&program, &hash).unwrap(), program);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

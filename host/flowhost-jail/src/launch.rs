@@ -1,6 +1,8 @@
 //! The host's end: starts the warden, hands it the wish, and holds the streams of what came of it.
 //!
-//! Dropping a [`Running`] ends the warden, and the kernel ends everything below it.
+//! The attack: a program that has freed itself from dying with its parent, which every process may do, and lives on when
+//! the warden is killed. So the warden is not killed but left: it sees that nobody reads what it tells, ends the program and
+//! all below it, and goes. Dropping a [`Running`] leaves it, and so does the end of this process, whatever ends it.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -21,8 +23,8 @@ use crate::told::{End, LOG_LINE_MAX, Told};
 const BEGIN: Duration = Duration::from_secs(20);
 /// Longest line that the warden writes: a line of the program's with its JSON around it, escaped.
 const LINE_MAX: u64 = 16 * 1024;
-/// How long an end is waited for once everything was closed, before the warden is ended too. Its end is certain
-/// once its network and its input are closed, but for a process in a system call that cannot be interrupted.
+/// How long an end is waited for: of the program once its input is closed, and of the warden once it is left, which takes
+/// it a twentieth of a second. A process in a system call that cannot be interrupted ends after that.
 const GRACE: Duration = Duration::from_secs(2);
 /// Last lines of the program's standard error that are kept for the message of its end. The reason of a crash
 /// stands in them, and all lines stand in the log.
@@ -65,14 +67,19 @@ pub async fn launch(program: &Path, spec: &Spec) -> Result<Running, Refusal> {
     let _closed = stdin.write_all(&wish).await;
     let mut lines = Lines(BufReader::new(stderr));
     let first = tokio::time::timeout(BEGIN, lines.next()).await;
-    match first {
-        Ok(Some(Told::Ready)) => {}
-        Ok(Some(Told::Unconfined(why))) => return Err(Refusal::Unconfined(why)),
-        Ok(Some(Told::Program(why))) => return Err(Refusal::Program(why)),
-        Ok(Some(Told::Folder(why))) => return Err(Refusal::Folder(why)),
-        Ok(Some(other)) => return Err(failed(&format_args!("it began with {other:?}"))),
-        Ok(None) => return Err(failed(&"it ended before it began")),
-        Err(_) => return Err(failed(&"it did not begin in time")),
+    let refusal = match first {
+        Ok(Some(Told::Ready)) => None,
+        Ok(Some(Told::Unconfined(why))) => Some(Refusal::Unconfined(why)),
+        Ok(Some(Told::Program(why))) => Some(Refusal::Program(why)),
+        Ok(Some(Told::Folder(why))) => Some(Refusal::Folder(why)),
+        Ok(Some(other)) => Some(failed(&format_args!("it began with {other:?}"))),
+        Ok(None) => Some(failed(&"it ended before it began")),
+        Err(_) => Some(failed(&"it did not begin in time")),
+    };
+    if let Some(refusal) = refusal {
+        drop((lines, stdin, stdout));
+        left(&mut warden).await;
+        return Err(refusal);
     }
     let words = Arc::new(Mutex::new(Vec::new()));
     let (tell, end) = watch::channel(None);
@@ -131,17 +138,25 @@ impl Running {
     /// Ends it: its input is closed, it has a moment to go by itself, and is ended with all below it.
     pub async fn stop(mut self) -> End {
         self.stdin = None;
-        match tokio::time::timeout(GRACE, self.ended()).await {
-            Ok(end) => end,
-            Err(_) => self.kill().await,
-        }
+        // Whatever came of it, nothing is left of it after that.
+        let _ended_by_itself = tokio::time::timeout(GRACE, self.ended()).await;
+        self.kill().await
     }
 
-    /// Ends it at once.
+    /// Ends it at once; it may have ended before.
     pub async fn kill(mut self) -> End {
-        // The kernel ends what is below with the warden.
-        let _gone = self.warden.kill().await;
+        self.hearing.abort();
+        let _closed = (&mut self.hearing).await;
+        left(&mut self.warden).await;
         self.end().unwrap_or(End::Stopped)
+    }
+}
+
+/// Waits until a warden has gone that nobody listens to any more, and everything below it with it.
+async fn left(warden: &mut Child) {
+    if tokio::time::timeout(GRACE, warden.wait()).await.is_err() {
+        // It is stuck before the program: the inmate, which is this executable up to there, dies with it.
+        let _gone = warden.kill().await;
     }
 }
 
@@ -206,6 +221,5 @@ fn spawn(program: &Path) -> std::io::Result<Child> {
         .stderr(Stdio::piped())
         // A terminal's interrupt goes to a whole group: whether to go on is the host's decision.
         .process_group(0)
-        .kill_on_drop(true)
         .spawn()
 }

@@ -3,6 +3,7 @@
 //! All of them descend from the first process of their namespace, which inherits every orphan in there,
 //! so that following children finds each.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -15,23 +16,51 @@ pub(crate) struct Usage {
     pub(crate) memory_bytes: u64,
     /// Processes with their threads.
     pub(crate) threads: u64,
-    /// Seconds of processor time, of those that ended and were waited for too.
+    /// Seconds of processor time, of those that have ended too.
     pub(crate) cpu_seconds: u64,
+}
+
+/// Processor time by process, from look to look. The kernel hands that of one that has ended to whoever waits for it, and to
+/// nobody where its parent does not want to know: a program could work in such children for as long as it likes.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    /// Ticks of each that was there at the last look.
+    there: BTreeMap<String, u64>,
+    /// Ticks of those that have gone since, as they were seen last.
+    gone: u64,
+}
+
+impl Clock {
+    /// Ticks of all that were ever seen.
+    fn all(&mut self, now: BTreeMap<String, u64>) -> u64 {
+        for (pid, before) in &self.there {
+            // One with less is another process, which has the number now.
+            if now.get(pid).is_none_or(|ticks| ticks < before) {
+                self.gone = self.gone.saturating_add(*before);
+            }
+        }
+        self.there = now;
+        self.there
+            .values()
+            .fold(self.gone, |sum, ticks| sum.saturating_add(*ticks))
+    }
 }
 
 /// What `first` and its descendants use. Those that end while they are looked at are left out. No more than
 /// `threads_max` and one are looked for: they could be made faster than they are counted.
-pub(crate) fn of(first: Pid, threads_max: u64) -> Usage {
+pub(crate) fn of(first: Pid, threads_max: u64, clock: &mut Clock) -> Usage {
     let page = rustix::param::page_size() as u64;
     let mut usage = Usage::default();
     let mut open = vec![first.as_raw_nonzero().get().to_string()];
-    let mut ticks = 0_u64;
+    let (mut ticks, mut own) = (0_u64, BTreeMap::new());
     while let Some(pid) = open.pop() {
         let resident = read(&format!("/proc/{pid}/statm"));
         let pages = resident.split(' ').nth(1).and_then(|it| it.parse().ok());
         let pages: u64 = pages.unwrap_or_default();
         usage.memory_bytes = usage.memory_bytes.saturating_add(pages * page);
-        ticks = ticks.saturating_add(ticks_of(&read(&format!("/proc/{pid}/stat"))));
+        let (used, waited_for) = ticks_of(&read(&format!("/proc/{pid}/stat")));
+        ticks = ticks.saturating_add(used).saturating_add(waited_for);
+        own.insert(pid.clone(), used);
         for task in names(&format!("/proc/{pid}/task")) {
             usage.threads += 1;
             if usage.threads > threads_max {
@@ -41,17 +70,23 @@ pub(crate) fn of(first: Pid, threads_max: u64) -> Usage {
             open.extend(children.split_ascii_whitespace().map(str::to_owned));
         }
     }
+    // The larger counts nobody twice: both know of a process that was waited for, and each of some that the other misses.
+    let ticks = ticks.max(clock.all(own));
     usage.cpu_seconds = ticks / rustix::param::clock_ticks_per_second().max(1);
     usage
 }
 
-/// Ticks of processor time in a line of `/proc/PID/stat`. The program's name, which it may choose itself,
-/// stands in brackets before the numbers.
-fn ticks_of(stat: &str) -> u64 {
+/// Ticks of processor time in a line of `/proc/PID/stat`: its own, and those of children that it waited for. The program's
+/// name, which it may choose itself, stands in brackets before the numbers.
+fn ticks_of(stat: &str) -> (u64, u64) {
     let (_, numbers) = stat.rsplit_once(')').unwrap_or_default();
-    // Counted from the state: user, system, and the same of children that were waited for.
-    let ticks = numbers.split_ascii_whitespace().skip(11).take(4);
-    ticks.filter_map(|it| it.parse::<u64>().ok()).sum()
+    // Counted from the state: user, system, and the same of the children.
+    let mut ticks = numbers
+        .split_ascii_whitespace()
+        .skip(11)
+        .map(|it| it.parse::<u64>().unwrap_or_default());
+    let mut two = || ticks.by_ref().take(2).fold(0, u64::saturating_add);
+    (two(), two())
 }
 
 /// Entries and bytes below a folder; no more than `entries_max` entries and one are looked at, and no link
@@ -107,13 +142,31 @@ mod tests {
     #[test]
     fn a_name_that_looks_like_numbers_is_none() {
         let stat = "7 (a) 1 2 3) S 1 7 7 0 -1 4194560 100 0 0 0 11 22 33 44 20 0 1 0";
-        assert_eq!(ticks_of(stat), 11 + 22 + 33 + 44);
-        assert_eq!(ticks_of(""), 0);
+        assert_eq!(ticks_of(stat), (11 + 22, 33 + 44));
+        assert_eq!(ticks_of(""), (0, 0));
+    }
+
+    #[test]
+    fn processor_time_of_a_process_that_nobody_waits_for_is_not_forgotten() {
+        let mut clock = Clock::default();
+        let mut all = |now: &[(&str, u64)]| {
+            clock.all(
+                now.iter()
+                    .map(|(pid, it)| ((*pid).to_owned(), *it))
+                    .collect(),
+            )
+        };
+        assert_eq!(all(&[("1", 5), ("2", 100)]), 105);
+        assert_eq!(all(&[("1", 6), ("2", 200)]), 206);
+        assert_eq!(all(&[("1", 6)]), 206, "2 has gone");
+        assert_eq!(all(&[("1", 7), ("2", 3)]), 210, "its number was given away");
+        assert_eq!(all(&[("1", 7), ("2", 1)]), 211, "and once more");
+        assert_eq!(all(&[]), 211);
     }
 
     #[test]
     fn a_process_sees_what_it_uses_itself() {
-        let usage = of(rustix::process::getpid(), 1_000);
+        let usage = of(rustix::process::getpid(), 1_000, &mut Clock::default());
         assert!(usage.memory_bytes > 100_000, "{usage:?}");
         assert!(usage.threads >= 2, "{usage:?}"); // this one and the one that runs the test
     }

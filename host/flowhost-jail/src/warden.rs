@@ -3,8 +3,9 @@
 //!
 //! It has one thread: a process that has left its namespace of processes gets no second one, so that one
 //! loop waits for words of the inmate, for its end and for the next look at what it uses. It stays outside of what it guards: it sees the machine, and shares with the inmate nothing but the
-//! streams that it passed on. When it is gone, by whatever hand, the kernel ends the inmate, which is the
-//! first process of its namespace, and with it all others there.
+//! streams that it passed on. Before it goes it ends the inmate, which is the first process of its namespace, and the
+//! kernel all others there. It goes when nobody reads what it tells any more. Killed itself it takes the inmate along only
+//! until that is the program, which may free itself from that.
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt as _;
@@ -49,6 +50,7 @@ struct Prisoner {
     inmate: Child,
     words: Words,
     began: Instant,
+    clock: usage::Clock,
 }
 
 fn begin() -> Result<Prisoner, Told> {
@@ -81,6 +83,7 @@ fn begin() -> Result<Prisoner, Told> {
         inmate,
         words,
         began,
+        clock: usage::Clock::default(),
     })
 }
 
@@ -218,7 +221,7 @@ fn watch(mut prisoner: Prisoner) -> End {
             continue;
         }
         looked = Instant::now();
-        let mut breach = bounds(&prisoner);
+        let mut breach = bounds(&mut prisoner);
         if breach.is_none() && walked.elapsed() >= WALK {
             breach = quotas(&prisoner.spec);
             walked = Instant::now();
@@ -260,7 +263,7 @@ fn last_words(words: &mut Words) {
 }
 
 /// The first bound that is gone over now.
-fn bounds(prisoner: &Prisoner) -> Option<Breach> {
+fn bounds(prisoner: &mut Prisoner) -> Option<Breach> {
     let bounds = prisoner.spec.bounds;
     let lasted = prisoner.began.elapsed();
     if lasted >= Duration::from_secs(bounds.wall_seconds) {
@@ -270,7 +273,7 @@ fn bounds(prisoner: &Prisoner) -> Option<Breach> {
             allowed: bounds.wall_seconds,
         });
     }
-    let used = usage::of(prisoner.pid, bounds.processes);
+    let used = usage::of(prisoner.pid, bounds.processes, &mut prisoner.clock);
     over("processes", used.threads, bounds.processes)
         .or_else(|| over("memory", used.memory_bytes, bounds.memory_bytes))
         .or_else(|| over("cpu", used.cpu_seconds, bounds.cpu_seconds))
