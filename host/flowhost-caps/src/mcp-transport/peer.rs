@@ -144,22 +144,29 @@ impl Peer {
     pub(super) async fn write(&self, frame: &str) -> Result<(), Unsent> {
         let mut stdin = self.stdin.lock().await;
         let gone = |why: &str| Unsent::Gone(self.gone().unwrap_or_else(|| why.to_owned()));
-        let Some(pipe) = stdin.as_mut() else {
+        // It is put back with a line that is whole, and not where the call that writes is over before: behind half of a
+        // line nothing would be the frame that it is.
+        let Some(mut pipe) = stdin.take() else {
             return Err(gone("its input is closed"));
         };
+        let half = Half(Some(self));
         let line = format!("{frame}\n");
         let writing = async {
             pipe.write_all(line.as_bytes()).await?;
             pipe.flush().await
         };
         match tokio::time::timeout(WRITE, writing).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(gone(&format!("it does not read: {}", error.kind()))),
-            // Half of a line may be written: nothing after it would be a frame.
-            Err(_) => {
-                *stdin = None;
-                Err(gone("it reads nothing"))
+            Ok(Ok(())) => {
+                half.done();
+                *stdin = Some(pipe);
+                Ok(())
             }
+            // It has closed its input, and is about to go by itself.
+            Ok(Err(error)) => {
+                half.done();
+                Err(gone(&format!("it does not read: {}", error.kind())))
+            }
+            Err(_) => Err(gone("it reads nothing")),
         }
     }
 
@@ -185,18 +192,43 @@ impl Peer {
         routes.unasked.forget(stream);
     }
 
-    /// Ends the process, and waits until its end is on record.
-    pub(super) async fn stop(&self) {
-        *self.stdin.lock().await = None;
+    /// Lets the process go. Whoever waits for an answer of it has a moment for that.
+    fn dismiss(&self) {
         let stop = self.stop.lock();
         let stop = stop.unwrap_or_else(PoisonError::into_inner).take();
         drop(stop);
+    }
+
+    /// Ends the process, and waits until its end is on record.
+    pub(super) async fn stop(&self) {
+        *self.stdin.lock().await = None;
+        self.dismiss();
         let mut over = self.over.clone();
         let _over = over.wait_for(|over| *over).await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Routes> {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A line that is being written. Dropped before it is whole, it ends the process: that can be told nothing any more, and
+/// another may take its place.
+struct Half<'a>(Option<&'a Peer>);
+
+impl Half<'_> {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Half<'_> {
+    fn drop(&mut self) {
+        if let Some(peer) = self.0 {
+            let why = "it did not read what it was sent".to_owned();
+            peer.lock().gone.get_or_insert(why);
+            peer.dismiss();
+        }
     }
 }
 

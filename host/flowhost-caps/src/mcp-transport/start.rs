@@ -47,6 +47,8 @@ impl Seat {
             let Some(why) = peer.gone() else {
                 return Ok(peer.clone());
             };
+            // Its end comes before another's beginning, on record as well.
+            peer.stop().await;
             *seat = None;
             return Err(gone(&why));
         }
