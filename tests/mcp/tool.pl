@@ -8,6 +8,9 @@ my $mode = shift // 'counts';
 my $calls = 0;
 
 print STDERR "tool.pl begins as $mode\n";
+# It shall not die with its parent (`PR_SET_PDEATHSIG` of x86-64), and does not go when its input ends.
+syscall(157, 1, 0) if $mode =~ /^stays/;
+if ($mode eq 'deaf' && !-e '/work/deaf') { open(my $f, '>', '/work/deaf'); sleep 60; }
 while (my $line = <STDIN>) {
     my ($id) = $line =~ /"id":("[^"]*")/;
     my ($text) = $line =~ /"text":"([^"]*)"/;
@@ -18,8 +21,16 @@ while (my $line = <STDIN>) {
     if ($mode eq 'refuses') { print "{\"jsonrpc\":\"2.0\",\"id\":$id,\"error\":{\"code\":-32602,\"message\":\"no text of mine\"}}\n"; next; }
     if ($mode eq 'fails') { print "{\"jsonrpc\":\"2.0\",\"id\":$id,\"error\":{\"code\":-32000,\"message\":\"the dictionary is gone\"}}\n"; next; }
     print "counting\n" if $mode eq 'logs';
+    if ($mode eq 'tells') {
+        my ($token) = $line =~ /"progressToken":("[^"]*")/;
+        my $note = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d,"total":2,"message":"%s"}}' . "\n";
+        printf($note, $token, 1, 'half of it');
+        printf($note, '"another"', 7, 'not ours');
+        printf($note, $token, 2, 'all of it');
+    }
     my $words = () = $text =~ /\S+/g;
     $words = '"two"' if $mode eq 'lies';
     print "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"words\":$words,\"calls\":$calls}}\n";
     exit 0 if $mode eq 'leaves';
 }
+sleep 1 while $mode =~ /^stays/;

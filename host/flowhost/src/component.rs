@@ -48,6 +48,7 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
         let findings = problems.into_iter().map(Into::into).collect();
         Failure::findings(&format!("the manifest of `{shown}`"), findings)
     })?;
+    let manifest = manifest.map(|it| spared(it, source, &inspection));
     let faults: Vec<Finding> = manifest
         .iter()
         .flat_map(|it| {
@@ -81,6 +82,17 @@ pub(crate) fn not_so(manifest: &Manifest, role: PluginKind) -> Option<Finding> {
     Some(finding.cure(format!(
         "write `kind = \"{role}\"`, or take the component that this manifest is of"
     )))
+}
+
+/// The manifest of what `source` names. That of a program knows nothing of the component before it, which can do without the
+/// right to tell how far the program is: it is not asked of an author whose program says nothing of it.
+pub(crate) fn spared(mut manifest: Manifest, source: &str, inspection: &Inspection) -> Manifest {
+    let mut imports = inspection.imports.iter();
+    let tells = imports.any(|import| import.name.package == "flowhost:progress");
+    if program_name(source).is_some() && tells {
+        manifest.optional.insert("log");
+    }
+    manifest
 }
 
 /// What the manifest of a program lacks. A program is never asked for its tools, and one that its manifest does not ask for

@@ -21,7 +21,7 @@ use flowhost_words::PluginKind;
 use super::inputs::Bound;
 use super::pins::Pins;
 use super::told::Told;
-use crate::component::{not_so, undeclared};
+use crate::component::{not_so, spared, undeclared};
 use crate::report::problems::Texts;
 use crate::sources::{KeptRun, Sources, Whose, is_builtin, is_shipped, read_profile};
 
@@ -427,6 +427,7 @@ impl Resolver<'_> {
         self.texts.add(&file, text.as_str());
         match Manifest::parse(&text, &file) {
             Ok(manifest) => {
+                let manifest = spared(manifest, &self.home.decl.source, inspection);
                 // A run that is looked at again had this manifest, and ran.
                 let fresh = self.sources.kept().is_none();
                 let fault = fresh.then(|| not_so(&manifest, inspection.role)).flatten();

@@ -2,6 +2,7 @@
 //! program is a script of Perl's base, which this machine's system has anyway.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{Home, Ran, confines, repository};
 
@@ -114,6 +115,73 @@ fn a_program_that_goes_after_each_answer_is_started_again_for_the_next() {
 }
 
 #[test]
+fn a_program_that_is_the_one_that_the_profile_names_begins() {
+    if !confines() {
+        return;
+    }
+    let home = plan("counts", STEP);
+    let perl = std::fs::read("/usr/bin/perl").unwrap();
+    let files = "[[files]]\n";
+    let hash: String = Sha256::digest(perl)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let profile = home.read("policies/count.toml");
+    let profile = profile.replace(files, &format!("sha256 = \"{hash}\"\n{files}"));
+    home.file("policies/count.toml", profile);
+    let ran = run(&home).expect(0);
+    assert_eq!(ran.json()["outputs"]["said"]["words"], 2);
+}
+
+#[test]
+fn a_program_that_will_not_go_is_gone_when_its_run_ends() {
+    if !confines() {
+        return;
+    }
+    let mode = format!("stays-{}", std::process::id());
+    let home = plan(&mode, STEP);
+    run(&home).expect(0);
+    let [ended] = of_kind(&home, "process.end").try_into().unwrap();
+    assert_eq!(ended["how"], "stopped", "{ended}");
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let lines = processes.filter_map(|it| std::fs::read(it.unwrap().path().join("cmdline")).ok());
+    let left: Vec<String> = lines
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(&mode))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn a_program_that_reads_half_of_a_line_is_another_one_for_the_next_call() {
+    if !confines() {
+        return;
+    }
+    // More than a pipe holds: what was to be written when the call was over is not written before the next line.
+    let step = "  a: { uses: count/words, with: { text: \"${{ inputs.text }}\" }, retry: { max_attempts: 3, retry_on: \
+                [transient, timeout, limit], backoff: { initial: 10ms } } }";
+    let home = plan("deaf", step);
+    home.file("big.txt", "word ".repeat(20_000));
+    let text = home.read("plan.yaml");
+    let inputs = "inputs: { text: { type: file, path: big.txt } }\nplugins:";
+    home.file("plan.yaml", text.replacen("plugins:", inputs, 1));
+    let profile = home.read("policies/count.toml");
+    let work = "[[files]]\nguest = \"/work\"\nhost = \"work\"\naccess = \"write\"\nquota = \"1MiB\"\nentries = 10\n";
+    home.file("policies/count.toml", profile + work);
+    home.file("work/here", "");
+    let ran = run(&home).expect(0);
+    let said = &ran.json()["outputs"]["said"];
+    assert_eq!(
+        *said,
+        json!({ "words": 20_000, "calls": 1 }),
+        "{}",
+        ran.all()
+    );
+    assert_eq!(of_kind(&home, "process.start").len(), 2);
+    assert_eq!(of_kind(&home, "process.end").len(), 2);
+}
+
+#[test]
 fn what_a_program_does_wrong_costs_its_call_and_says_what_it_was() {
     if !confines() {
         return;
@@ -135,6 +203,41 @@ fn what_a_program_does_wrong_costs_its_call_and_says_what_it_was() {
             of_kind(&home, "process.start").len(),
             "{told}"
         );
+    }
+}
+
+#[test]
+fn what_a_program_says_of_its_progress_is_told_on_where_manifest_and_profile_let_it_speak() {
+    if !confines() {
+        return;
+    }
+    let told = |home: &Home| -> Vec<Value> {
+        let calls = of_kind(home, "host.call").into_iter();
+        let told = calls.filter(|it| it["interface"] == "flowhost:progress/progress@0.1.0");
+        told.map(|it| json!([it["done"], it["total"]])).collect()
+    };
+    let all = vec![json!(["1", "2"]), json!(["2", "2"])];
+    for (asks, grants, wanted) in [
+        (false, false, vec![]),
+        (true, false, vec![]),
+        (false, true, vec![]),
+        (true, true, all),
+    ] {
+        let home = plan("tells", STEP);
+        if asks {
+            home.file(
+                "count.toml",
+                MANIFEST.replace("[needs]", "[needs]\nlog = true"),
+            );
+        }
+        if grants {
+            let profile = home.read("policies/count.toml");
+            let profile = profile.replace("[limits]", "log = true\n[limits]");
+            home.file("policies/count.toml", profile);
+        }
+        let ran = run(&home).expect(0);
+        assert_eq!(ran.json()["outputs"]["said"]["words"], 2);
+        assert_eq!(told(&home), wanted, "asked: {asks}, granted: {grants}");
     }
 }
 
