@@ -149,10 +149,20 @@ impl OauthError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unanswered { .. } => true,
-            Self::Status { status, .. } => matches!(status, 429 | 500..=599),
+            Self::Status { status, .. } => is_busy(*status),
+            // Words of the page to log in, which some say where tokens are given.
+            Self::Refused { error, .. } => matches!(
+                error.as_str(),
+                "temporarily_unavailable" | "server_error" | "slow_down"
+            ),
             _ => false,
         }
     }
+}
+
+/// Whether a status speaks of who answers and not of what was asked.
+pub(crate) fn is_busy(status: u16) -> bool {
+    matches!(status, 429 | 500..=599)
 }
 
 /// Why a document cannot be read: a page for people is the commonest answer of a wrong address.

@@ -20,8 +20,8 @@ use crate::asked::{SCOPES_MAX, is_scope, said};
 use crate::attempt::Attempt;
 use crate::authority::Authority;
 use crate::client::{Client, Method};
-use crate::discover::{exchange, refused, sent};
-use crate::error::OauthError;
+use crate::discover::{refused, sent};
+use crate::error::{OauthError, is_busy};
 use crate::login::Login;
 use crate::road::{Reads, Road};
 use crate::secret::Secret;
@@ -81,8 +81,10 @@ pub async fn redeem(
         asked.request(&ask)
     };
     let request = written(&given)?;
-    let answer = carried(road, place.as_str(), request).await?;
-    tokens(given(&|_| Ok(answer.clone())), place.as_str())
+    let proof = attempt.verifier();
+    let told = Told::of(client, [code.reveal(), proof.secret().as_str()]);
+    let answer = carried(road, place.as_str(), request, &told).await?;
+    tokens(given(&|_| Ok(answer.clone())), place.as_str(), &told)
 }
 
 /// Has a new token given for the login's refresh token, for the same server.
@@ -104,8 +106,9 @@ pub async fn renew(road: &dyn Road, login: &Login) -> Result<Tokens, OauthError>
         asked.request(&ask)
     };
     let request = written(&given)?;
-    let answer = carried(road, place.as_str(), request).await?;
-    tokens(given(&|_| Ok(answer.clone())), place.as_str())
+    let told = Told::of(&login.client, [refresh.reveal(), login.access.reveal()]);
+    let answer = carried(road, place.as_str(), request, &told).await?;
+    tokens(given(&|_| Ok(answer.clone())), place.as_str(), &told)
 }
 
 /// Tells the authority that a login's tokens are no longer wanted. Gives whether it has a place for that.
@@ -150,7 +153,12 @@ pub async fn revoke(road: &dyn Road, login: &Login) -> Result<bool, OauthError> 
             }
         }
         let request = request.body(form.finish().into_bytes());
-        exchange(road, BACK, place.as_str(), request).await?;
+        let answer = sent(road, BACK, place.as_str(), request, Reads::Whole).await?;
+        if !answer.status().is_success() {
+            let both = login.refresh.iter().chain([&login.access]);
+            let told = Told::of(client, both.map(Secret::reveal));
+            return Err(told.refused(BACK, place.as_str(), answer));
+        }
     }
     Ok(true)
 }
@@ -182,22 +190,53 @@ fn written(given: &dyn Fn(&Ask<'_>) -> Given) -> Result<HttpRequest, OauthError>
     kept.into_inner().ok_or(stop)
 }
 
+/// What an authority was told that nobody else may read, and which a refusal of its may repeat: that goes into messages and
+/// records.
+struct Told<'a>(Vec<&'a str>);
+
+impl<'a> Told<'a> {
+    fn of(client: &'a Client, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let own = client.secret.as_ref().map(Secret::reveal);
+        Self(own.into_iter().chain(secrets).collect())
+    }
+
+    /// A text without it, as it was told and as forms write it.
+    fn taken_out(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| {
+            let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            text.replace(*secret, HIDDEN).replace(&encoded, HIDDEN)
+        })
+    }
+
+    /// What an answer says that is no success.
+    fn refused(&self, what: &'static str, url: &str, answer: HttpResponse) -> OauthError {
+        let clean = |body: Vec<u8>| self.taken_out(&String::from_utf8_lossy(&body)).into_bytes();
+        refused(what, url, &answer.map(clean))
+    }
+}
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "[hidden]";
+
 async fn carried(
     road: &dyn Road,
     url: &str,
     request: HttpRequest,
+    told: &Told<'_>,
 ) -> Result<HttpResponse, OauthError> {
     let answer = sent(road, WHAT, url, Ok(request), Reads::Whole).await?;
-    // A refusal of the protocol's is a JSON document; any other is somebody's on the way.
+    // A refusal of the protocol's is a JSON document; any other is somebody's on the way. One that has too much to do may
+    // use the form too, and says nothing of the token.
+    let busy = is_busy(answer.status().as_u16());
     let speaks = serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_ok();
-    match (speaks, answer.status()) {
+    match (speaks && !busy, answer.status()) {
         (true, _) => Ok(answer),
         (false, StatusCode::OK) => Err(OauthError::Document {
             what: WHAT,
             url: url.to_owned(),
             why: no_token(answer.body()).to_owned(),
         }),
-        (false, _) => Err(refused(WHAT, url, &answer)),
+        (false, _) => Err(told.refused(WHAT, url, answer)),
     }
 }
 
@@ -210,7 +249,7 @@ fn no_token(body: &[u8]) -> &'static str {
 }
 
 /// What came, checked. No text of the answer is shown where it may hold a token.
-fn tokens(answer: Given, url: &str) -> Result<Tokens, OauthError> {
+fn tokens(answer: Given, url: &str, told: &Told<'_>) -> Result<Tokens, OauthError> {
     let fault = |why: &str| OauthError::Document {
         what: WHAT,
         url: url.to_owned(),
@@ -218,10 +257,10 @@ fn tokens(answer: Given, url: &str) -> Result<Tokens, OauthError> {
     };
     let given = answer.map_err(|error| match error {
         RequestTokenError::ServerResponse(refusal) => OauthError::Refused {
-            error: said(refusal.error().as_ref()),
+            error: said(&told.taken_out(refusal.error().as_ref())),
             said: refusal
                 .error_description()
-                .map_or_else(String::new, |it| format!(": {}", said(it))),
+                .map_or_else(String::new, |it| format!(": {}", said(&told.taken_out(it)))),
         },
         RequestTokenError::Request(error) => error,
         RequestTokenError::Parse(_, body) => fault(no_token(&body)),
@@ -299,6 +338,60 @@ mod tests {
         );
         let away = renewed(503, "<html>later</html>").await.unwrap_err();
         assert!(away.is_passing() && !refused.is_passing());
+    }
+
+    #[tokio::test]
+    async fn an_authority_that_has_too_much_to_do_says_nothing_of_the_token() {
+        for (status, error, passing) in [
+            (503, "temporarily_unavailable", true),
+            (429, "invalid_grant", true),
+            (500, "server_error", true),
+            (400, "temporarily_unavailable", true),
+            (400, "slow_down", true),
+            (400, "invalid_grant", false),
+            (401, "invalid_client", false),
+        ] {
+            let refused = renewed(status, &format!("{{\"error\":\"{error}\"}}")).await;
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.is_passing(), passing, "{status} {error}: {refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_repeats_what_it_was_told_is_shown_without_it() {
+        let mut login = login();
+        login.client.secret = Secret::new("my+secret");
+        login.client.method = Method::Post;
+        let cut = format!("{}old-refresh", "x".repeat(195));
+        for (status, body) in [
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"old-refresh is not known"}"#,
+            ),
+            (400, r#"{"error":"old-refresh"}"#),
+            (
+                400,
+                r#"{"error":"x","error_description":"old\u002drefresh my+secret"}"#,
+            ),
+            (
+                403,
+                "you sent refresh_token=old-refresh&client_secret=my%2Bsecret",
+            ),
+            (503, "old-access"),
+            (400, cut.as_str()),
+        ] {
+            let refused = renew(&giving(status, body), &login).await.unwrap_err();
+            let shown = refused.to_string();
+            for secret in ["old-", "my+secret", "my%2B"] {
+                assert!(!shown.contains(secret), "{body}: {shown}");
+            }
+        }
+        let place = "https://auth.example.com/revoke";
+        let body = "no token old-access or old-refresh";
+        let road = Doubled::default().answering(&format!("POST {place}"), 400, &[], body);
+        login.revocation_endpoint = Some(place.to_owned());
+        let shown = revoke(&road, &login).await.unwrap_err().to_string();
+        assert!(!shown.contains("old-"), "{shown}");
     }
 
     #[tokio::test]
