@@ -110,6 +110,7 @@ fn brought() -> Arc<[Arc<dyn Provider>]> {
             resolver: Arc::new(ScriptedResolver::default()),
             connector: Arc::new(RecordingConnector::default()),
             tls: Tls::web().unwrap(),
+            roots: Arc::default(),
             identities: Arc::default(),
             secrets: nothing,
             logins: Arc::new(crate::http::NoLogins),

@@ -17,10 +17,12 @@ use crate::state::State;
 
 pub(crate) use read::{document, place};
 pub use sources::SourceLine;
+pub use tls::{TlsLine, host_of};
 
 mod folder;
 mod read;
 mod sources;
+mod tls;
 
 /// The file's name.
 pub const CONFIG_FILE: &str = "flowhost.toml";
@@ -122,6 +124,8 @@ struct Document {
     #[serde(default)]
     identities: BTreeMap<String, IdentitySource>,
     #[serde(default)]
+    tls: Vec<TlsLine>,
+    #[serde(default)]
     models: flowhost_models::Config,
     #[serde(default)]
     telemetry: TelemetryTable,
@@ -154,6 +158,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, SecretSource>,
     /// `[identities]`.
     pub identities: BTreeMap<String, IdentitySource>,
+    /// `[[tls]]`: servers that authorities of the operator's own vouch for.
+    pub tls: Vec<TlsLine>,
     /// `[models]`.
     pub models: flowhost_models::Config,
     /// `[telemetry] on_failure`.
@@ -186,6 +192,7 @@ impl Default for Config {
             host: None,
             secrets: BTreeMap::new(),
             identities: BTreeMap::new(),
+            tls: Vec::new(),
             models: flowhost_models::Config::default(),
             on_telemetry_failure: OnTelemetryFailure::default(),
             sources: Vec::new(),
@@ -300,6 +307,7 @@ impl Config {
                 .into_iter()
                 .map(|(name, files)| (name, files.below(folder)))
                 .collect(),
+            tls: tls::lines(document.tls, folder),
             scripts: has_mock(&document.models).then(|| folder.to_owned()),
             models: document.models,
             on_telemetry_failure: document.telemetry.on_failure.unwrap_or_default(),
@@ -370,6 +378,7 @@ fn checked(text: &str, name: &str) -> Result<Document, Vec<Finding>> {
         }
     }
     problems.extend(sources::problems(&document.sources, text, name));
+    problems.extend(tls::problems(&document.tls, text, name));
     problems.sort_by_key(|problem| (problem.line, problem.column));
     match problems.is_empty() {
         true => Ok(document),

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowhost_caps::http::{Identities, LoginStore};
+use flowhost_caps::http::{Identities, LoginStore, Roots};
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_evidence::{html, runs, stage, story};
@@ -31,7 +31,7 @@ use crate::plugin::vouched::Shown;
 use crate::report::problems::unreadable;
 use crate::sources::{finding_of, is_builtin};
 use crate::state::State;
-use crate::{identities, made_here, models, services};
+use crate::{identities, made_here, models, roots, services};
 
 /// A host for runs whose evidence goes below `state`.
 ///
@@ -88,7 +88,7 @@ pub fn parts(
             ambient: ambient.clone(),
             config: config.clone(),
             gateways: Mutex::default(),
-            logins: Arc::new(Logins::new(ambient, state)),
+            logins: Arc::new(Logins::new(ambient, config, state)),
         }),
         views: Arc::new(Pages { at_end: true }),
         past: Arc::new(Index(state.clone())),
@@ -261,6 +261,10 @@ impl Operator for Configured {
 
     fn identities(&self, project: &Project) -> Result<Arc<Identities>, Failure> {
         identities::identities(&self.ambient, &self.config, project)
+    }
+
+    fn roots(&self, project: &Project) -> Result<Arc<Roots>, Failure> {
+        roots::roots(&self.ambient, &self.config, project)
     }
 
     fn logins(&self) -> Arc<dyn LoginStore> {

@@ -76,7 +76,8 @@ fn named(members: &BTreeMap<String, Member>) -> BTreeSet<&str> {
     rules.filter_map(|rule| rule.identity.as_deref()).collect()
 }
 
-fn own(config: &Config) -> String {
+/// How the operator's file is called in a cure.
+pub(crate) fn own(config: &Config) -> String {
     let path = config.own_path.as_ref();
     path.map_or(CONFIG_FILE.to_owned(), |path| path.display().to_string())
 }

@@ -28,6 +28,7 @@ pub mod project;
 pub mod readiness;
 pub mod remote;
 pub mod report;
+pub mod roots;
 pub mod sender;
 pub mod services;
 pub mod shelf;

@@ -27,6 +27,7 @@ use crate::finding::Finding;
 use crate::identities;
 use crate::plugin::lock;
 use crate::report::problems::Texts;
+use crate::roots;
 use crate::sources::{KeptRun, Sources};
 
 /// What a person asked for.
@@ -85,6 +86,7 @@ pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut T
         let (members, findings) = (&project.members, &mut loaded.findings);
         let mut notes = secrets::look(ambient, config, members, findings);
         notes.extend(identities::look(ambient, config, members, findings));
+        roots::look(ambient, config, members, findings);
         project.notes.extend(notes);
     }
     loaded

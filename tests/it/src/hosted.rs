@@ -200,6 +200,7 @@ impl Setup {
             resolver: Arc::clone(&resolver) as Arc<dyn Resolver>,
             connector: Arc::clone(&connector) as Arc<dyn Connector>,
             tls: Tls::web().unwrap(),
+            roots: Arc::default(),
             identities: Arc::default(),
             secrets: Arc::new(Doubles),
             logins: Arc::new(NoLogins),

@@ -1,8 +1,8 @@
 //! Who the host says that it is, to servers that ask for a client certificate.
 //!
-//! Owns the check of what an operator names: certificate, key and authority are looked at before a run begins, so that
-//! a wrong pair or a certificate that has expired is told with its cure, and not found in the middle of a run as an alert
-//! of somebody else's server. Pure: the files' bytes and the time come in.
+//! Owns the check of what an operator names, whom servers are vouched for by included: certificate, key and authority are
+//! looked at before a run begins, so that a wrong pair or a certificate that has expired is told with its cure, and not
+//! found in the middle of a run as an alert of somebody else's server. Pure: the files' bytes and the time come in.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,10 +12,14 @@ use rustls::{
 };
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::tls::{Tls, web_roots};
+use super::tls::Tls;
 
 /// The identities of a run by the names that profiles call them by.
 pub type Identities = BTreeMap<String, Tls>;
+
+/// How servers are checked that authorities of the operator's own vouch for, by their host: a name in lower case, or an
+/// address.
+pub type Roots = BTreeMap<String, Tls>;
 
 const SECONDS_OF_A_DAY: u64 = 24 * 3_600;
 
@@ -81,10 +85,8 @@ impl Unfit {
 /// The first thing that keeps the files from being one at `now_ms`, in milliseconds since the Unix epoch.
 pub fn read_identity(files: IdentityFiles<'_>, now_ms: u64) -> Result<Tls, Unfit> {
     let chain = certificates("certificate", files.certificate)?;
-    let roots = match files.authority {
-        Some(pem) => authorities(pem)?,
-        None => web_roots(),
-    };
+    let own = |pem| authorities("authority", pem);
+    let roots = files.authority.map(own).transpose()?;
     let key = PrivateKeyDer::from_pem_slice(files.key)
         .map_err(|_| Unfit::Missing("key", "private key"))?;
     if let Some(own) = chain.first() {
@@ -109,11 +111,21 @@ fn certificates(what: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'st
     }
 }
 
-fn authorities(pem: &[u8]) -> Result<RootCertStore, Unfit> {
+/// Reads a file of authorities, which vouch for servers instead of the web's.
+///
+/// # Errors
+/// When it holds none, or one that cannot be used.
+pub fn read_authorities(pem: &[u8]) -> Result<Tls, Unfit> {
+    const KEY: &str = "ca";
+    let tls = Tls::with_roots(authorities(KEY, pem)?);
+    tls.map_err(|error| Unfit::Unreadable(KEY, error.to_string()))
+}
+
+fn authorities(what: &'static str, pem: &[u8]) -> Result<RootCertStore, Unfit> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("authority", pem)? {
+    for certificate in certificates(what, pem)? {
         let added = roots.add(certificate);
-        added.map_err(|error| Unfit::Unreadable("authority", error.to_string()))?;
+        added.map_err(|error| Unfit::Unreadable(what, error.to_string()))?;
     }
     Ok(roots)
 }

@@ -28,7 +28,7 @@ use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use wasmtime::component::{HasData, Linker};
 
 pub use connect::{Connector, Stream, TcpConnector};
-pub use identity::{Identities, IdentityFiles, Unfit, read_identity};
+pub use identity::{Identities, IdentityFiles, Roots, Unfit, read_authorities, read_identity};
 pub use resolve::{ResolveError, Resolver, SystemResolver};
 pub use tls::Tls;
 
@@ -47,6 +47,8 @@ pub struct HttpServices {
     pub connector: Arc<dyn Connector>,
     /// Checks servers.
     pub tls: Tls,
+    /// Checks servers that authorities of the operator's own vouch for.
+    pub roots: Arc<Roots>,
     /// Whom rules let the host say that it is.
     pub identities: Arc<Identities>,
     /// Values for `inject`.
@@ -74,6 +76,7 @@ impl HttpServices {
             resolver: Arc::new(SystemResolver::default()),
             connector: Arc::new(TcpConnector),
             tls: Tls::web()?,
+            roots: Arc::default(),
             identities: Arc::default(),
             secrets,
             logins: Arc::new(NoLogins),

@@ -327,7 +327,7 @@ impl Exchange<'_> {
         traffic: &Traffic,
     ) -> Result<Box<dyn Stream>, SendError> {
         let services = &self.sender.services;
-        let tls = self.tls(allowed.grant)?;
+        let tls = self.tls(allowed.grant, target)?;
         let addresses = match target.ip() {
             Some(address) => vec![address],
             None => {
@@ -358,18 +358,23 @@ impl Exchange<'_> {
         Ok(stream)
     }
 
-    /// How the rule's servers are spoken with: as the identity that it names, else as nobody.
-    fn tls(&self, rule: &HttpRule) -> Result<&Tls, SendError> {
+    /// How the server is spoken with: as the identity that the rule names, else as nobody; vouched for by whom the operator
+    /// names for its host, else by the web's authorities.
+    fn tls(&self, rule: &HttpRule, target: &Target) -> Result<Tls, SendError> {
         let services = &self.sender.services;
+        let address = target.ip().map(|address| address.to_string());
+        let host = address.as_deref().unwrap_or_else(|| target.host());
+        let tls = services.roots.get(host).unwrap_or(&services.tls);
         let Some(name) = &rule.identity else {
-            return Ok(&services.tls);
+            return Ok(tls.clone());
         };
-        services.identities.get(name).ok_or_else(|| {
+        let identity = services.identities.get(name).ok_or_else(|| {
             SendError::Fault(Fault::Host(format!(
                 "no certificate for the identity `{name}`: name its files under [identities.{name}] of your \
                  flowhost.toml"
             )))
-        })
+        })?;
+        Ok(tls.as_identity(identity))
     }
 
     async fn exchange(

@@ -6,7 +6,7 @@
 use std::{io, net::IpAddr, sync::Arc};
 
 use rustls::{
-    AlertDescription, ClientConfig, ConfigBuilder, RootCertStore,
+    AlertDescription, CertificateError, ClientConfig, ConfigBuilder, RootCertStore,
     client::WantsClientCert,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
 };
@@ -21,6 +21,8 @@ use super::{
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
+    /// Whether the web's authorities vouch for servers, because nobody has named others.
+    is_webs: bool,
 }
 
 impl Tls {
@@ -29,7 +31,11 @@ impl Tls {
     /// # Errors
     /// When the cryptographic provider lacks a protocol version, which is a bug of the build.
     pub fn web() -> Result<Self, rustls::Error> {
-        Self::with_roots(web_roots())
+        let by_roots = Self::with_roots(web_roots())?;
+        Ok(Self {
+            is_webs: true,
+            ..by_roots
+        })
     }
 
     /// Roots of the caller's choice: a private authority, or a test's.
@@ -40,15 +46,27 @@ impl Tls {
         Ok(Self::of(trusting(roots)?.with_no_client_auth()))
     }
 
-    /// The same, showing this certificate to servers that ask for one.
+    /// The same, showing this certificate to servers that ask for one; without roots the web's are believed.
     pub(super) fn showing(
-        roots: RootCertStore,
+        roots: Option<RootCertStore>,
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, rustls::Error> {
-        Ok(Self::of(
-            trusting(roots)?.with_client_auth_cert(chain, key)?,
-        ))
+        let is_webs = roots.is_none();
+        let trusting = trusting(roots.unwrap_or_else(web_roots))?;
+        let shown = Self::of(trusting.with_client_auth_cert(chain, key)?);
+        Ok(Self { is_webs, ..shown })
+    }
+
+    /// Shows a server of this one's authorities who `identity` is. Authorities of the identity's own come first: they were
+    /// named for it.
+    pub(super) fn as_identity(&self, identity: &Self) -> Self {
+        if !identity.is_webs {
+            return identity.clone();
+        }
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::clone(&identity.config.client_auth_cert_resolver);
+        Self::of(config)
     }
 
     fn of(mut config: ClientConfig) -> Self {
@@ -58,6 +76,7 @@ impl Tls {
         config.enable_early_data = false;
         Self {
             config: Arc::new(config),
+            is_webs: false,
         }
     }
 
@@ -102,7 +121,7 @@ impl Tls {
 }
 
 /// The roots that Mozilla ships.
-pub(super) fn web_roots() -> RootCertStore {
+fn web_roots() -> RootCertStore {
     RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())
 }
 
@@ -118,11 +137,24 @@ fn trusting(
 
 /// A handshake that the network broke says nothing of the server's certificate: the next one may succeed.
 fn refused(error: &io::Error) -> SendError {
-    match (is_broken(error.kind()), turned_away(error)) {
+    let why = unvouched(error).or_else(|| turned_away(error));
+    match (is_broken(error.kind()), why) {
         (true, _) => SendError::Broken(format!("TLS: {error}")),
         (false, Some(why)) => SendError::Tls(why),
         (false, None) => SendError::Tls(error.to_string()),
     }
+}
+
+/// That a server's certificate is of an authority which nobody has named.
+fn unvouched(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) = error else {
+        return None;
+    };
+    Some(format!(
+        "{error}: no authority that is believed here vouches for the server; where a private one does, name the host and \
+         the file of its authority under [[tls]] of your flowhost.toml"
+    ))
 }
 
 /// What a server says that wants to know who the host is. Since TLS 1.3 it says so after the handshake, when the

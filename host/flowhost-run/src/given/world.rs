@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_bus::{Bus, LocalBus, LocalConfig};
-use flowhost_caps::http::{Identities, LoginStore, NoLogins};
+use flowhost_caps::http::{Identities, LoginStore, NoLogins, Roots};
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_ledger::{Durability, Fact, HostKey, Reached, SaidRecord};
@@ -92,6 +92,14 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// One whose files cannot be used.
     fn identities(&self, _project: &Project) -> Result<Arc<Identities>, Failure> {
+        Ok(Arc::default())
+    }
+
+    /// Servers that authorities of the operator's own vouch for, instead of the web's.
+    ///
+    /// # Errors
+    /// An authority whose file cannot be used.
+    fn roots(&self, _project: &Project) -> Result<Arc<Roots>, Failure> {
         Ok(Arc::default())
     }
 

@@ -530,6 +530,7 @@ fn services_of(
         variables: Arc::new(Variables(host.config.operator.clone())),
         http: HttpServices {
             secrets,
+            roots: host.config.operator.roots(project)?,
             identities: host.config.operator.identities(project)?,
             logins: host.config.operator.logins(),
             allow_private_network: options.allow_private_network,

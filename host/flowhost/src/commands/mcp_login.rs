@@ -18,7 +18,7 @@ use crate::commands::Context;
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 pub(crate) fn perform(args: &LoginArgs, context: &Context) -> Result<Exit, Failure> {
-    let logins = Logins::new(&context.ambient, &context.state);
+    let logins = Logins::new(&context.ambient, &context.config, &context.state);
     let wanted = wanted(args, &logins, context)?;
     let runtime = runtime()?;
     let login = runtime.block_on(logins.log_in(&wanted, |page| {

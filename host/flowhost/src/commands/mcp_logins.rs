@@ -15,7 +15,7 @@ use crate::cli::{LogoutArgs, StatusArgs};
 use crate::commands::Context;
 
 pub(crate) fn status(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> {
-    let logins = Logins::new(&context.ambient, &context.state);
+    let logins = Logins::new(&context.ambient, &context.config, &context.state);
     let names = match &args.name {
         None => logins.names()?,
         Some(name) => vec![name.clone()],
@@ -54,8 +54,15 @@ pub(crate) fn status(args: &StatusArgs, context: &Context) -> Result<Exit, Failu
 }
 
 pub(crate) fn log_out(args: &LogoutArgs, context: &Context) -> Result<Exit, Failure> {
-    let logins = Logins::new(&context.ambient, &context.state);
+    let logins = Logins::new(&context.ambient, &context.config, &context.state);
     let name = &args.name;
+    // One that never was is told without making a lock for it.
+    if matches!(logins.read(name), Ok(None)) {
+        return Err(absent(name));
+    }
+    let runtime = runtime()?;
+    let held = runtime.block_on(logins.hold(name))?;
+    // What is given back is what was renewed to while this waited.
     let login = match logins.read(name) {
         Ok(None) => return Err(absent(name)),
         Ok(Some(login)) => Some(login),
@@ -68,16 +75,16 @@ pub(crate) fn log_out(args: &LogoutArgs, context: &Context) -> Result<Exit, Fail
     let given_back = match &login {
         None => false,
         Some(login) => {
-            let runtime = runtime()?;
             let told = runtime.block_on(logins.give_back(login));
-            runtime.shutdown_background();
             told.unwrap_or_else(|failure| {
                 note(context, &why(&failure));
                 false
             })
         }
     };
-    logins.forget(name)?;
+    logins.forget(name, &held)?;
+    drop(held);
+    runtime.shutdown_background();
     let text = match (given_back, &login) {
         (true, _) => format!("`{name}` is logged out; its tokens were given back\n"),
         (false, Some(login)) => format!(

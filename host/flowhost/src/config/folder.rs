@@ -75,6 +75,7 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
         host,
         secrets,
         identities,
+        tls,
         models,
         telemetry,
         sources,
@@ -87,6 +88,7 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
         ("host", host.is_some()),
         ("secrets", !secrets.is_empty()),
         ("identities", !identities.is_empty()),
+        ("tls", !tls.is_empty()),
         ("sources", !sources.is_empty()),
     ];
     let top = top.into_iter().filter(|(_, written)| *written);
@@ -201,6 +203,7 @@ mod tests {
             ("durability = \"relaxed\"\n", 1),
             ("[secrets]\nA = { env = \"A\" }\n", 1),
             ("[identities.A]\ncertificate = \"c\"\nkey = \"k\"\n", 1),
+            ("[[tls]]\nhosts = [\"a.example\"]\nca = \"c\"\n", 1),
             ("[[sources]]\nfrom = \"oci://x.example\"\n", 1),
             ("[models]\ntimeout = \"1h\"\n", 2),
             ("[models]\nretry = { max_attempts = 9 }\n", 2),

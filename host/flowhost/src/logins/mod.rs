@@ -26,6 +26,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::ambient::Ambient;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::host::seal_key;
 use crate::state::State;
@@ -46,9 +47,16 @@ pub struct Logins(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     ambient: Ambient,
+    config: Config,
     state: State,
     /// One renewal at a time in this process; a lock of a file holds the other processes.
     turn: tokio::sync::Mutex<()>,
+}
+
+/// Nobody else of this host renews or replaces a login while this is there.
+#[derive(Debug)]
+pub struct Held {
+    _lock: std::fs::File,
 }
 
 /// A login that a person wants.
@@ -87,11 +95,12 @@ pub enum WantedClient {
 }
 
 impl Logins {
-    /// The logins of a state folder.
+    /// The logins of a state folder. The configuration says who vouches for servers.
     #[must_use]
-    pub fn new(ambient: &Ambient, state: &State) -> Self {
+    pub fn new(ambient: &Ambient, config: &Config, state: &State) -> Self {
         Self(Arc::new(Inner {
             ambient: ambient.clone(),
+            config: config.clone(),
             state: state.clone(),
             turn: tokio::sync::Mutex::default(),
         }))
@@ -120,11 +129,25 @@ impl Logins {
         self.0.read(name)
     }
 
-    /// Forgets a login. Its tokens stay what they are: [`Logins::give_back`] comes before.
+    /// Waits for whoever renews this login, and keeps everybody of this host from renewing it until the value is dropped:
+    /// what is kept in its place, or forgotten, would else be written over by an answer that is on its way.
+    ///
+    /// # Errors
+    /// When the lock cannot be had.
+    pub async fn hold(&self, name: &str) -> Result<Held, Failure> {
+        self.0.ambient.create_dir(&self.0.state.logins_dir())?;
+        let lock = self.0.lock(name).await.map_err(|why| {
+            let message = format!("the login `{name}` cannot be changed now");
+            Failure::new(Exit::Internal, message).because(why)
+        })?;
+        Ok(Held { _lock: lock })
+    }
+
+    /// Forgets a login, which is held. Its tokens stay what they are: [`Logins::give_back`] comes before.
     ///
     /// # Errors
     /// When the file cannot be removed, or is not there.
-    pub fn forget(&self, name: &str) -> Result<(), Failure> {
+    pub fn forget(&self, name: &str, _held: &Held) -> Result<(), Failure> {
         Ok(self.0.ambient.remove(&self.0.file(name))?)
     }
 
@@ -140,7 +163,7 @@ impl Logins {
             Err(_) => None,
         };
         let failed = |error: &OauthError| failed(wanted, error);
-        let street = self.0.street(wanted.private_network)?;
+        let street = self.0.street(wanted.private_network);
         let found = discover(&street, &wanted.server, wanted.issuer.as_ref()).await;
         let found = found.map_err(|error| failed(&error))?;
         let back = Back::open(&self.0.ambient, wanted.port).await;
@@ -208,7 +231,9 @@ impl Logins {
             now,
         );
         login.private_network = wanted.private_network;
+        let held = self.hold(&wanted.name).await?;
         self.0.write(&login)?;
+        drop(held);
         Ok(login)
     }
 
@@ -217,7 +242,7 @@ impl Logins {
     /// # Errors
     /// Why it was not told.
     pub async fn give_back(&self, login: &Login) -> Result<bool, Failure> {
-        let street = self.0.street(login.private_network)?;
+        let street = self.0.street(login.private_network);
         revoke(&street, login).await.map_err(|error| {
             Failure::new(Exit::Internal, "the tokens were not given back").caused_by(&error)
         })
@@ -290,8 +315,8 @@ impl Inner {
         self.state.logins_dir().join(format!("{name}{ENDING}"))
     }
 
-    fn street(&self, private: bool) -> Result<Street, Failure> {
-        Street::new(private).map_err(|why| Failure::new(Exit::Internal, why))
+    fn street(&self, private: bool) -> Street {
+        Street::new(&self.ambient, &self.config, private)
     }
 
     fn read(&self, name: &str) -> Result<Option<Login>, Failure> {
@@ -348,17 +373,30 @@ impl Inner {
         })
     }
 
-    /// Another token than `old`, which is over or was refused.
-    async fn renewed(&self, name: &str, old: &str) -> Result<Zeroizing<String>, LoginError> {
+    /// The login for a request to `url`, if that is where its token goes.
+    fn kept_for(&self, name: &str, url: &str) -> Result<Login, LoginError> {
+        let login = self.kept(name)?;
+        if login.covers(url) {
+            return Ok(login);
+        }
+        let server = &login.server;
+        Err(LoginError::Absent(format!(
+            "the login `{name}` is for `{server}`, and its token goes nowhere else: a rule of the profile wants it for \
+             `{url}`"
+        )))
+    }
+
+    /// Sees to it that another token than `old` is kept, which is over or was refused.
+    async fn renewed(&self, name: &str, old: &str) -> Result<(), LoginError> {
         let _turn = self.turn.lock().await;
-        let _lock = self.lock(name).await?;
+        let _lock = self.locked(name).await?;
         let mut login = self.kept(name)?;
         if login.ended.is_some() {
             return Err(LoginError::Absent(again(&login)));
         }
         if login.access.reveal() != old {
             // Somebody was faster, and a refresh token may be good for one use only.
-            return Ok(Zeroizing::new(login.access.reveal().to_owned()));
+            return Ok(());
         }
         if login.refresh.is_none() {
             return Err(self.end(
@@ -369,15 +407,15 @@ impl Inner {
         let away = |why: String| {
             LoginError::Away(format!("the login `{name}` cannot be renewed now: {why}"))
         };
-        let street = Street::new(login.private_network).map_err(away)?;
+        let street = self.street(login.private_network);
         match renew(&street, &login).await {
             Ok(tokens) => {
                 login.renewed(tokens, self.ambient.now_ms());
                 let written = self.write(&login);
-                written.map_err(|failure| away(failure.causes.join(": ")))?;
-                Ok(Zeroizing::new(login.access.reveal().to_owned()))
+                written.map_err(|failure| away(failure.causes.join(": ")))
             }
             Err(error) if error.is_passing() => Err(away(error.to_string())),
+            // Under the lock nobody of this host can have spent the refresh token meanwhile: it is over.
             Err(error @ OauthError::Refused { .. }) => Err(self.end(login, &error.to_string())),
             // A page for people, a redirect: the authority is not as it was, and may be again.
             Err(error) => Err(LoginError::Refused(format!(
@@ -386,13 +424,19 @@ impl Inner {
         }
     }
 
-    /// The lock that processes of this host take turns by.
-    async fn lock(&self, name: &str) -> Result<std::fs::File, LoginError> {
+    /// The lock that processes of this host take turns by. Its file stays when a login is forgotten: who waits for it holds
+    /// it open, and would share nothing with whoever makes another.
+    async fn lock(&self, name: &str) -> Result<std::fs::File, String> {
         let path = self.state.logins_dir().join(format!("{name}.lock"));
         let ambient = self.ambient.clone();
         let locked = tokio::task::spawn_blocking(move || ambient.lock(&path)).await;
-        let locked = locked.map_err(|error| error.to_string());
-        let locked = locked.and_then(|it| it.map_err(|error| error.source.to_string()));
+        let locked = locked.map_err(|error| error.to_string())?;
+        locked.map_err(|error| error.source.to_string())
+    }
+
+    /// The same, for a request.
+    async fn locked(&self, name: &str) -> Result<std::fs::File, LoginError> {
+        let locked = self.lock(name).await;
         locked
             .map_err(|why| LoginError::Away(format!("the login `{name}` cannot be locked: {why}")))
     }
@@ -410,7 +454,7 @@ impl Inner {
     /// What the server wanted beyond what the login allows: a person has to allow it, and the next login asks for it.
     async fn wants(&self, name: &str, scopes: &[String]) -> Result<bool, LoginError> {
         let _turn = self.turn.lock().await;
-        let _lock = self.lock(name).await?;
+        let _lock = self.locked(name).await?;
         let mut login = self.kept(name)?;
         let all = scopes.join(" ");
         let known = scopes.iter().all(|scope| login.scopes.contains(scope));
@@ -446,17 +490,15 @@ fn again(login: &Login) -> String {
 #[async_trait]
 impl LoginStore for Logins {
     async fn token(&self, name: &str, url: &str) -> Result<Zeroizing<String>, LoginError> {
-        let login = self.0.kept(name)?;
-        if !login.covers(url) {
-            let server = &login.server;
-            return Err(LoginError::Absent(format!(
-                "the login `{name}` is for `{server}`, and its token goes nowhere else: a rule of the profile wants it \
-                 for `{url}`"
-            )));
-        }
+        let login = self.0.kept_for(name, url)?;
+        let token = |login: &Login| Zeroizing::new(login.access.reveal().to_owned());
         match login.standing(self.0.ambient.now_ms()) {
-            Standing::Good => Ok(Zeroizing::new(login.access.reveal().to_owned())),
-            Standing::Renews => self.another(name, login.access.reveal()).await,
+            Standing::Good => Ok(token(&login)),
+            Standing::Renews => {
+                self.another(name, login.access.reveal()).await?;
+                // Somebody may have logged in at another server under this name while it was renewed.
+                Ok(token(&self.0.kept_for(name, url)?))
+            }
             Standing::Over | Standing::Ended => Err(LoginError::Absent(again(&login))),
         }
     }
@@ -473,7 +515,7 @@ impl LoginStore for Logins {
             return self.0.wants(name, &asked.scopes).await;
         }
         match status {
-            401 => self.another(name, token).await.map(|_| true),
+            401 => self.another(name, token).await.map(|()| true),
             _ => Ok(false),
         }
     }
@@ -482,7 +524,7 @@ impl LoginStore for Logins {
 impl Logins {
     /// As [`Inner::renewed`], to its end whatever becomes of whoever asked: a refresh token that was spent and a new
     /// one that nobody kept would be the end of the login.
-    async fn another(&self, name: &str, old: &str) -> Result<Zeroizing<String>, LoginError> {
+    async fn another(&self, name: &str, old: &str) -> Result<(), LoginError> {
         let (inner, name) = (self.0.clone(), name.to_owned());
         let old = Zeroizing::new(old.to_owned());
         let renewing = tokio::spawn(async move { inner.renewed(&name, &old).await });

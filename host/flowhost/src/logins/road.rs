@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use flowhost_caps::http::{
-    Connector as _, Resolver as _, Stream, SystemResolver, TcpConnector, Tls,
-};
+use flowhost_caps::http::{Connector as _, Resolver as _, Stream, SystemResolver, TcpConnector};
 use flowhost_oauth::{Reads, Road, RoadError};
 use flowhost_policy::HttpRule;
 use flowhost_policy::egress::{Target, check_addresses};
@@ -19,8 +17,10 @@ use http::header::{HeaderValue, USER_AGENT};
 use http::{Request, Response};
 use tokio::time::timeout;
 
+use crate::ambient::Ambient;
+use crate::config::Config;
 use crate::sender::speak;
-use crate::services;
+use crate::{roots, services};
 
 /// Time for all of a request. Somebody waits for it: a person who logs in, or a run whose token is renewed.
 const WHOLE: Duration = Duration::from_secs(30);
@@ -34,7 +34,8 @@ const PRIVATE_OPTION: &str = "--allow-private-network";
 /// The way.
 pub(super) struct Street {
     resolver: SystemResolver,
-    tls: Tls,
+    ambient: Ambient,
+    config: Config,
     own: Vec<IpAddr>,
     /// Whether the person lets private addresses be asked.
     private: bool,
@@ -42,16 +43,14 @@ pub(super) struct Street {
 
 impl Street {
     /// A way to the public internet, and to private addresses where `private` says so.
-    ///
-    /// # Errors
-    /// When TLS cannot be set up.
-    pub(super) fn new(private: bool) -> Result<Self, String> {
-        Ok(Self {
+    pub(super) fn new(ambient: &Ambient, config: &Config, private: bool) -> Self {
+        Self {
             resolver: SystemResolver::default(),
-            tls: Tls::web().map_err(|error| format!("TLS cannot be set up: {error}"))?,
+            ambient: ambient.clone(),
+            config: config.clone(),
             own: services::own_addresses(),
             private,
-        })
+        }
     }
 
     async fn open(&self, request: &Request<Vec<u8>>) -> Result<Box<dyn Stream>, String> {
@@ -80,14 +79,23 @@ impl Street {
             ),
             _ => refused(&denied.rule),
         })?;
+        let name = target
+            .ip()
+            .map_or_else(|| host.to_owned(), |it| it.to_string());
+        // Before anything is dialled: who vouches for the server is the same as for a plugin's request to it.
+        let tls = match scheme {
+            "http" => None,
+            _ => Some(roots::of_host(&self.ambient, &self.config, &name)?),
+        };
         let stream = TcpConnector.connect(SocketAddr::new(address, port));
         let stream = stream.await.map_err(|error| error.to_string())?;
-        if scheme == "http" {
-            return Ok(stream);
+        match tls {
+            None => Ok(stream),
+            Some(tls) => {
+                let shaken = tls.connect(&name, stream).await;
+                shaken.map_err(|error| error.to_string())
+            }
         }
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let shaken = self.tls.connect(host, stream).await;
-        shaken.map_err(|error| error.to_string())
     }
 
     async fn exchange(
@@ -124,10 +132,14 @@ impl Road for Street {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
     use super::*;
 
     async fn refused(url: &str, private: bool) -> String {
-        let street = Street::new(private).unwrap();
+        let ambient = Ambient::with(BTreeMap::new(), PathBuf::from("/"), None);
+        let street = Street::new(&ambient, &Config::default(), private);
         let request = Request::builder().uri(url).body(Vec::new()).unwrap();
         let refused = street.send(request, Reads::Whole).await.unwrap_err();
         refused.to_string()

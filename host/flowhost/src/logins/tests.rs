@@ -11,7 +11,7 @@ const SERVER: &str = "https://mcp.example.com/mcp";
 fn here(dir: &tempfile::TempDir) -> (Logins, State) {
     let ambient = Ambient::with(BTreeMap::new(), dir.path().to_owned(), None);
     let state = State::new(dir.path().join("state"), "default");
-    (Logins::new(&ambient, &state), state)
+    (Logins::new(&ambient, &Config::default(), &state), state)
 }
 
 fn login(refresh: Option<&str>, lifetime_s: u64) -> Login {
@@ -165,5 +165,62 @@ async fn what_a_server_wants_more_is_told_and_kept_for_the_next_login() {
     assert_eq!(
         logins.refused("notes", "canary-access", 403, &[]).await,
         Ok(false)
+    );
+}
+
+/// Another store on the same folder, as another process has one.
+fn beside(logins: &Logins) -> Logins {
+    Logins::new(&logins.0.ambient, &Config::default(), &logins.0.state)
+}
+
+/// Long enough for whoever does not wait to have gone on.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waited_for_a_renewal_takes_what_came_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (logins, _) = here(&dir);
+    // It began in 1970: its token is over, and the authority that could renew it is nowhere.
+    logins.0.write(&login(Some("spent"), 60)).unwrap();
+    let held = logins.hold("notes").await.unwrap();
+    let other = beside(&logins);
+    let mut waiting = tokio::spawn(async move { other.token("notes", SERVER).await });
+    assert!(timeout(A_WHILE, &mut waiting).await.is_err());
+    let tokens = Tokens {
+        access: Secret::new("canary-renewed").unwrap(),
+        refresh: Secret::new("fresh"),
+        lifetime_s: Some(3_600),
+        scopes: None,
+    };
+    let mut renewed = logins.read("notes").unwrap().unwrap();
+    renewed.renewed(tokens, logins.0.ambient.now_ms());
+    logins.0.write(&renewed).unwrap();
+    drop(held);
+    let token = waiting.await.unwrap().unwrap();
+    assert_eq!(token.as_str(), "canary-renewed");
+    let kept = logins.read("notes").unwrap().unwrap();
+    assert_eq!(kept.ended, None, "nobody asked with what was spent");
+    assert_eq!(kept.refresh.unwrap().reveal(), "fresh");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_017_a_name_that_is_another_servers_by_the_end_of_a_renewal_gives_no_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let (logins, _) = here(&dir);
+    logins.0.write(&login(Some("spent"), 60)).unwrap();
+    let held = logins.hold("notes").await.unwrap();
+    let other = beside(&logins);
+    let mut waiting = tokio::spawn(async move { other.token("notes", SERVER).await });
+    assert!(timeout(A_WHILE, &mut waiting).await.is_err());
+    let mut elsewhere = login(None, 60);
+    elsewhere.server = "https://bank.example/mcp".to_owned();
+    elsewhere.access = Secret::new("canary-of-the-bank").unwrap();
+    elsewhere.expires_at_ms = None;
+    logins.0.write(&elsewhere).unwrap();
+    drop(held);
+    let refused = waiting.await.unwrap().unwrap_err();
+    assert!(
+        refused.to_string().contains("goes nowhere else"),
+        "{refused}"
     );
 }

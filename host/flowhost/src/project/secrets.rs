@@ -74,7 +74,7 @@ fn no_login(ambient: &Ambient, config: &Config, key: &str, member: &Member) -> V
     let Some(state) = &config.logins else {
         return Vec::new();
     };
-    let logins = Logins::new(ambient, state);
+    let logins = Logins::new(ambient, config, state);
     let now_ms = ambient.now_ms();
     let rules = member.effective.grants.http.iter();
     let taken = rules.filter_map(|rule| Some((rule, rule.inject.as_ref()?.login()?)));

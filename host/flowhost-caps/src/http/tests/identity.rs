@@ -5,7 +5,9 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
 
 use super::loopback::{Authority, tls_server};
 use super::*;
-use crate::http::{Identities, IdentityFiles, Unfit, error::SendError, read_identity};
+use crate::http::{
+    Identities, IdentityFiles, Roots, Unfit, error::SendError, read_authorities, read_identity,
+};
 
 /// The middle of 2026, in milliseconds.
 const NOW_MS: u64 = 1_782_000_000_000;
@@ -55,6 +57,76 @@ async fn asked(house: &Authority, client: &Authority) -> Result<wit::Response, t
 async fn a_server_that_asks_is_shown_the_identity_of_the_rule() {
     let house = Authority::new();
     assert_eq!(asked(&house, &house).await.unwrap().status, 200);
+}
+
+/// Asks `https://api.example.com`, a server of `house` that wants to see a client of it, where `roots` names who vouches for
+/// a server of that name.
+async fn asked_by_host(
+    house: &Authority,
+    roots: &[(&str, &Authority)],
+    shows_authority: bool,
+) -> Result<wit::Response, types::Error> {
+    let (certificate, key) = pair(house, |_| {});
+    let authority = pem("CERTIFICATE", house.der());
+    let files = IdentityFiles {
+        certificate: &certificate,
+        key: &key,
+        authority: shows_authority.then_some(&*authority),
+    };
+    let identity = read_identity(files, NOW_MS).unwrap();
+    let rule = HttpRule {
+        identity: Some("BILLING".to_owned()),
+        ..rule(API)
+    };
+    let server = tls_server(house.guarded("api.example.com"));
+    let bench = Bench::with(vec![rule], public(), server, |services| {
+        services.identities = Arc::new(Identities::from([("BILLING".to_owned(), identity)]));
+        let by = |(host, authority): &(&str, &Authority)| {
+            let tls = read_authorities(&pem("CERTIFICATE", authority.der())).unwrap();
+            ((*host).to_owned(), tls)
+        };
+        services.roots = Arc::new(roots.iter().map(by).collect());
+    });
+    bench.get(API).await
+}
+
+#[tokio::test]
+async fn a_server_is_vouched_for_by_whom_the_operator_names_for_its_host_and_by_nobody_else() {
+    let (house, other) = (Authority::new(), Authority::new());
+    let cases: [&[(&str, &Authority)]; 3] = [
+        &[],
+        &[("other.example.com", &house)],
+        &[("api.example.com", &other)],
+    ];
+    for roots in cases {
+        let refused = asked_by_host(&house, roots, false).await;
+        let Err(types::Error::Failed(why)) = &refused else {
+            panic!("{refused:?}");
+        };
+        assert!(why.contains("invalid peer certificate"), "{why}");
+    }
+    let own = [("api.example.com", &house)];
+    assert_eq!(
+        asked_by_host(&house, &own, false).await.unwrap().status,
+        200
+    );
+    // An authority that was named for the identity counts for it.
+    let theirs = [("api.example.com", &other)];
+    assert_eq!(
+        asked_by_host(&house, &theirs, true).await.unwrap().status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn without_an_identity_the_hosts_authority_counts_as_well() {
+    let house = Authority::new();
+    let server = tls_server(house.server("api.example.com", false));
+    let tls = read_authorities(&pem("CERTIFICATE", house.der())).unwrap();
+    let bench = Bench::with(vec![rule(API)], public(), server, |services| {
+        services.roots = Arc::new(Roots::from([("api.example.com".to_owned(), tls)]));
+    });
+    assert_eq!(bench.get(API).await.unwrap().status, 200);
 }
 
 #[tokio::test]
@@ -153,7 +225,15 @@ fn files_that_are_no_identity_are_told_apart() {
         read(&certificate, &key, Some(&key)),
         Some(Unfit::Missing("authority", _))
     ));
+    assert_eq!(
+        read_authorities(b"hello").err(),
+        Some(Unfit::Missing("ca", "certificate"))
+    );
     let noise = pem("CERTIFICATE", b"noise");
+    assert!(matches!(
+        read_authorities(&noise).err(),
+        Some(Unfit::Unreadable("ca", _))
+    ));
     assert!(matches!(
         read(&noise, &key, None),
         Some(Unfit::Unreadable("certificate", _))

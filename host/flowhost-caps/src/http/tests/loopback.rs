@@ -81,7 +81,7 @@ impl Authority {
         roots
     }
 
-    fn server(&self, name: &str, expired: bool) -> Arc<ServerConfig> {
+    pub(super) fn server(&self, name: &str, expired: bool) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         if expired {

@@ -75,6 +75,7 @@ impl Bench {
             resolver: Arc::clone(&resolver) as Arc<dyn Resolver>,
             connector: Arc::clone(&connector) as Arc<dyn super::Connector>,
             tls: Tls::web().unwrap(),
+            roots: Arc::default(),
             identities: Arc::default(),
             secrets: Arc::new(Vault),
             logins: Arc::new(super::NoLogins),

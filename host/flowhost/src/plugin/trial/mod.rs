@@ -408,6 +408,7 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
             resolver: Arc::new(server::resolver()),
             connector: Arc::new(server::connector(terms.world)),
             tls,
+            roots: Arc::default(),
             identities: Arc::default(),
             secrets: doubles,
             logins: Arc::new(NoLogins),

@@ -1,13 +1,14 @@
 //! An authority and an MCP server on this machine that speak the real protocol: codes are good once and with their
-//! proof, refresh tokens are good once, tokens are good for one server.
+//! proof, refresh tokens are good once, tokens are good for one server. Both may stand behind TLS.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::{Url, form_urlencoded};
@@ -84,6 +85,8 @@ pub(super) struct Manners {
     pub(super) token: Option<(u16, &'static str, &'static str)>,
     /// What a token has to allow for a call.
     pub(super) call: &'static str,
+    /// By which scheme both say that they are reached.
+    pub(super) scheme: &'static str,
 }
 
 impl Default for Manners {
@@ -95,6 +98,7 @@ impl Default for Manners {
             answer: |_| {},
             token: None,
             call: "list",
+            scheme: "http",
         }
     }
 }
@@ -103,26 +107,53 @@ impl Default for Manners {
 pub(super) struct Two {
     pub(super) server: Site,
     books: Arc<Mutex<Books>>,
+    scheme: &'static str,
+    /// Where a client finds the server.
+    address: SocketAddr,
+    /// Where the authority is without TLS, which the browser of these tests does not speak.
+    authority: SocketAddr,
 }
 
 impl Two {
     pub(super) fn start(manners: Manners) -> Self {
+        Self::started(manners, None)
+    }
+
+    /// Both behind TLS.
+    pub(super) fn behind(manners: Manners, tls: &Arc<ServerConfig>) -> Self {
+        let scheme = "https";
+        Self::started(Manners { scheme, ..manners }, Some(tls))
+    }
+
+    fn started(manners: Manners, tls: Option<&Arc<ServerConfig>>) -> Self {
+        let door = |site: &Site| tls.map_or(site.address, |tls| door(site.address, tls.clone()));
         let books: Arc<Mutex<Books>> = Arc::default();
         let own = books.clone();
         let authority = Site::start(move |asked, stream| {
             authority(asked, stream, &mut own.lock().unwrap(), manners);
         });
-        let issuer = format!("http://{}", authority.address);
+        let issuer = format!("{}://{}", manners.scheme, door(&authority));
         let own = books.clone();
         let server = Site::start(move |asked, stream| {
             server(asked, stream, &own, &issuer, manners);
         });
-        Self { server, books }
+        Self {
+            address: door(&server),
+            server,
+            books,
+            scheme: manners.scheme,
+            authority: authority.address,
+        }
     }
 
     /// The server's address.
     pub(super) fn url(&self) -> String {
-        format!("http://{}/mcp", self.server.address)
+        format!("{}://{}/mcp", self.scheme, self.address)
+    }
+
+    /// What a person's browser does with the page to log in.
+    pub(super) fn browse(&self, page: &str) -> String {
+        browse_behind(page, Some(self.authority))
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
@@ -150,15 +181,68 @@ fn refuse(stream: &mut TcpStream, error: &str) {
     );
 }
 
-fn own_address(asked: &Asked) -> String {
-    format!("http://{}", asked.header("host").unwrap())
+fn own_address(asked: &Asked, manners: Manners) -> String {
+    format!("{}://{}", manners.scheme, asked.header("host").unwrap())
+}
+
+/// A door with TLS before a site: one request and its answer for each connection.
+fn door(site: SocketAddr, tls: Arc<ServerConfig>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = ServerConnection::new(tls.clone()).unwrap();
+            let stream = StreamOwned::new(connection, stream.unwrap());
+            std::thread::spawn(move || pass(stream, site));
+        }
+    });
+    address
+}
+
+/// Whoever does not believe the certificate goes away: that is the client's to tell.
+fn pass(mut client: StreamOwned<ServerConnection, TcpStream>, site: SocketAddr) -> Option<()> {
+    let mut request = Vec::new();
+    let head = loop {
+        if let Some(at) = request.windows(4).position(|it| it == b"\r\n\r\n") {
+            break at + 4;
+        }
+        more(&mut client, &mut request)?;
+    };
+    let text = String::from_utf8_lossy(&request[..head]).to_ascii_lowercase();
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    let length: usize = length.map_or(0, |it| it.trim().parse().unwrap());
+    while request.len() < head + length {
+        more(&mut client, &mut request)?;
+    }
+    let mut site = TcpStream::connect(site).unwrap();
+    site.write_all(&request).unwrap();
+    // As it comes: a stream of events ends with its reader.
+    let mut piece = [0; 4096];
+    loop {
+        let read = site.read(&mut piece).ok()?;
+        if read == 0 {
+            client.conn.send_close_notify();
+            return client.flush().ok();
+        }
+        client.write_all(&piece[..read]).ok()?;
+        client.flush().ok()?;
+    }
+}
+
+fn more(from: &mut impl Read, to: &mut Vec<u8>) -> Option<()> {
+    let mut piece = [0; 4096];
+    let read = from.read(&mut piece).ok().filter(|it| *it > 0)?;
+    to.extend_from_slice(&piece[..read]);
+    Some(())
 }
 
 fn authority(asked: &Asked, stream: &mut TcpStream, books: &mut Books, manners: Manners) {
     let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
     match path {
         "/.well-known/oauth-authorization-server" => {
-            let own = own_address(asked);
+            let own = own_address(asked, manners);
             let mut about = json!({
                 "issuer": own,
                 "authorization_endpoint": format!("{own}/authorize"),
@@ -227,7 +311,7 @@ fn authorize(
     let mut back = Form::from([
         ("code".to_owned(), code),
         ("state".to_owned(), form["state"].clone()),
-        ("iss".to_owned(), own_address(asked)),
+        ("iss".to_owned(), own_address(asked, manners)),
     ]);
     (manners.answer)(&mut back);
     let mut to = Url::parse(&form["redirect_uri"]).unwrap();
@@ -273,7 +357,7 @@ fn server(
     issuer: &str,
     manners: Manners,
 ) {
-    let own = own_address(asked);
+    let own = own_address(asked, manners);
     if asked.path == "/.well-known/oauth-protected-resource/mcp" {
         let mut about = json!({
             "resource": format!("{own}/mcp"),
@@ -318,10 +402,19 @@ fn server(
 
 /// What a browser does with an address: asks for it, and goes where it is sent. Gives the last page.
 pub(super) fn browse(address: &str) -> String {
+    browse_behind(address, None)
+}
+
+/// The same, where what stands behind TLS is found without it.
+fn browse_behind(address: &str, behind: Option<SocketAddr>) -> String {
     let mut address = address.to_owned();
     for _ in 0..3 {
         let url = Url::parse(&address).unwrap();
-        let mut stream = TcpStream::connect(url.socket_addrs(|| None).unwrap()[0]).unwrap();
+        let at = match behind.filter(|_| url.scheme() == "https") {
+            Some(plain) => plain,
+            None => url.socket_addrs(|| None).unwrap()[0],
+        };
+        let mut stream = TcpStream::connect(at).unwrap();
         let query = url.query().map_or(String::new(), |it| format!("?{it}"));
         let (path, host) = (url.path(), url.authority());
         let request =

@@ -3,23 +3,27 @@
 mod authority;
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
-use std::process::{Output, Stdio};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::authority::Authority;
 use crate::support::{Home, Ran};
 use authority::{Form, Manners, Twist, Two, browse};
+
+fn spawn(home: &Home, arguments: &[&str]) -> Child {
+    let mut command = home.command(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
 
 /// Logs in, with what the browser does at the page that is shown.
 fn log_in_by(home: &Home, arguments: &[&str], browser: impl FnOnce(&str)) -> Ran {
     let arguments = [&["mcp", "login", "notes", "--no-browser"], arguments].concat();
-    let mut child = home
-        .command(&arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = spawn(home, &arguments);
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut told = String::new();
     loop {
@@ -103,6 +107,18 @@ fn holding(folder: &Path, text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// Every file below a folder whose name ends so.
+fn holding_names(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let found = paths.flat_map(|path| match path.is_dir() && !path.is_symlink() {
+        true => holding_names(&path, ending),
+        false => vec![path],
+    });
+    let is_it = |path: &PathBuf| path.to_string_lossy().ends_with(ending);
+    found.filter(is_it).collect()
 }
 
 #[test]
@@ -231,6 +247,51 @@ fn a_profile_that_came_with_the_plan_gets_no_login() {
     assert!(ran.all().contains("wants credentials"), "{}", ran.all());
     let shown = two.server.count(|it| it.header("authorization").is_some());
     assert_eq!(shown, 0);
+}
+
+#[test]
+fn processes_that_renew_one_refresh_token_at_once_take_turns() {
+    let two = Two::start(Manners {
+        lifetime: 30,
+        ..Manners::default()
+    });
+    let home = home(&two);
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| run(&home))).collect();
+        for ran in runs {
+            ran.join().unwrap().expect(0);
+        }
+    });
+    assert!(two.books().renewed >= 3);
+    assert_eq!(status(&home)[0]["standing"], "renews");
+    run(&home).expect(0);
+}
+
+/// Whether a process that was begun has ended, a moment later.
+fn is_over(child: &mut Child) -> bool {
+    std::thread::sleep(Duration::from_millis(500));
+    child.try_wait().unwrap().is_some()
+}
+
+#[test]
+fn whoever_logs_in_or_out_waits_for_a_process_that_renews() {
+    let two = Two::start(Manners::default());
+    let home = home(&two);
+    let sealed = holding_names(home.path(), ".login").pop().unwrap();
+    let lock = std::fs::File::create(sealed.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let before = std::fs::read(&sealed).unwrap();
+    let mut login = spawn(&home, &["mcp", "login", "notes", "--no-browser"]);
+    let mut stderr = BufReader::new(login.stderr.take().unwrap()).lines();
+    let page = stderr.find_map(|line| line.unwrap().strip_prefix("  http").map(str::to_owned));
+    browse(&format!("http{}", page.unwrap()));
+    let mut logout = spawn(&home, &["mcp", "logout", "notes"]);
+    assert!(!is_over(&mut login) && !is_over(&mut logout));
+    // What would be written now, of the one that renews, is written over by neither.
+    assert_eq!(std::fs::read(&sealed).unwrap(), before);
+    assert_eq!(two.books().back, Vec::<String>::new());
+    drop(lock);
+    assert!(login.wait().unwrap().success() && logout.wait().unwrap().success());
 }
 
 #[test]
@@ -441,4 +502,78 @@ fn nothing_but_the_page_of_the_login_is_served_and_the_document_holds_no_token()
     let told = ran.expect(0).json();
     assert_eq!(told["name"], "notes");
     assert!(!told.to_string().contains("canary"));
+}
+
+/// A file of the operator's.
+fn put(home: &Home, name: &str, text: &str) {
+    let path = home.file(&format!("home-of-user/.config/flowhost/{name}"), text);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_private_authority_vouches_for_the_server_and_for_whoever_logs_people_in() {
+    let house = Authority::new();
+    let manners = Manners {
+        // Each request renews: the authority is asked in a run, too.
+        lifetime: 30,
+        ..Manners::default()
+    };
+    let two = Two::behind(manners, &house.server());
+    let home = Home::new();
+    home.warm();
+    plan(&home, &two.url(), "inject = { login = \"notes\" }");
+    let (url, private) = (two.url(), "--allow-private-network");
+    let refused = log_in(&home, &[&url, private]).expect(1);
+    let told = refused.all();
+    assert!(
+        told.contains("UnknownIssuer") && told.contains("[[tls]]"),
+        "{told}"
+    );
+    assert_eq!(two.server.asked().len(), 0);
+
+    put(&home, "house.pem", &house.pem());
+    let line = "[[tls]]\nhosts = [\"127.0.0.1\"]\nca = \"house.pem\"\n";
+    put(&home, "flowhost.toml", line);
+    log_in_by(&home, &[&url, private], |page| drop(two.browse(page))).expect(0);
+    let ran = run(&home).expect(0);
+    assert_eq!(ran.json()["outputs"]["a"], "HELLO");
+    assert!(two.books().renewed > 1);
+    let out = home.flowhost(&["mcp", "logout", "notes"]).expect(0);
+    assert!(out.stdout.contains("were given back"), "{}", out.stdout);
+}
+
+#[test]
+fn an_authority_that_is_another_vouches_for_nobody_and_a_wrong_file_is_told_before_a_run() {
+    let house = Authority::new();
+    let two = Two::behind(Manners::default(), &house.server());
+    let home = Home::new();
+    home.warm();
+    plan(&home, &two.url(), "");
+    let line = "[[tls]]\nhosts = [\"127.0.0.1\"]\nca = \"house.pem\"\n";
+    put(&home, "flowhost.toml", line);
+    put(&home, "house.pem", &Authority::new().pem());
+    let url = two.url();
+    let refused = log_in(&home, &[&url, "--allow-private-network"]).expect(1);
+    assert!(
+        refused.all().contains("invalid peer certificate"),
+        "{}",
+        refused.all()
+    );
+    let ran = run(&home);
+    assert!(
+        ran.code != 0 && ran.all().contains("invalid peer certificate"),
+        "{}",
+        ran.all()
+    );
+    put(&home, "house.pem", "hello");
+    let checked = home.flowhost(&["validate", "plan.yaml", "--policies", "policies"]);
+    let logged = log_in(&home, &[&url, "--allow-private-network"]);
+    for told in [checked.expect(1), logged.expect(1), run(&home).expect(1)] {
+        let told = told.all();
+        assert!(
+            told.contains("`ca` holds no certificate in PEM") && told.contains("house.pem"),
+            "{told}"
+        );
+    }
+    assert_eq!(two.server.asked().len(), 0);
 }
