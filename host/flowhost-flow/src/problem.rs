@@ -3,10 +3,11 @@
 //! One type for every finding, from a YAML error to a cycle, so that a file is judged whole and the
 //! user sees all of it at once. It never holds a value that could be a secret: messages name keys.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use flowhost_words::nearest;
+use flowhost_words::{WORDS_MAX, nearest};
 use jsonptr::Token;
 use serde::Serialize;
 
@@ -84,17 +85,30 @@ impl std::error::Error for Problem {}
 pub(crate) struct Problems {
     file: String,
     found: Vec<Problem>,
+    /// Known words that may still be compared with wrong ones.
+    words_left: Cell<usize>,
 }
 
 /// More findings than this about one file say nothing new; the rest are counted.
 const PROBLEMS_MAX: usize = 200;
+
+/// Known words that all wrong ones of a file are compared with: every problem of a file with two hundred names, or the
+/// first twenty of one with thousands, as many as a report shows with their lines. To compare all with all takes seconds,
+/// and who has so many wrong names has not misspelt each.
+const COMPARED_MAX: usize = 20 * WORDS_MAX;
 
 impl Problems {
     pub(crate) fn new(file: &str) -> Self {
         Self {
             file: file.to_owned(),
             found: Vec::new(),
+            words_left: Cell::new(COMPARED_MAX),
         }
+    }
+
+    /// Whether nothing that is added from here on is listed: to look for more is work for nobody.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() > PROBLEMS_MAX
     }
 
     pub(crate) fn add(&mut self, at: At, message: impl Into<String>, cure: impl Into<String>) {
@@ -129,18 +143,33 @@ impl Problems {
         }
     }
 
-    /// [`suggest`], as long as problems are listed: to compare each of thousands of wrong names with thousands of
-    /// known ones takes minutes, and nobody reads the result.
+    /// A cure that has to be looked for, as long as problems are listed: nobody reads that of one that is not.
+    pub(crate) fn cure(&self, look: impl FnOnce() -> String) -> String {
+        match self.found.len() < PROBLEMS_MAX {
+            true => look(),
+            false => String::new(),
+        }
+    }
+
+    /// [`suggest`], as long as problems are listed; what is known, without a guess, once [`COMPARED_MAX`] words have been
+    /// compared.
     pub(crate) fn suggest<'a>(
         &self,
         what: &str,
         wrong: &str,
         known: impl FnOnce() -> Vec<&'a str>,
     ) -> String {
-        match self.found.len() < PROBLEMS_MAX {
-            true => suggest(what, wrong, known().into_iter()),
-            false => String::new(),
-        }
+        self.cure(|| {
+            let known = known();
+            let looked_at = known.len().min(WORDS_MAX);
+            match self.words_left.get().checked_sub(looked_at) {
+                Some(left) => {
+                    self.words_left.set(left);
+                    suggest(what, wrong, known.into_iter())
+                }
+                None => listed(what, known.into_iter()),
+            }
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -165,6 +194,11 @@ pub(crate) fn suggest<'a>(
     if let Some(name) = nearest(wrong, known.clone()) {
         return format!("did you mean `{name}`?");
     }
+    listed(what, known)
+}
+
+/// The first of what is known.
+fn listed<'a>(what: &str, known: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<String> = known.take(24).map(|name| format!("`{name}`")).collect();
     // A name that is given twice is told where it is.
     names.dedup();
@@ -188,5 +222,18 @@ mod tests {
         }
         // Nobody would read it.
         assert_eq!(meant(&problems), "");
+    }
+
+    #[test]
+    fn of_thousands_of_names_the_first_few_wrong_ones_are_guessed() {
+        let problems = Problems::new("p.yaml");
+        let names: Vec<String> = (0..3 * WORDS_MAX).map(|it| format!("step{it}")).collect();
+        let known = || -> Vec<&str> { names.iter().map(String::as_str).collect() };
+        for _ in 0..COMPARED_MAX / WORDS_MAX {
+            let cure = problems.suggest("step", "setp7", known);
+            assert_eq!(cure, "did you mean `step7`?");
+        }
+        let cure = problems.suggest("step", "setp7", known);
+        assert!(cure.starts_with("known steps: `step0`, `step1`"), "{cure}");
     }
 }

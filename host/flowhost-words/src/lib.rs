@@ -13,4 +13,4 @@ mod near;
 
 pub use challenge::{Challenge, challenges};
 pub use kind::PluginKind;
-pub use near::nearest;
+pub use near::{WORDS_MAX, nearest};

@@ -4,8 +4,8 @@
 /// hold a key of a megabyte, and what is longer than any name of ours is no slip of the finger.
 const WORD_BYTES_MAX: usize = 64;
 
-/// Known words that are looked at: who has more would not wait for what was meant.
-const WORDS_MAX: usize = 2_000;
+/// Known words that [`nearest`] looks at: who has more would not wait for what was meant.
+pub const WORDS_MAX: usize = 2_000;
 
 /// The known word nearest to `wrong`, if it is near enough to be a slip of the finger: one letter
 /// in three may be wrong, and one always, but never all of them: every name of one letter would be
@@ -29,13 +29,40 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     let (distance, word) = known
         .into_iter()
         .take(WORDS_MAX)
-        // A word that is longer or shorter by more letters is no slip either, and this is cheaper to see.
+        // A word that is longer or shorter by more letters is no slip either, nor is one that has others; both are
+        // cheaper to see than how far it is away.
         .filter(|word| {
-            word.len() <= WORD_BYTES_MAX && word.chars().count().abs_diff(letters) <= slips
+            word.len() <= WORD_BYTES_MAX
+                && word.chars().count().abs_diff(letters) <= slips
+                && others(wrong, word) <= slips
         })
         .map(|word| (strsim::damerau_levenshtein(wrong, word), word))
         .min()?;
     (distance <= slips).then_some(word)
+}
+
+/// Letters of one word that the other lacks, of whichever lacks more: every slip brings at most one such letter, so two
+/// words are at least so far apart. Letters are told apart by their last byte, which can only make it less.
+fn others(one: &str, other: &str) -> usize {
+    let mut counts = [0_i32; 256];
+    let mut count = |word: &str, by: i32| {
+        for letter in word.chars() {
+            let [.., byte] = u32::from(letter).to_be_bytes();
+            if let Some(count) = counts.get_mut(usize::from(byte)) {
+                *count += by;
+            }
+        }
+    };
+    count(one, 1);
+    count(other, -1);
+    let (mut more, mut less) = (0, 0);
+    for count in counts {
+        match count {
+            1.. => more += count.unsigned_abs(),
+            _ => less += count.unsigned_abs(),
+        }
+    }
+    more.max(less) as usize
 }
 
 #[cfg(test)]
@@ -72,6 +99,11 @@ mod tests {
             letters.swap(at, at + 1);
             let wrong: String = letters.into_iter().collect();
             prop_assert_eq!(nearest(&wrong, [word.as_str(), "0000000"]), Some(word.as_str()));
+        }
+
+        #[test]
+        fn letters_that_a_word_lacks_are_never_more_than_its_distance(one in "[a-cäö中]{0,8}", other in "[a-cäö中]{0,8}") {
+            prop_assert!(others(&one, &other) <= strsim::damerau_levenshtein(&one, &other));
         }
 
         #[test]

@@ -12,6 +12,13 @@ use serde_json::Value;
 
 use crate::expr::functions::Function;
 use crate::expr::node::{Binary, Loop, Node};
+use crate::expr::refs::reference;
+use crate::problem::suggest;
+
+mod cures;
+
+pub(crate) use cures::as_condition;
+use cures::{conversion, of_part};
 
 /// Kinds of values, as a set that is never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +55,7 @@ impl Kinds {
         self.0 & other.0 != 0
     }
 
-    const fn within(self, other: Self) -> bool {
+    pub(crate) const fn within(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
@@ -95,7 +102,7 @@ impl Kinds {
         }
     }
 
-    fn of_value(value: &Value) -> Self {
+    pub(crate) fn of_value(value: &Value) -> Self {
         match value {
             Value::Null => Self::NULL,
             Value::Bool(_) => Self::BOOL,
@@ -148,8 +155,11 @@ enum Inside<'s> {
     Nothing,
     /// They are as this JSON Schema says.
     Schema(&'s Value),
-    /// Some members of an object.
-    Members(Rc<BTreeMap<String, Known<'s>>>),
+    /// Some members of an object, or all of them.
+    Members {
+        known: Rc<BTreeMap<String, Known<'s>>>,
+        all: bool,
+    },
     /// Every element of a list.
     Elements(Rc<Known<'s>>),
 }
@@ -178,7 +188,21 @@ impl<'s> Known<'s> {
     pub(crate) fn object(members: BTreeMap<String, Known<'s>>) -> Self {
         Self {
             kinds: Kinds::OBJECT,
-            inside: Inside::Members(Rc::new(members)),
+            inside: Inside::Members {
+                known: Rc::new(members),
+                all: false,
+            },
+        }
+    }
+
+    /// An object that has no members but these.
+    pub(crate) fn record(members: BTreeMap<String, Known<'s>>) -> Self {
+        Self {
+            kinds: Kinds::OBJECT,
+            inside: Inside::Members {
+                known: Rc::new(members),
+                all: true,
+            },
         }
     }
 
@@ -200,7 +224,7 @@ impl<'s> Known<'s> {
     /// A member, of a value that is an object.
     fn member(&self, name: &str) -> Self {
         let known = match &self.inside {
-            Inside::Members(members) => members.get(name).cloned(),
+            Inside::Members { known, .. } => known.get(name).cloned(),
             Inside::Schema(schema) if !refers(schema) => {
                 let properties = schema.get("properties");
                 properties.and_then(|all| all.get(name)).map(Self::schema)
@@ -208,6 +232,14 @@ impl<'s> Known<'s> {
             _ => None,
         };
         known.unwrap_or(Self::ANYTHING)
+    }
+
+    /// The members that it has, where it surely lacks this one: whatever else it may be has none at all.
+    fn lacks(&self, name: &str) -> Option<&BTreeMap<String, Known<'s>>> {
+        match &self.inside {
+            Inside::Members { known, all: true } if !known.contains_key(name) => Some(known),
+            _ => None,
+        }
     }
 
     /// An element, of a value that is a list.
@@ -242,22 +274,48 @@ pub(crate) type Names<'n, 's> = &'n dyn Fn(&str) -> Known<'s>;
 
 /// What is known of a node's value, and the first thing that is wrong in it.
 pub(super) fn look<'s>(node: &Node, names: Names<'_, 's>) -> (Known<'s>, Option<Wrong>) {
-    let mut look = Look {
-        names,
-        locals: Vec::new(),
-        wrong: None,
-    };
+    let mut look = Look::new(names);
     let known = look.node(node);
-    (known, look.wrong)
+    let wrong = match look.asks {
+        true => look.wrong,
+        false => look.lacking.or(look.wrong),
+    };
+    (known, wrong)
+}
+
+/// What is known of a node's value, for whoever tells nothing of the rest: no near name is looked for.
+pub(super) fn known<'s>(node: &Node, names: Names<'_, 's>) -> Known<'s> {
+    let mut look = Look {
+        tells: false,
+        ..Look::new(names)
+    };
+    look.node(node)
 }
 
 struct Look<'n, 's> {
     names: Names<'n, 's>,
     locals: Vec<Known<'s>>,
     wrong: Option<Wrong>,
+    /// A member that is not there, where nothing else is wrong before it.
+    lacking: Option<Wrong>,
+    /// Whether it asks anywhere if something is there: it may then go on without a member.
+    asks: bool,
+    /// Whether somebody is told.
+    tells: bool,
 }
 
-impl<'s> Look<'_, 's> {
+impl<'n, 's> Look<'n, 's> {
+    const fn new(names: Names<'n, 's>) -> Self {
+        Self {
+            names,
+            locals: Vec::new(),
+            wrong: None,
+            lacking: None,
+            asks: false,
+            tells: true,
+        }
+    }
+
     fn node(&mut self, node: &Node) -> Known<'s> {
         match node {
             Node::Null => Known::of(Kinds::NULL),
@@ -267,21 +325,25 @@ impl<'s> Look<'_, 's> {
             Node::Name(name) => (self.names)(name),
             Node::Local(place) => self.local(*place),
             Node::Field { of, name } => {
-                let of = self.node(of);
-                self.member(&of, name)
+                let known = self.node(of);
+                self.lack(of, &known, name);
+                self.member(&known, name)
             }
             Node::FieldIfAny { of, name } => {
+                self.asks = true;
                 let of = self.node(of);
                 self.member(&of, name);
                 Known::of(Kinds::OPTIONAL)
             }
             Node::Has { of, name } => {
+                self.asks = true;
                 let of = self.node(of);
                 self.member(&of, name);
                 Known::of(Kinds::BOOL)
             }
             Node::Index(of, index) => self.index(of, index),
             Node::IndexIfAny(of, index) => {
+                self.asks = true;
                 self.index(of, index);
                 Known::of(Kinds::OPTIONAL)
             }
@@ -394,9 +456,32 @@ impl<'s> Look<'_, 's> {
         }
     }
 
+    /// Tells of a member that is asked for and is not there.
+    fn lack(&mut self, node: &Node, of: &Known<'s>, name: &str) {
+        if !self.tells || self.wrong.is_some() || self.lacking.is_some() {
+            return; // the first thing counts
+        }
+        let Some(members) = of.lacks(name) else {
+            return; // it is there, or may be
+        };
+        let whose = match reference(node) {
+            Some(it) => {
+                let parts: Vec<String> = std::iter::once(it.root).chain(it.path).collect();
+                format!("`{}`", parts.join("."))
+            }
+            None => of.kinds.told(),
+        };
+        self.lacking = Some(Wrong {
+            what: format!("{whose} has no member `{name}`"),
+            cure: suggest("member", name, members.keys().map(String::as_str)),
+        });
+    }
+
     fn index(&mut self, of: &Node, index: &Node) -> Known<'s> {
-        let of = self.node(of);
+        let node = of;
+        let of = self.node(node);
         if let Node::Text(name) = index {
+            self.lack(node, &of, name);
             return self.member(&of, name);
         }
         let index = self.node(index).kinds;
@@ -505,14 +590,21 @@ impl<'s> Look<'_, 's> {
 
     fn map(&mut self, entries: &[(Node, Node)]) -> Known<'s> {
         let mut members = BTreeMap::new();
+        let mut all = true;
         for (key, value) in entries {
             self.node(key);
             let known = self.node(value);
-            if let Node::Text(name) = key {
-                members.insert(name.clone(), known);
+            match key {
+                Node::Text(name) => {
+                    members.insert(name.clone(), known);
+                }
+                _ => all = false,
             }
         }
-        Known::object(members)
+        match all {
+            true => Known::record(members),
+            false => Known::object(members),
+        }
     }
 
     fn turns(&mut self, inner: &Loop) -> Known<'s> {
@@ -591,50 +683,6 @@ fn signature(function: Function) -> Option<(&'static [Kinds], Kinds)> {
         _ => return None,
     };
     Some((takes, gives))
-}
-
-/// How one kind becomes the other, where a function does it.
-fn conversion(a: Kinds, b: Kinds) -> &'static str {
-    let between = |one: Kinds, other: Kinds| {
-        let pair =
-            |a: Kinds, b: Kinds| a.within(one.or(Kinds::NULL)) && b.within(other.or(Kinds::NULL));
-        pair(a, b) || pair(b, a)
-    };
-    if between(Kinds::TEXT, Kinds::NUMBER) {
-        "`string(…)` makes text of a number, and `double(…)` a number of text"
-    } else if between(Kinds::TEXT, Kinds::BOOL) {
-        "true and false are written without quotes"
-    } else {
-        ""
-    }
-}
-
-/// What makes a condition of a value that is none.
-pub(crate) fn as_condition(kinds: Kinds) -> &'static str {
-    let is = |kind: Kinds| kinds.within(kind.or(Kinds::NULL));
-    if is(Kinds::TEXT) {
-        "compare it, as in `… != ''`"
-    } else if is(Kinds::NUMBER) {
-        "compare it, as in `… > 0`"
-    } else if is(Kinds::LIST.or(Kinds::OBJECT)) {
-        "`size(…) > 0` asks whether it holds anything"
-    } else if is(Kinds::OPTIONAL) {
-        "`….hasValue()` asks whether it is there, and `….orValue(false)` says what holds if not"
-    } else {
-        ""
-    }
-}
-
-/// How a part is had of what has no members.
-fn of_part(kinds: Kinds, name: &str) -> &'static str {
-    let sized = kinds.meets(Kinds::TEXT.or(Kinds::LIST));
-    match name {
-        "length" | "size" | "count" | "len" if sized => "write `size(…)`",
-        _ if kinds.within(Kinds::LIST.or(Kinds::NULL)) => {
-            "name an element, as in `…[0]`, or take the member of each: `….map(it, it.NAME)`"
-        }
-        _ => "",
-    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod eval;
 mod fault;
 mod fit;
 mod functions;
+mod given;
 mod json;
 pub(crate) mod kinds;
 mod literals;
@@ -38,6 +39,7 @@ mod template;
 mod value;
 
 pub use crate::effort::Limits;
+pub use given::Given;
 pub(crate) use pattern::states_of as pattern_states;
 pub(crate) use refs::{Reference, References};
 pub(crate) use template::Sure;
@@ -222,6 +224,11 @@ impl Expr {
             ..wrong
         });
         (known, named)
+    }
+
+    /// The same without what is wrong: no word of it is looked for.
+    pub(crate) fn known<'s>(&self, names: kinds::Names<'_, 's>) -> kinds::Known<'s> {
+        kinds::known(&self.node, names)
     }
 
     /// Whether the name `root` is used.

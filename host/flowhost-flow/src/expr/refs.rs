@@ -86,7 +86,7 @@ fn visit(node: &Node, found: &mut References) {
 }
 
 /// The reference that this node spells, if it spells one.
-fn reference(node: &Node) -> Option<Reference> {
+pub(super) fn reference(node: &Node) -> Option<Reference> {
     match node {
         Node::Name(name) => Some(Reference {
             root: name.clone(),

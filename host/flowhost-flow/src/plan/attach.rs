@@ -12,7 +12,7 @@ use crate::expr::Sure;
 use crate::plan::{
     InputDecl, InputType, Plan, PluginDecl, SchemaSource, Step, VARIANT, Work, limits,
 };
-use crate::problem::{At, Problem, Problems, child as below, suggest};
+use crate::problem::{At, Problem, Problems, child as below};
 use crate::schema_check::OutputSchema;
 
 /// A reference to something outside the plan file.
@@ -216,7 +216,8 @@ fn check_inputs(step: &Step, reference: &str, child: &Plan, problems: &mut Probl
     let id = &step.id;
     for name in given.into_iter().flatten().map(|(name, _)| name) {
         if !child.inputs.contains_key(name) {
-            let cure = suggest("input", name, child.inputs.keys().map(String::as_str));
+            let known = || child.inputs.keys().map(String::as_str).collect();
+            let cure = problems.suggest("input", name, known);
             let message = format!("step `{id}`: the sub-plan has no input `{name}`");
             problems.add(step.place(&below("/with", name)), message, cure);
         }

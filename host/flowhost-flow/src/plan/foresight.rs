@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::expr::kinds::{Kinds, Known, as_condition};
-use crate::expr::{Expr, Names, Reference, Sure, Template};
+use crate::expr::{Expr, Given, Names, Reference, Sure, Template};
 use crate::plan::{Body, InputType, Plan, Step, Work};
 use crate::problem::{At, Problem, Problems, child};
 use crate::schema_check::Misfit;
@@ -56,6 +56,8 @@ pub struct Foresight<'p> {
     plan: &'p Plan,
     inputs: Known<'p>,
     results: Known<'p>,
+    run: Known<'p>,
+    failure: Known<'p>,
     /// Of each step that runs once or per item: what one of its runs gives.
     outputs: BTreeMap<&'p str, Known<'p>>,
 }
@@ -85,6 +87,8 @@ impl<'p> Foresight<'p> {
             plan,
             inputs: Known::object(inputs.collect()),
             results: Known::object(results),
+            run: run(),
+            failure: failure(),
             outputs,
         }
     }
@@ -94,6 +98,9 @@ impl<'p> Foresight<'p> {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new(&self.plan.file);
         for stated in &self.plan.stated {
+            if problems.is_full() {
+                break;
+            }
             self.judge(stated, &mut problems);
         }
         for (step, _) in self.plan.everything() {
@@ -108,6 +115,12 @@ impl<'p> Foresight<'p> {
     #[must_use]
     pub fn misfits(&self, with: &Template, schema: &Value) -> Vec<Misfit> {
         with.misfits_of(schema, &|expr| self.kinds(expr, None))
+    }
+
+    /// What is known of the value that a step's `with` gives.
+    #[must_use]
+    pub fn given<'t>(&self, with: &'t Template) -> Given<'t> {
+        with.given(&|expr| self.kinds(expr, None))
     }
 
     fn judge(&self, stated: &Stated, problems: &mut Problems) {
@@ -170,7 +183,7 @@ impl<'p> Foresight<'p> {
     }
 
     fn kinds(&self, expr: &Expr, own: Option<&str>) -> Kinds {
-        expr.foreseen(&|name| self.name(name, own)).0.kinds
+        expr.known(&|name| self.name(name, own)).kinds
     }
 
     fn name(&self, name: &str, own: Option<&str>) -> Known<'p> {
@@ -181,12 +194,30 @@ impl<'p> Foresight<'p> {
         };
         let known = match (name, own) {
             ("inputs", _) => Some(&self.inputs),
+            ("run", _) => Some(&self.run),
+            ("failure", _) => Some(&self.failure),
             ("output", Some(own)) => self.outputs.get(own),
             (name, _) if name == results => Some(&self.results),
             _ => None,
         };
         known.cloned().unwrap_or(Known::ANYTHING)
     }
+}
+
+/// What expressions see of the run, as its planner hands it to them.
+fn run() -> Known<'static> {
+    let text = |name: &str| (name.to_owned(), Known::of(Kinds::TEXT));
+    let used = ["total_usd", "tokens", "calls", "fuel"];
+    let used = used.map(|name| (name.to_owned(), Known::of(Kinds::NUMBER)));
+    let cost = ("cost".to_owned(), Known::record(used.into()));
+    Known::record([text("id"), text("plan_hash"), cost].into())
+}
+
+/// What they see of a failure; null where nothing has failed yet, which a state machine may ask.
+fn failure() -> Known<'static> {
+    let members = ["class", "owner", "message", "hint", "step"];
+    let members = members.map(|name| (name.to_owned(), Known::of(Kinds::TEXT)));
+    Known::record(members.into()).or_null()
 }
 
 /// What one run of the step gives, as far as somebody is held to it.

@@ -9,7 +9,7 @@ use crate::expr::{Names, Sure, kind_of};
 use crate::json_text::parse_json_text;
 use crate::plan::tree::Node;
 use crate::plan::{InputDecl, InputType, Plan};
-use crate::problem::{At, Problem, Problems, suggest};
+use crate::problem::{At, Problem, Problems};
 
 /// Characters of what was typed that a message quotes. What was typed may be a whole document, and the message is
 /// one line.
@@ -268,7 +268,8 @@ impl Plan {
     ) -> Result<Map<String, Value>, Vec<Problem>> {
         let mut problems = Problems::new(&self.file);
         for name in given.keys().filter(|name| !self.inputs.contains_key(*name)) {
-            let cure = suggest("input", name, self.inputs.keys().map(String::as_str));
+            let known = || self.inputs.keys().map(String::as_str).collect();
+            let cure = problems.suggest("input", name, known);
             problems.add(
                 At::default(),
                 format!("the plan has no input `{name}`"),

@@ -639,7 +639,8 @@ impl Plan {
                     .ok()?;
                 steps.get(index).map(AsRef::as_ref)
             }
-            _ => self.steps().into_iter().find(|step| step.id == id),
+            Body::Fsm(machine) => machine.state(id)?.work.as_deref(),
+            Body::BehaviorTree(_) => self.steps().into_iter().find(|step| step.id == id),
         }
     }
 

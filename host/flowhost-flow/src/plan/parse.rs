@@ -140,8 +140,10 @@ pub(super) fn template(node: Option<&Node>, problems: &mut Problems) -> Template
     match Template::compile(node.json()) {
         Ok(template) => template,
         Err(errors) => {
+            let places = node.value_places();
             for (pointer, message) in errors {
-                problems.add(node.place(&pointer), message, "");
+                let at = places.get(&pointer).copied().unwrap_or(node.at);
+                problems.add(at, message, "");
             }
             Template::fixed(Value::Null)
         }

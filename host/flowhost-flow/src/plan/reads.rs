@@ -1,9 +1,12 @@
 //! What a plan reads of what its steps hand on, and where the parts of steps and plugins stand: for whoever knows what
 //! plugins take and give, and tells a plan's author what does not fit.
 
+use serde_json::Value;
+
 use crate::expr::Reference;
 use crate::plan::{Plan, PluginDecl, Step};
 use crate::problem::At;
+use crate::schema_check::OutputSchema;
 
 /// Members that an expression cannot do without, of the output of a step.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +46,12 @@ impl Plan {
     #[must_use]
     pub fn reads(&self) -> &[Read] {
         &self.reads
+    }
+
+    /// What the plan itself says of a step's output, as a JSON Schema, where it does and the file was attached.
+    #[must_use]
+    pub fn stated_output<'a>(&'a self, step: &'a Step) -> Option<&'a Value> {
+        self.schema_of(step).map(OutputSchema::written)
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::{Map, Value};
 
 use crate::effort::Limits;
+use crate::expr::kinds::{Kinds, as_condition};
 use crate::expr::{EvalError, Expr, Names, Sure, Template};
 use crate::plan::{Body, OnFailure, Plan, Step, Then, Work};
 use crate::problem::{Problem, Problems, child};
@@ -45,6 +46,16 @@ pub struct Settled<'p> {
     left: Cell<u64>,
     /// The steps that surely run.
     sure: BTreeSet<&'p str>,
+    /// The steps at whose condition the run surely ends.
+    undecided: Vec<Undecided<'p>>,
+}
+
+/// A step that is surely come to, and whose condition is neither true nor false.
+#[derive(Debug)]
+struct Undecided<'p> {
+    step: &'p Step,
+    message: String,
+    cure: String,
 }
 
 impl<'p> Settled<'p> {
@@ -56,9 +67,10 @@ impl<'p> Settled<'p> {
             inputs: Value::Object(inputs.clone()),
             left: Cell::new(COST_MAX),
             sure: BTreeSet::new(),
+            undecided: Vec::new(),
         };
         if plan.inputs.keys().all(|name| inputs.contains_key(name)) {
-            settled.sure = settled.sure_steps();
+            (settled.sure, settled.undecided) = settled.sure_steps();
         }
         settled
     }
@@ -67,6 +79,14 @@ impl<'p> Settled<'p> {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new(&self.plan.file);
+        for Undecided {
+            step,
+            message,
+            cure,
+        } in &self.undecided
+        {
+            problems.add(step.place("/when"), message, cure);
+        }
         let steps = self.plan.steps().into_iter();
         for step in steps.filter(|step| self.sure.contains(step.id.as_str())) {
             for (pointer, expr) in step.with.expressions() {
@@ -138,14 +158,16 @@ impl<'p> Settled<'p> {
         }
     }
 
-    /// The steps that run whatever the others give, in a plan that goes back or past none of them.
-    fn sure_steps(&self) -> BTreeSet<&'p str> {
+    /// The steps that run whatever the others give, in a plan that goes back or past none of them, and those at whose
+    /// condition the run ends.
+    fn sure_steps(&self) -> (BTreeSet<&'p str>, Vec<Undecided<'p>>) {
+        let (mut sure, mut undecided) = (BTreeSet::new(), Vec::new());
         let Body::Workflow { steps } = &self.plan.body else {
-            return BTreeSet::new();
+            return (sure, undecided);
         };
         let jumps = |step: &Step| matches!(step.on_failure.then, Then::Goto(_));
         if steps.iter().any(|step| jumps(step)) {
-            return BTreeSet::new();
+            return (sure, undecided);
         }
         let mut waits: BTreeMap<&str, usize> = BTreeMap::new();
         let mut after: BTreeMap<&str, Vec<&'p Step>> = BTreeMap::new();
@@ -159,9 +181,22 @@ impl<'p> Settled<'p> {
                 ready.push_back(step);
             }
         }
-        let mut sure = BTreeSet::new();
         while let Some(step) = ready.pop_front() {
-            if !self.runs_if_reached(step) {
+            let OnFailure { run, then } = &step.on_failure;
+            let ends = *then == Then::Halt && run.is_none() && !step.continue_on_error;
+            let runs = match self.holds(step) {
+                Ok(holds) => holds && ends && step.foreach.is_none(),
+                Err((message, cure)) => {
+                    let of_step = Undecided {
+                        step,
+                        message,
+                        cure,
+                    };
+                    undecided.extend(ends.then_some(of_step));
+                    false
+                }
+            };
+            if !runs {
                 continue; // and none that needs it is sure
             }
             sure.insert(step.id.as_str());
@@ -175,17 +210,34 @@ impl<'p> Settled<'p> {
                 }
             }
         }
-        sure
+        (sure, undecided)
     }
 
-    /// Whether the step runs once, and ends the run when it fails.
-    fn runs_if_reached(&self, step: &Step) -> bool {
-        let when = match &step.when {
-            None => true,
-            Some(when) => matches!(self.value(when), Some(Ok(Value::Bool(true)))),
+    /// Whether the step's condition surely holds.
+    ///
+    /// # Errors
+    /// It is neither true nor false on these inputs: what is wrong, and what to do.
+    fn holds(&self, step: &Step) -> Result<bool, (String, String)> {
+        let Some(when) = &step.when else {
+            return Ok(true);
         };
-        let OnFailure { run, then } = &step.on_failure;
-        let ends = *then == Then::Halt && run.is_none() && !step.continue_on_error;
-        when && ends && step.foreach.is_none()
+        let (id, source) = (&step.id, when.shown());
+        match self.value(when) {
+            Some(Ok(Value::Bool(holds))) => Ok(holds),
+            Some(Ok(value)) => {
+                let kinds = Kinds::of_value(&value);
+                let told = kinds.told();
+                let message = format!(
+                    "step `{id}`: the condition `{source}` gives {told} on these inputs, not true or false"
+                );
+                Err((message, as_condition(kinds).to_owned()))
+            }
+            Some(Err(EvalError::Value(why))) => {
+                let message = format!("step `{id}`: `{source}` fails on these inputs: {why}");
+                Err((message, "give others by `--input`".to_owned()))
+            }
+            // It is not known.
+            Some(Err(_)) | None => Ok(false),
+        }
     }
 }

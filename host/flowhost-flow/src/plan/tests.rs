@@ -551,6 +551,33 @@ fn a_long_chain_behind_a_cycle_is_checked_in_no_time() {
     assert!(problems[0].message.contains("`s0` needs `s1` needs `s0`"));
 }
 
+/// Thousands of wrong names are no more work than a few: what each could have meant is looked for in the first only.
+#[test]
+fn thousands_of_wrong_names_are_told_in_no_time() {
+    const COUNT: usize = 6_000;
+    let mut text = whole("steps:\n");
+    for step in 0..COUNT {
+        text.push_str(&format!(
+            "  step{step}: {{uses: t, with: '${{{{ steps.stpe{step}.output }}}}'}}\n"
+        ));
+    }
+    text.push_str("outputs:\n");
+    for name in 0..COUNT {
+        text.push_str(&format!("  o{name}: '${{{{ nobody{name} }}}}'\n"));
+    }
+    let problems = Plan::parse(&text, "p.yaml").unwrap_err();
+    assert_eq!(problems.len(), 201);
+    let meant = |it: &&super::Problem| it.cure.starts_with("did you mean");
+    assert!((1..=20).contains(&problems.iter().filter(meant).count()));
+    let last = problems.last().unwrap();
+    assert_eq!(last.message, "more problems follow that are not listed");
+    let mut one = whole("steps:\n  a:\n    uses: t\n    with:\n");
+    for name in 0..COUNT {
+        one.push_str(&format!("      m{name}: '${{{{ steps.b.output }}}}'\n"));
+    }
+    assert_eq!(Plan::parse(&one, "p.yaml").unwrap_err().len(), 201);
+}
+
 #[test]
 fn the_last_step_of_a_long_chain_may_use_the_first() {
     let mut text = whole("steps:\n  s0: {uses: t}\n");

@@ -140,6 +140,24 @@ impl Node {
         node.at
     }
 
+    /// The places of all values at and below this one, by pointer, for a reader that asks for each of many: what
+    /// [`Node::place`] finds by going through the members of every map on its way.
+    pub(super) fn value_places(&self) -> BTreeMap<String, At> {
+        let mut places = BTreeMap::new();
+        self.collect_value_places("", &mut places);
+        places
+    }
+
+    fn collect_value_places(&self, pointer: &str, places: &mut BTreeMap<String, At>) {
+        for (index, node) in self.elements().iter().enumerate() {
+            node.collect_value_places(&format!("{pointer}/{index}"), places);
+        }
+        for (key, node) in self.members() {
+            node.collect_value_places(&child(pointer, &key.text), places);
+        }
+        places.insert(pointer.to_owned(), self.at);
+    }
+
     /// The node as JSON.
     pub(super) fn json(&self) -> Value {
         match &self.data {

@@ -13,7 +13,7 @@ use crate::expr::Template;
 use crate::plan::parse::members;
 use crate::plan::tree::Node;
 use crate::plan::{InputDecl, InputType, Plan};
-use crate::problem::{At, Problems, suggest};
+use crate::problem::{At, Problems};
 
 /// The input that chooses, and the label that tells.
 pub const VARIANT: &str = "variant";
@@ -103,8 +103,11 @@ fn check(name: &str, values: &Node, inputs: &BTreeMap<String, InputDecl>, proble
     }
     for (key, value) in values.members() {
         let Some(input) = inputs.get(&key.text).filter(|it| it.name != VARIANT) else {
-            let known = inputs.keys().map(String::as_str);
-            let cure = suggest("input", &key.text, known.filter(|name| *name != VARIANT));
+            let known = || {
+                let names = inputs.keys().map(String::as_str);
+                names.filter(|name| *name != VARIANT).collect()
+            };
+            let cure = problems.suggest("input", &key.text, known);
             let message = format!("variant `{name}`: the plan has no input `{}`", key.text);
             problems.add(key.at, message, cure);
             continue;

@@ -151,17 +151,19 @@ fn unknown_key(key: &Key, emptied: Option<&Key>, section: &Section, problems: &m
         return problems.add(key.at, message, "a plan has one body, that of its kind");
     }
     let known = section.all().map(|key| key.name);
-    let cure = match (
-        habits::key(name, text),
-        nearest(text, known.clone()),
-        emptied,
-    ) {
-        (Some(cure), _, _) => cure.to_owned(),
-        (None, None, Some(above)) => {
-            format!("if it belongs to `{}`, indent it further", above.text)
+    let cure = problems.cure(|| {
+        match (
+            habits::key(name, text),
+            nearest(text, known.clone()),
+            emptied,
+        ) {
+            (Some(cure), _, _) => cure.to_owned(),
+            (None, None, Some(above)) => {
+                format!("if it belongs to `{}`, indent it further", above.text)
+            }
+            _ => suggest("key", text, known),
         }
-        _ => suggest("key", text, known),
-    };
+    });
     problems.add(key.at, format!("unknown key `{text}` in {name}"), cure);
 }
 

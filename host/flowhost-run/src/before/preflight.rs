@@ -1,6 +1,7 @@
 //! The preflight: everything that a run would refuse before its first step, and what its steps would be
 //! refused for whatever happens before them. `validate`, `--dry-run` and `run` ask the same question.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use flowhost_flow::expr::Template;
@@ -193,12 +194,12 @@ fn guards_of(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Findi
     let steps = plan.everything().into_iter().map(|(step, _)| step);
     let of_steps = steps.flat_map(|step| step.before.iter().chain(&step.after));
     let of_plan = plan.guardrails.before.iter().chain(&plan.guardrails.after);
-    for guard in of_plan.chain(of_steps) {
+    // A plan's own guardrails are on each of its steps as well.
+    let mut seen = BTreeSet::new();
+    for guard in of_plan.chain(of_steps).filter(|it| seen.insert(it.at)) {
         let member = project.members.get(&format!("{prefix}{}", guard.plugin));
         let schema = member.and_then(|member| member.manifest.config.as_ref());
-        let finding = schema.and_then(|schema| guard_problem(plan, guard, schema));
-        // A plan's own guardrails are on each of its steps as well.
-        found.extend(finding.filter(|finding| !found.contains(finding)));
+        found.extend(schema.and_then(|schema| guard_problem(plan, guard, schema)));
     }
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {

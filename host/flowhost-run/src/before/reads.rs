@@ -1,8 +1,10 @@
-//! What a plan reads of outputs, held against what plugins and sub-plans say they give: a misspelt member is else told
-//! by the step that reads it, after everything before it was done and paid.
+//! What a plan reads of outputs, held against what the plan says they are and what plugins and sub-plans say they give: a
+//! misspelt member is else told by the step that reads it, after everything before it was done and paid.
 //!
 //! Says only what is sure. A schema that leaves room for other members is taken at its word, unless the one that is asked
-//! for is a slip of the finger away from one that it names.
+//! for is a slip of the finger away from one that a tool promises.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost_flow::Plan;
 use flowhost_flow::plan::{Read, Step, Work};
@@ -19,25 +21,35 @@ pub(crate) fn findings(project: &Project) -> Vec<Finding> {
     found
 }
 
+/// Findings of one plan; nobody reads more of a kind, and each is looked for among all that there is.
+const FINDINGS_MAX: usize = 200;
+
 fn of_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding>) {
+    let steps = plan.steps().into_iter();
+    let steps: BTreeMap<&str, &Step> = steps.map(|step| (step.id.as_str(), step)).collect();
+    let mut told = BTreeSet::new();
     for read in plan.reads() {
-        let Some(step) = plan.step(&read.step) else {
-            continue;
+        let Some(step) = steps.get(read.step.as_str()) else {
+            continue; // that there is none has been told
         };
         let Some((who, missing)) = missing(project, plan, prefix, step, read) else {
-            continue;
+            continue; // it is there, or may be
         };
+        if told.len() == FINDINGS_MAX {
+            let message = "more is read of outputs that nobody gives, and is not listed";
+            found.push(Finding::new(&plan.file, message));
+            break;
+        }
         let Missing { name, known, near } = missing;
-        let message = format!("step `{}`: {who} gives no `{name}`", read.step);
+        let message = format!("step `{}`: {who} no `{name}`", read.step);
         let cure = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => String::new(),
             None => format!("it gives `{}`", known.join("`, `")),
         };
-        let finding = Finding::new(&plan.file, message).at(read.at.line, read.at.column);
-        let finding = finding.cure(cure);
-        if !found.contains(&finding) {
-            found.push(finding);
+        if told.insert((read.at, message.clone())) {
+            let finding = Finding::new(&plan.file, message).at(read.at.line, read.at.column);
+            found.push(finding.cure(cure));
         }
     }
     for wanted in plan.sub_plans() {
@@ -48,7 +60,7 @@ fn of_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding
     }
 }
 
-/// Who does not give it, and what is missing.
+/// Who does not give it, in words that end before what, and what is missing.
 fn missing<'p>(
     project: &'p Project,
     plan: &'p Plan,
@@ -56,6 +68,14 @@ fn missing<'p>(
     step: &'p Step,
     read: &Read,
 ) -> Option<(String, Missing<'p>)> {
+    // It is held against the output as guardrails left it. Whoever wrote it may know more than they wrote.
+    let stated = plan.stated_output(step);
+    if let Some(lacks) = stated.and_then(|schema| lacks(schema, &read.path, Slips::Pass)) {
+        return Some((
+            "the schema of its `output` leaves room for".to_owned(),
+            lacks,
+        ));
+    }
     // A guardrail may hand on another value than the plugin's.
     if !step.after.is_empty() {
         return None;
@@ -72,12 +92,13 @@ fn missing<'p>(
             if known.contains(&name.as_str()) {
                 return None;
             }
-            Some((format!("the plan `{reference}`"), Missing::of(name, known)))
+            let who = format!("the plan `{reference}` gives");
+            Some((who, Missing::of(name, known)))
         }
         Work::Call { .. } => {
             let (plugin, tool) = project.tool_of(prefix, step)?;
-            let lacks = lacks(tool.output.as_ref()?, &read.path)?;
-            Some((format!("`{plugin}/{}`", tool.name), lacks))
+            let lacks = lacks(tool.output.as_ref()?, &read.path, Slips::Count)?;
+            Some((format!("`{plugin}/{}` gives", tool.name), lacks))
         }
         _ => None,
     }
@@ -100,9 +121,17 @@ impl<'s> Missing<'s> {
     }
 }
 
+/// Whether a member is missing that is a slip of the finger away from one that a schema names, where it says nothing of
+/// others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slips {
+    Count,
+    Pass,
+}
+
 /// The first of the members, each of the one before, that a value of this schema does not have. None where the schema
 /// says too little, or too much, to be sure.
-fn lacks<'s>(schema: &'s Value, path: &[String]) -> Option<Missing<'s>> {
+fn lacks<'s>(schema: &'s Value, path: &[String], slips: Slips) -> Option<Missing<'s>> {
     let mut schema = schema;
     for name in path {
         let members = schema.as_object()?;
@@ -117,9 +146,14 @@ fn lacks<'s>(schema: &'s Value, path: &[String]) -> Option<Missing<'s>> {
             schema = below;
             continue;
         }
-        let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+        let others = schema.get("additionalProperties");
         let missing = Missing::of(name, properties.keys().map(String::as_str).collect());
-        return (closed || missing.near.is_some()).then_some(missing);
+        let is_missing = match others {
+            Some(Value::Bool(false)) => true,
+            Some(_) => false,
+            None => slips == Slips::Count && missing.near.is_some(),
+        };
+        return is_missing.then_some(missing);
     }
     None
 }
@@ -148,7 +182,20 @@ mod tests {
 
     fn lack(schema: &Value, path: &[&str]) -> Option<(String, Option<String>)> {
         let path: Vec<String> = path.iter().map(ToString::to_string).collect();
-        lacks(schema, &path).map(|it| (it.name, it.near.map(str::to_owned)))
+        lacks(schema, &path, Slips::Count).map(|it| (it.name, it.near.map(str::to_owned)))
+    }
+
+    #[test]
+    fn of_a_schema_that_is_open_on_purpose_nothing_is_missing() {
+        let schema = |others: Value| json!({ "properties": { "files": {} }, "additionalProperties": others });
+        for open in [json!(true), json!({}), json!({ "type": "string" })] {
+            assert_eq!(lack(&schema(open), &["fils"]), None);
+        }
+        assert!(lack(&schema(json!(false)), &["fils"]).is_some());
+        let unsaid = json!({ "properties": { "files": {} } });
+        let path = ["fils".to_owned()];
+        assert!(lacks(&unsaid, &path, Slips::Pass).is_none());
+        assert!(lacks(&schema(json!(false)), &path, Slips::Pass).is_some());
     }
 
     #[test]

@@ -169,6 +169,109 @@ fn expressions_that_cannot_come_right_are_told_before_the_run() {
 }
 
 #[test]
+fn a_member_that_nothing_has_is_told_with_what_was_meant() {
+    let at = |more: &str| {
+        format!(
+            "  a: {{ uses: md/headings, with: {{ text: x }} }}\n  b: {{ needs: [a], uses: md/headings, {more} }}"
+        )
+    };
+    let with = |expr: &str| at(&format!("with: {{ text: \"${{{{ {expr} }}}}\" }}"));
+    let closed = "output: { schema: { type: object, additionalProperties: false, properties: { headings: {} } } }";
+    for (steps, words, cure) in [
+        (
+            at("with: { text: x }, when: \"run.cost.usd > 1.0\""),
+            "`run.cost.usd > 1.0`: `run.cost` has no member `usd`",
+            "known members: `calls`, `fuel`, `tokens`, `total_usd`",
+        ),
+        (
+            with("run.planhash"),
+            "`run` has no member `planhash`",
+            "did you mean `plan_hash`?",
+        ),
+        (
+            at("with: { text: x }, on_failure: { run: tell }")
+                + "\nhandlers: { tell: { uses: md/headings, with: { text: \"${{ failure.clas }}\" } } }",
+            "`failure` has no member `clas`",
+            "did you mean `class`?",
+        ),
+        (
+            with("steps.a.outptu.headings"),
+            "`steps.a` has no `outptu`",
+            "did you mean `output`? it has `output` and `status`",
+        ),
+        (
+            at(&format!(
+                "with: {{ text: x }}, {closed}, checks: [{{ id: c, that: \"output.nope == 1\" }}]"
+            )),
+            "step `b`: the schema of its `output` leaves room for no `nope`",
+            "it gives `headings`",
+        ),
+    ] {
+        let said = told(plan(MD, &steps)).replace("\n  │ ", " ");
+        for part in ["has 1 problem\n", words, cure] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_state_machines_ways_are_held_against_what_its_tools_give() {
+    let machine = |when: &str| {
+        format!(
+            "flowhost: v1\nkind: fsm\nname: m\nplugins:\n{MD}\ninitial_state: look\nfinal_states: [end]\nstates:\n  \
+             look:\n    uses: md/headings\n    with: {{ text: x }}\n    transitions: [{{ when: \"{when}\", to: end }}]\n    \
+             on_success: end\n  end: {{}}\n"
+        )
+    };
+    let said = told(machine("size(output.hedings) > 0"));
+    for part in [
+        "step `look`: `md/headings` gives no `hedings`",
+        "did you mean `headings`?",
+        "plan.yaml:12:",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let said = told(machine("output.headings"));
+    assert!(said.contains("gives a list, not true or false"), "{said}");
+    with_child(machine("size(output.headings) > 0"))
+        .flowhost(&["validate", "plan.yaml"])
+        .expect(0);
+}
+
+#[test]
+fn a_condition_that_the_inputs_of_a_run_leave_without_an_answer_is_told() {
+    let steps = |more: &str, default: &str| {
+        format!(
+            "  a: {{ uses: md/headings, with: {{ text: x }}, when: \"inputs.o.n\"{more} }}\n\
+             inputs: {{ o: {{ type: object, default: {default} }} }}"
+        )
+    };
+    for (default, words) in [
+        (
+            "{ n: 3 }",
+            "step `a`: the condition `inputs.o.n` gives a number on these inputs, not true or false",
+        ),
+        (
+            "{ m: 3 }",
+            "step `a`: `inputs.o.n` fails on these inputs: an object has no member `n`",
+        ),
+    ] {
+        let said = told(plan(MD, &steps("", default))).replace("\n  │ ", " ");
+        assert!(said.contains(words), "{words}: {said}");
+        assert!(said.contains("plan.yaml:7:52"), "{said}");
+    }
+    // Whose failure the plan lives with is left to the run.
+    for (more, default) in [
+        ("", "{ n: true }"),
+        (", continue_on_error: true", "{ n: 3 }"),
+    ] {
+        with_child(plan(MD, &steps(more, default)))
+            .flowhost(&["validate", "plan.yaml"])
+            .expect(0);
+    }
+}
+
+#[test]
 fn what_a_tool_promises_says_which_expressions_cannot_come_right() {
     let plugins = "  files: { kind: tool, source: \"builtin:files\", profile: tool-readonly }";
     for (more, words) in [

@@ -14,18 +14,20 @@ fn known(name: &str) -> Known<'static> {
         "b" => Known::of(Kinds::BOOL),
         "l" => Known::list(Known::of(Kinds::NUMBER)),
         "o" => Known::object([("k".to_owned(), Known::of(Kinds::TEXT))].into()),
+        "c" => Known::record([("k".to_owned(), Known::of(Kinds::NUMBER))].into()),
         "z" => Known::of(Kinds::NUMBER).or_null(),
         _ => Known::ANYTHING,
     }
 }
 
-fn values() -> [(&'static str, Value); 7] {
+fn values() -> [(&'static str, Value); 8] {
     [
         ("n", json!(3)),
         ("t", json!("abc")),
         ("b", json!(true)),
         ("l", json!([1, 2])),
         ("o", json!({ "k": "v" })),
+        ("c", json!({ "k": 3 })),
         ("z", json!(null)),
         ("u", json!({ "k": [1] })),
     ]
@@ -79,6 +81,14 @@ fn tells_nothing_that_could_come_right() {
         "math.greatest(l) > 1",
         "'%d'.format([n])",
         "{'a': n}.a + 1 == 4",
+        // It may have more than is known of it.
+        "o.other",
+        "{t: n}.other",
+        "c.k + 1 == 4",
+        // Whoever asks whether it is there goes on without it.
+        "has(c.m) && c.m",
+        "has(c.m) ? c.m : n",
+        "c.?m.orValue(n) == n",
     ] {
         assert_eq!(wrong(source), "", "{source}");
     }
@@ -105,6 +115,15 @@ fn tells_what_fails_on_every_value() {
             "a list has no member `k` (name an element, as in `…[0]`",
         ),
         ("o.k.k", "text has no member `k`"),
+        ("c.m", "`c.m`: `c` has no member `m` (known members: `k`)"),
+        ("c['m'] > 1", "`c` has no member `m`"),
+        (
+            "size(l) + c.kk",
+            "`c` has no member `kk` (did you mean `k`?)",
+        ),
+        ("{'a': n}.b", "an object has no member `b`"),
+        ("{'a': c}.a.m", "an object has no member `m`"),
+        ("l.map(it, {'a': it}.b)", "an object has no member `b`"),
         ("o['k'] > 1", "`>` does not go with text and a number"),
         ("l['x']", "a list has no member `x`"),
         (
@@ -174,6 +193,13 @@ fn the_first_thing_is_told_and_not_what_follows_from_it() {
         found.starts_with("`(n + t).k - 'x'`: `+` does not go with"),
         "{found}"
     );
+    for (source, first) in [
+        ("c.m + (n + t)", "no member"),
+        ("(n + t) + c.m", "`+` does not"),
+    ] {
+        let found = wrong(source);
+        assert!(found.contains(first), "{source}: {found}");
+    }
 }
 
 #[test]
@@ -223,7 +249,7 @@ fn members_and_elements_are_as_their_schema_says() {
 /// Operators and functions that fail as soon as a part of them does.
 fn strict() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
-        "n", "t", "b", "l", "o", "z", "u", "1", "2.5", "'x'", "true", "null", "[1, 'a']",
+        "n", "t", "b", "l", "o", "c", "z", "u", "1", "2.5", "'x'", "true", "null", "[1, 'a']",
         "{'k': 1}",
     ]);
     leaf.prop_map(str::to_owned)
@@ -239,6 +265,7 @@ fn strict() -> impl Strategy<Value = String> {
                 inner.clone().prop_map(|a| format!("string({a})")),
                 inner.clone().prop_map(|a| format!("!({a})")),
                 inner.clone().prop_map(|a| format!("-({a})")),
+                inner.clone().prop_map(|a| format!("({a}).m")),
                 inner.prop_map(|a| format!("({a}).k")),
             ]
         })

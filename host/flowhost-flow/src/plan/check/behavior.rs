@@ -28,6 +28,7 @@ impl<'p> Check<'p> {
                 let reach = Reach::Work {
                     failure: false,
                     output: false,
+                    step: None,
                 };
                 self.expr(check, at, &reach);
             }

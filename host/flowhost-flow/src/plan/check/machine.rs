@@ -69,6 +69,7 @@ impl<'p> Check<'p> {
                 false => Reach::Work {
                     failure: true,
                     output: true,
+                    step: state.work.as_deref(),
                 },
             };
             self.expr(&way.when, at, &reach);

@@ -68,9 +68,9 @@ struct Check<'p> {
 }
 
 fn kinds<'p>(plan: &'p Plan, root: &Node) -> BTreeMap<&'p str, PluginKind> {
-    let plugins = root.get("plugins");
+    let plugins = root.get("plugins").map(Node::by_name).unwrap_or_default();
     let said = |name: &'p String| {
-        let word = plugins?.get(name)?.get("kind")?.text()?;
+        let word = plugins.get(name.as_str())?.get("kind")?.text()?;
         Some((name.as_str(), PluginKind::named(word)?))
     };
     plan.plugins.keys().filter_map(said).collect()
@@ -97,8 +97,9 @@ impl<'p> Check<'p> {
                 }
             }
         }
+        let nodes = root.get("handlers").map(Node::by_name).unwrap_or_default();
         for handler in self.plan.handlers.values() {
-            if let Some(node) = root.get("handlers").and_then(|all| all.get(&handler.id)) {
+            if let Some(node) = nodes.get(handler.id.as_str()) {
                 self.handler(handler, node);
             }
         }
@@ -108,17 +109,18 @@ impl<'p> Check<'p> {
     /// What plans of all kinds have.
     fn shared(&mut self, root: &Node) {
         let plan = self.plan;
-        for (key, templates) in [("labels", &plan.labels), ("outputs", &plan.outputs)] {
+        for (key, templates, reach) in [
+            ("labels", &plan.labels, Reach::Inputs),
+            ("outputs", &plan.outputs, Reach::All),
+        ] {
+            let nodes = root.get(key).map(Node::by_name).unwrap_or_default();
             for (name, template) in templates {
-                if let Some(node) = root.get(key).and_then(|all| all.get(name)) {
-                    let reach = match key {
-                        "labels" => Reach::Inputs,
-                        _ => Reach::All,
-                    };
+                if let Some(node) = nodes.get(name.as_str()) {
                     self.template(template, node, &reach);
                 }
             }
         }
+        let nodes = root.get("plugins").map(Node::by_name).unwrap_or_default();
         for plugin in plan.plugins.values() {
             if RESERVED.contains(&plugin.name.to_ascii_lowercase().as_str()) {
                 let message = format!(
@@ -127,10 +129,8 @@ impl<'p> Check<'p> {
                 );
                 self.problems.add(plugin.at, message, "choose another name");
             }
-            let node = root
-                .get("plugins")
-                .and_then(|all| all.get(&plugin.name)?.get("config"));
-            if let Some(node) = node {
+            let node = nodes.get(plugin.name.as_str());
+            if let Some(node) = node.and_then(|node| node.get("config")) {
                 self.template(&plugin.config, node, &Reach::Inputs);
             }
         }
@@ -145,6 +145,7 @@ impl<'p> Check<'p> {
         let reach = Reach::Work {
             failure,
             output: false,
+            step: Some(step),
         };
         if let Some(with) = node.get("with") {
             self.template(&step.with, with, &reach);
@@ -156,6 +157,7 @@ impl<'p> Check<'p> {
         let reach = Reach::Work {
             failure,
             output: true,
+            step: Some(step),
         };
         self.checks(step, node, &reach);
     }
@@ -450,16 +452,21 @@ impl<'p> Check<'p> {
 
     /// A template whose value must be such a one.
     fn template_for(&mut self, template: &Template, node: &Node, reach: &Reach<'_>, wants: Wants) {
+        if template.constant().is_some() {
+            return; // it says nothing that could be looked at
+        }
+        let places = node.value_places();
+        let place = |pointer: &str| places.get(pointer).copied().unwrap_or(node.at);
         let all = template.references();
         for (pointer, reference) in &all {
-            self.reference(reference, node.place(pointer), reach);
+            self.reference(reference, place(pointer), reach);
         }
         let unsure = all.iter().filter(|(_, reference)| !reference.is_sure);
         let unsure: BTreeSet<&String> = unsure.map(|(pointer, _)| pointer).collect();
         for (pointer, reference) in all.iter().filter(|(pointer, _)| !unsure.contains(pointer)) {
-            self.read(reference, node.place(pointer), reach);
+            self.read(reference, place(pointer), reach);
         }
-        self.keep(template, &|pointer: &str| node.place(pointer), reach, wants);
+        self.keep(template, &place, reach, wants);
     }
 
     /// Keeps the expressions of a template, with their places.
@@ -546,7 +553,7 @@ impl<'p> Check<'p> {
             _ => false,
         };
         if !in_reach {
-            let cure = self.cure_for_name(name, reach);
+            let cure = self.problems.cure(|| self.cure_for_name(name, reach));
             self.problems
                 .add(at, format!("the name `{name}` is not in reach here"), cure);
         }
@@ -561,7 +568,9 @@ impl<'p> Check<'p> {
             Reach::Handler => names.push("failure"),
             Reach::Compensation => names.extend(["failure", "output"]),
             Reach::Gate => names.extend(["failure", "output", "approval"]),
-            Reach::Work { failure, output } => {
+            Reach::Work {
+                failure, output, ..
+            } => {
                 names.extend(failure.then_some("failure"));
                 names.extend(output.then_some("output"));
             }
@@ -642,11 +651,15 @@ impl<'p> Check<'p> {
             return; // what the plan lacks has been told
         }
         if !self.ids.contains(id.as_str()) {
-            let prefix = format!("{id}-");
-            let cure = match self.ids.iter().find(|known| known.starts_with(&prefix)) {
-                Some(id) => format!("write `{results}[\"{id}\"]`: `-` is minus in an expression"),
-                None => self.problems.suggest(part, id, || self.in_file_order()),
-            };
+            let cure = self.problems.cure(|| {
+                let prefix = format!("{id}-");
+                match self.ids.iter().find(|known| known.starts_with(&prefix)) {
+                    Some(id) => {
+                        format!("write `{results}[\"{id}\"]`: `-` is minus in an expression")
+                    }
+                    None => self.problems.suggest(part, id, || self.in_file_order()),
+                }
+            });
             return self
                 .problems
                 .add(at, format!("the plan has no {part} `{id}`"), cure);
@@ -659,17 +672,26 @@ impl<'p> Check<'p> {
             self.problems.add(at, message, cure);
         }
         let field = reference.path.get(1).map_or("", String::as_str);
-        let named = self.plan.step(id);
+        // Parts of other plans have no items and no agents beside each other: what they give is always `output`.
+        let named = match self.plan.body {
+            Body::Workflow { .. } => self.plan.step(id),
+            Body::Fsm(_) | Body::BehaviorTree(_) => None,
+        };
         let result = named.map_or("output", Step::output_name);
         let verdict = named.is_some_and(|step| matches!(step.work, Work::Consensus(_)));
-        let known = ["", "status", result].contains(&field) || (verdict && field == "consensus");
-        if !known {
+        let mut known = vec![result, "status"];
+        known.extend(verdict.then_some("consensus"));
+        if !field.is_empty() && !known.contains(&field) {
             let message = format!("`{results}.{id}` has no `{field}`");
-            let cure = match verdict {
+            let meant = match nearest(field, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? "),
+                None => String::new(),
+            };
+            let has = match verdict {
                 true => format!("it has `{result}`, `status` and `consensus`"),
                 false => format!("it has `{result}` and `status`"),
             };
-            self.problems.add(at, message, cure);
+            self.problems.add(at, message, meant + &has);
         }
     }
 }

@@ -9,7 +9,12 @@ pub(super) enum Reach<'a> {
     /// `inputs`, `run` and all steps, states or nodes: what is rendered at the end.
     All,
     /// As `All`; what works in a state machine or a tree may go back, so nothing is known of order.
-    Work { failure: bool, output: bool },
+    Work {
+        failure: bool,
+        output: bool,
+        /// The work that it belongs to; a state may have none.
+        step: Option<&'a Step>,
+    },
     /// As `Work` in a state machine, and `approval`: the ways out of a gate.
     Gate,
     /// `inputs`, `run` and what this step needs.
@@ -31,6 +36,9 @@ impl Reach<'_> {
             Reach::Step {
                 step, output: true, ..
             } => Some(*step),
+            Reach::Work {
+                output: true, step, ..
+            } => *step,
             _ => None,
         }
     }

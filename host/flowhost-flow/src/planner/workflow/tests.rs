@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::budget::Amounts;
 use crate::exit::{Exit, Failure, FailureClass, StepStatus};
-use crate::plan::Plan;
+use crate::plan::{Foresight, Plan, Promised};
 use crate::planner::harness::{Run, plan};
 use crate::planner::{
     CallResult, Event, Note, Part, RunSetup, Time, TimerId, Verdict, planner_for,

@@ -459,3 +459,43 @@ fn an_agents_work_carries_prompt_version_and_schema_and_its_guardrails_do_not() 
     assert_eq!(call.prompt_version.as_deref(), Some("v7"));
     assert_eq!(call.schema.as_deref(), Some(&json!({"type": "object"})));
 }
+
+#[test]
+fn what_expressions_see_of_a_run_and_a_failure_is_known_before_it() {
+    let mut run = Run::of("steps:\n  a: {uses: t}\noutputs: {run: '${{ run }}'}\n");
+    run.ok("a", json!(null));
+    let of_run = run.end.as_ref().unwrap().outputs["run"].clone();
+    let mut run = Run::of(
+        "handlers: {h: {uses: t, with: '${{ failure }}'}}\nsteps:\n  a: {uses: t, on_failure: {run: h}}\n",
+    );
+    run.fail("a", FailureClass::Failed);
+    let failure = (*run.call("a!h").input).clone();
+    let members = |of: &str, value: &Value| -> Vec<String> {
+        let names = value.as_object().unwrap().keys();
+        names.map(|name| format!("{of}.{name}")).collect()
+    };
+    let all = [
+        members("run", &of_run),
+        members("run.cost", &of_run["cost"]),
+        members("failure", &failure),
+    ]
+    .concat();
+    let told = |wrong: &str| {
+        let with: Vec<String> = all
+            .iter()
+            .map(|it| format!("{}: '${{{{ {it}{wrong} }}}}'", it.replace('.', "_")))
+            .collect();
+        let with = with.join(", ");
+        let plan = plan(&format!(
+            "handlers: {{h: {{uses: t, with: {{{with}}}}}}}\nsteps:\n  a: {{uses: t, on_failure: {{run: h}}}}\n"
+        ));
+        let problems = Foresight::new(&plan, &Promised::new()).problems();
+        problems.into_iter().map(|it| it.cure).collect::<Vec<_>>()
+    };
+    assert!(told("").is_empty(), "{:?}", told(""));
+    let cures = told("s");
+    assert_eq!(cures.len(), all.len());
+    for cure in cures {
+        assert!(cure.starts_with("did you mean `"), "{cure}");
+    }
+}
