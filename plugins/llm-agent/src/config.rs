@@ -173,7 +173,7 @@ impl Config {
 /// [`Error::Invalid`] with what is wrong.
 pub(crate) fn check(host: &impl Host, json: &str) -> Result<(), Error> {
     let config = Config::read(json)?;
-    Template::check(&config.prompt)?;
+    Template::check("prompt", &config.prompt)?;
     if config.tool_mode == ToolMode::Code {
         code::offered(host.tools())?;
     }

@@ -80,12 +80,16 @@ fn instructions(
     input: &Value,
 ) -> Result<Rendered, Error> {
     let own = !task.prompt.trim().is_empty();
-    let source = if own { &task.prompt } else { &config.prompt };
+    let (whose, source) = match own {
+        true => ("the prompt", &task.prompt),
+        false => ("`prompt` of the `config:`", &config.prompt),
+    };
+    let whose = format!("step `{}`: {whose}", task.id);
     let values = json!({
         "agent": name(ctx), "input": input, "prompt_version": version(config, task),
         "role": config.role, "step": task.id,
     });
-    Template::check(source)?.render(&values)
+    Template::check(&whose, source)?.render(&values)
 }
 
 /// The version of the prompt: the configuration's, or the one that the plan gives the step's.

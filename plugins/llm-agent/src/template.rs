@@ -3,7 +3,7 @@
 
 use flowhost_sdk::Error;
 use minijinja::value::{Serde, Value};
-use minijinja::{Environment, Output, State, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior};
 
 use crate::prompt;
 
@@ -13,9 +13,11 @@ pub(crate) const VARIABLES: [&str; 5] = ["agent", "input", "prompt_version", "ro
 const FUEL: u64 = 200_000;
 
 /// A template that was read.
-pub(crate) struct Template {
+pub(crate) struct Template<'t> {
     environment: Environment<'static>,
-    source: String,
+    /// Which one it is, for messages.
+    whose: &'t str,
+    source: &'t str,
 }
 
 /// What came out.
@@ -26,15 +28,16 @@ pub(crate) struct Rendered {
     pub(crate) shows_input: bool,
 }
 
-impl Template {
-    /// Reads a template.
+impl<'t> Template<'t> {
+    /// Reads a template; `whose` says in messages which one it is.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is none, or uses a name that there is not.
-    pub(crate) fn check(source: &str) -> Result<Self, Error> {
+    pub(crate) fn check(whose: &'t str, source: &'t str) -> Result<Self, Error> {
         let template = Self {
             environment: environment(),
-            source: source.to_owned(),
+            whose,
+            source,
         };
         let names = template.names()?;
         let unknown: Vec<&String> = names
@@ -44,7 +47,7 @@ impl Template {
         if let Some(name) = unknown.first() {
             let known = VARIABLES.join("`, `");
             return Err(Error::invalid(format_args!(
-                "prompt: `{name}` is unknown; a prompt knows `{known}`"
+                "{whose}: `{name}` is unknown; a prompt knows `{known}`"
             )));
         }
         Ok(template)
@@ -52,9 +55,9 @@ impl Template {
 
     /// Sorted.
     fn names(&self) -> Result<Vec<String>, Error> {
-        let parsed = self.environment.template_from_str(&self.source);
+        let parsed = self.environment.template_from_str(self.source);
         let mut names: Vec<String> = parsed
-            .map_err(|error| wrong(&error))?
+            .map_err(|error| self.wrong(&error, None))?
             .undeclared_variables(false)
             .into_iter()
             .collect();
@@ -70,22 +73,47 @@ impl Template {
         let shows_input = self.names()?.iter().any(|name| name == "input");
         let text = self
             .environment
-            .template_from_str(&self.source)
+            .template_from_str(self.source)
             .and_then(|template| template.render(Value::from(Serde(values))));
         Ok(Rendered {
-            text: text.map_err(|error| wrong(&error))?,
+            text: text.map_err(|error| self.wrong(&error, values.get("input")))?,
             shows_input,
         })
+    }
+
+    /// What is wrong, with the line and the name that is not there, and the names that are.
+    fn wrong(&self, error: &minijinja::Error, input: Option<&serde_json::Value>) -> Error {
+        let (whose, line) = (self.whose, error.line().unwrap_or(1));
+        let what = error
+            .detail()
+            .map_or_else(|| error.kind().to_string(), str::to_owned);
+        let input = input.filter(|_| error.kind() == ErrorKind::UndefinedError);
+        let given = match input.and_then(serde_json::Value::as_object) {
+            Some(members) if members.is_empty() => "; the step gives no `input`".to_owned(),
+            Some(members) => {
+                let names: Vec<String> = members.keys().map(|it| format!("`input.{it}`")).collect();
+                format!("; the step gives {}", names.join(", "))
+            }
+            None => String::new(),
+        };
+        Error::invalid(format_args!("{whose}, line {line}: {what}{given}"))
     }
 }
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_debug(true);
     environment.set_fuel(Some(FUEL));
     environment.set_formatter(write);
-    environment.add_filter("data", |value: Value| prompt::data(&json(&value)));
+    environment.add_filter("data", data);
     environment
+}
+
+/// Between fences. Of what is not there the model would be told `null`: to ask it for a member is an error that names it.
+fn data(value: Value) -> Result<String, minijinja::Error> {
+    value.get_attr("")?;
+    Ok(prompt::data(&json(&value)))
 }
 
 /// Texts as they are, everything else as JSON.
@@ -101,14 +129,6 @@ fn json(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
-fn wrong(error: &minijinja::Error) -> Error {
-    let line = error.line().unwrap_or(1);
-    let what = error
-        .detail()
-        .map_or_else(|| error.kind().to_string(), str::to_owned);
-    Error::invalid(format_args!("prompt, line {line}: {what}"))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -117,7 +137,7 @@ mod tests {
 
     fn render(source: &str) -> Result<Rendered, Error> {
         let input = json!({ "path": "a.md", "evil": "{{ role }}{% raw %}", "list": [1, "two"] });
-        Template::check(source)?.render(&json!({ "input": input, "role": "auditor", "agent": "a", "step": "s", "prompt_version": "" }))
+        Template::check("prompt", source)?.render(&json!({ "input": input, "role": "auditor", "agent": "a", "step": "s", "prompt_version": "" }))
     }
 
     fn refused(source: &str) -> String {
@@ -140,7 +160,31 @@ mod tests {
             text.contains("`inputs`") && text.contains("`input`"),
             "{text}"
         );
-        assert!(refused("{{ input.pth }}").contains("line 1"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_with_its_line_and_with_what_there_is() {
+        for (text, told) in [
+            (
+                "\n{{ input.pth }}",
+                "prompt, line 2: `input.pth` is undefined",
+            ),
+            ("{{ input.path.x }}", "line 1: `input.path.x` is undefined"),
+            (
+                "{{ input.list[7].a }}",
+                "line 1: `input.list[7]` is undefined",
+            ),
+            (
+                "{% if input.x %}{% endif %}",
+                "line 1: `input.x` is undefined",
+            ),
+            ("{{ input.x | data }}", "line 1: `input.x` is undefined"),
+        ] {
+            let refused = refused(text);
+            assert!(refused.contains(told), "{text}: {refused}");
+            let given = "; the step gives `input.evil`, `input.list`, `input.path`";
+            assert!(refused.ends_with(given), "{text}: {refused}");
+        }
     }
 
     #[test]
@@ -153,7 +197,7 @@ mod tests {
     fn a_template_that_multiplies_its_input_runs_out_of_fuel() {
         let nested = "{% for a in input %}{% for b in input %}x{% endfor %}{% endfor %}";
         let values = json!({ "input": vec![0; 2_000] });
-        let rendered = Template::check(nested).and_then(|it| it.render(&values));
+        let rendered = Template::check("prompt", nested).and_then(|it| it.render(&values));
         assert!(
             matches!(&rendered, Err(Error::Invalid(text)) if text.contains("fuel")),
             "{rendered:?}"

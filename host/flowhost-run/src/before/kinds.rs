@@ -56,7 +56,7 @@ fn in_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding
 }
 
 /// What the tools of the steps promise to give: an answer that is not so is refused.
-fn promised<'p>(project: &'p Project, plan: &'p Plan, prefix: &str) -> Promised<'p> {
+pub(crate) fn promised<'p>(project: &'p Project, plan: &'p Plan, prefix: &str) -> Promised<'p> {
     let steps = plan.steps().into_iter();
     let promises = steps.filter_map(|step| {
         let (_, tool) = project.tool_of(prefix, step)?;

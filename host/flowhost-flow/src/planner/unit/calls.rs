@@ -222,12 +222,25 @@ impl Unit {
                 self.heard(desk, work, answer.part, Ok(output))
             }
             (Phase::Working(work), CallResult::Failed(failure)) => {
+                let failure = self.of_prompt(failure);
                 self.heard(desk, work, answer.part, Err(failure))
             }
             _ => {
                 let message = "the driver answered a call with what it did not ask for";
                 self.fail(desk, Failure::new(FailureClass::Internal, message))
             }
+        }
+    }
+
+    /// An agent knows the text of a prompt and not whose it is: a failure that speaks of it gets the file's name.
+    fn of_prompt(&self, failure: Failure) -> Failure {
+        let bare = failure.class == FailureClass::Invalid && failure.hint.is_empty();
+        match &self.spec.prompt {
+            Some(prompt) if bare && failure.message.contains("prompt") => {
+                let hint = format!("the step's prompt is `{}`", prompt.file);
+                failure.with_hint(hint)
+            }
+            _ => failure,
         }
     }
 
