@@ -5,8 +5,10 @@
 //! strict mode: what is not there may be asked after and handed around, and fails where it is used.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use flowhost_flow::expr::Given;
+use flowhost_words::WORDS_MAX;
 use minijinja::Value as Constant;
 use minijinja::machinery::ast::{BinOp, BinOpKind, Call, CallArg, Expr, Stmt, UnaryOpKind};
 use minijinja::machinery::{Token, parse, tokenize};
@@ -20,6 +22,9 @@ pub(super) const INPUT: &str = "input";
 /// many. A template with more is left to the run.
 const PARTS_MAX: usize = 1_000;
 const BRANCHES_MAX: usize = 100;
+
+/// Parts of one input that are asked for in vain: nobody reads more.
+pub(super) const ASKED_MAX: usize = 200;
 
 /// Filters that take what is not there.
 const FORGIVING: [&str; 4] = ["d", "default", "e", "escape"];
@@ -40,8 +45,8 @@ pub(super) struct Asked {
 /// Why a part is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// The object around it has these members.
-    Lacks(Vec<String>),
+    /// The object around it has these members, and maybe more than are looked at.
+    Lacks(Rc<[String]>),
     /// What is around it is no object, or no list, but this.
     Is(String, &'static str),
     /// The list or text around it has so many elements.
@@ -74,6 +79,7 @@ impl<'a> Template<'a> {
             is_sure: true,
             steps_left,
             asked: BTreeMap::new(),
+            members: BTreeMap::new(),
         };
         reader.stmt(tree);
         reader.asked.into_values().collect()
@@ -137,21 +143,26 @@ impl<'g> Known<'g> {
     }
 
     fn member(self, path: &str, name: &str) -> Part<'g> {
-        let lacks = |names: Vec<&str>| {
-            let names = names.into_iter().map(|name| format!("{path}.{name}"));
-            Part::Lacks(Why::Lacks(names.collect()))
-        };
         match self {
             Self::Anything => Part::Known(Self::Anything),
             Self::Value(Value::Object(members)) => match members.get(name) {
                 Some(value) => Part::Known(Self::Value(value)),
-                None => lacks(members.keys().map(String::as_str).collect()),
+                None => Part::NoMember,
             },
             Self::Object(members) => match members.get(name) {
                 Some(given) => Part::Known(Self::of(given)),
-                None => lacks(members.keys().copied().collect()),
+                None => Part::NoMember,
             },
             other => Part::Lacks(Why::Is(path.to_owned(), other.told())),
+        }
+    }
+
+    /// What its members are called.
+    fn names(self) -> Vec<&'g str> {
+        match self {
+            Self::Value(Value::Object(members)) => members.keys().map(String::as_str).collect(),
+            Self::Object(members) => members.keys().copied().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -212,6 +223,8 @@ fn at(index: i64, len: usize) -> Option<usize> {
 /// What is had by asking for a part.
 enum Part<'g> {
     Known(Known<'g>),
+    /// An object has members, and not this one.
+    NoMember,
     Lacks(Why),
 }
 
@@ -265,6 +278,8 @@ struct Reader<'g, 'a, 'l> {
     is_sure: bool,
     steps_left: &'l mut usize,
     asked: BTreeMap<String, Asked>,
+    /// The members of objects that lack one, by path: many may be asked of the same.
+    members: BTreeMap<String, Rc<[String]>>,
 }
 
 impl<'g, 'a> Reader<'g, 'a, '_> {
@@ -381,6 +396,9 @@ impl<'g, 'a> Reader<'g, 'a, '_> {
     }
 
     fn tell(&mut self, mut asked: Asked) {
+        if self.asked.len() == ASKED_MAX && !self.asked.contains_key(&asked.path) {
+            return; // nobody reads more
+        }
         asked.is_sure &= self.is_sure;
         let told = self.asked.entry(asked.path.clone());
         told.or_insert_with(|| asked.clone()).is_sure |= asked.is_sure;
@@ -568,11 +586,25 @@ impl<'g, 'a> Reader<'g, 'a, '_> {
     fn member(&mut self, of: Met<'g>, name: &str, line: u16) -> Met<'g> {
         match of {
             Met::Part(path, known) => {
-                let part = known.member(&path, name);
+                let part = match known.member(&path, name) {
+                    Part::NoMember => Part::Lacks(Why::Lacks(self.members(&path, known))),
+                    part => part,
+                };
                 self.part(format!("{path}.{name}"), part, line)
             }
             other => self.of(other),
         }
+    }
+
+    fn members(&mut self, path: &str, known: Known<'g>) -> Rc<[String]> {
+        if let Some(names) = self.members.get(path) {
+            return Rc::clone(names);
+        }
+        let names = known.names().into_iter().take(WORDS_MAX);
+        let names: Rc<[String]> = names.map(|name| format!("{path}.{name}")).collect();
+        *self.steps_left = self.steps_left.saturating_sub(names.len());
+        self.members.insert(path.to_owned(), Rc::clone(&names));
+        names
     }
 
     fn item(&mut self, of: Met<'g>, key: &Met<'g>, line: u16) -> Met<'g> {
@@ -595,6 +627,13 @@ impl<'g, 'a> Reader<'g, 'a, '_> {
         match part {
             Part::Known(Known::Anything) => Met::Unknown,
             Part::Known(known) => Met::Part(path, known),
+            Part::NoMember => {
+                debug_assert!(
+                    false,
+                    "elements have places, and members are looked at where they are named"
+                );
+                Met::Unknown
+            }
             Part::Lacks(why) => Met::Absent(Asked {
                 path,
                 line: usize::from(line),

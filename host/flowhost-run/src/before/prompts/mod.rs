@@ -20,13 +20,15 @@ use crate::given::project::{Member, Project, at_part};
 
 mod asked;
 
-use asked::{Asked, INPUT, Template, Why, is_plain};
+use asked::{ASKED_MAX, Asked, INPUT, Template, Why, is_plain};
 
 /// Findings about prompts; more say nothing new, and each is looked for in a whole template.
 const FINDINGS_MAX: usize = 200;
-/// Parts of templates that are looked at for all steps of a project: some tenths of a second. A thousand steps that share
-/// a prompt of a thousand parts are no more. What is beyond is left to the run.
-const PARTS_MAX: usize = 1_000_000;
+/// Parts of templates that are looked at for all steps of a project: some tenths of a second. A hundred steps that share a
+/// prompt of a thousand parts are less. What is beyond is left to the run.
+const PARTS_MAX: usize = 300_000;
+/// Names that a message lists.
+const LISTED_MAX: usize = 24;
 
 /// What is wrong with the templates of a project.
 pub(crate) fn findings(project: &Project) -> Vec<Finding> {
@@ -75,8 +77,10 @@ struct Asks<'u, 'p> {
 }
 
 impl Asks<'_, '_> {
+    /// What it is asked for beyond those that are looked at is not known.
     fn surely_has(&self, path: &str) -> bool {
-        self.user.given != Given::Anything && !self.paths.contains(path)
+        let looked_at = self.user.given != Given::Anything && self.paths.len() < ASKED_MAX;
+        looked_at && !self.paths.contains(path)
     }
 }
 
@@ -237,6 +241,9 @@ impl<'p> Look<'p> {
         }
         for Asks { user, asked, .. } in of_users {
             for it in asked {
+                if lacks.len() > FINDINGS_MAX {
+                    return lacks;
+                }
                 let elsewhere = lacking.get(&it.path) != Some(&users.len());
                 if it.is_sure || !elsewhere {
                     lacks.push(Lack {
@@ -366,7 +373,7 @@ fn meant(name: &str, who: &str, known: &[&str]) -> String {
     let meant = nearest(name, known.iter().copied())
         .map(|known| format!("did you mean `{known}`? "))
         .unwrap_or_default();
-    let listed = match known {
+    let listed = match known.get(..LISTED_MAX).unwrap_or(known) {
         [] => "nothing".to_owned(),
         some => format!("`{}`", some.join("`, `")),
     };

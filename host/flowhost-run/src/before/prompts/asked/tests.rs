@@ -140,7 +140,7 @@ fn says_where_it_stands_and_what_is_there() {
     let told: Vec<(usize, Why)> = found.into_iter().map(|it| (it.line, it.why)).collect();
     let all = [
         Why::Short("input.l".to_owned(), 2),
-        Why::Lacks(vec!["input.o.k".to_owned()]),
+        Why::Lacks(["input.o.k".to_owned()].into()),
         Why::Is("input.t".to_owned(), "text"),
     ];
     assert_eq!(told, all.map(|why| (3, why)));
