@@ -150,7 +150,7 @@ fn meant(found: &Path, sha256: &str) -> Result<PathBuf, Told> {
 )]
 fn looked_at(file: &Path) -> std::io::Result<(File, String, bool)> {
     let mut file = File::open(file)?;
-    let (mut hash, mut begins) = (Sha256::new(), Vec::new());
+    let (mut hash, mut begins) = (Sha256::new(), Vec::<u8>::new());
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = match file.read(&mut buffer)? {
