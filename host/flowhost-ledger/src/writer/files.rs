@@ -36,11 +36,14 @@ struct Output {
 impl Output {
     fn open(disk: &dyn Disk, path: &std::path::Path, private: bool) -> io::Result<Self> {
         let file = disk.open_append(path, private)?;
+        let len = disk.len(path)?;
         Ok(Self {
             file,
-            len: disk.len(path)?,
+            len,
             buffer: Vec::new(),
-            unsynced: false,
+            // Whoever wrote what is there may have been killed before it was on the disk, and a note must sign nothing
+            // that a loss of power takes.
+            unsynced: len > 0,
         })
     }
 

@@ -71,6 +71,7 @@ type Reply<T> = Box<dyn FnOnce(Result<T, LedgerError>) + Send>;
 /// What the thread is asked to do between two records.
 enum Command {
     Flush(Reply<Reached>),
+    Sync(Reply<()>),
     Checkpoint(Reply<Sealed>),
     Erase(BTreeSet<u64>, Reply<u64>),
     RotateKey(Arc<HostKey>, Reply<Sealed>),
@@ -369,6 +370,15 @@ impl Ledger {
     /// [`LedgerError`].
     pub async fn flush(&self) -> Result<Reached, LedgerError> {
         self.ask(Command::Flush).await
+    }
+
+    /// Brings everything appended so far to the disk, in relaxed mode, too: for the few records that another process
+    /// relies on, whatever becomes of this one.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn sync(&self) -> Result<(), LedgerError> {
+        self.ask(Command::Sync).await
     }
 
     /// Signs everything appended so far; to be awaited before anything that quotes an evidence id

@@ -189,6 +189,10 @@ impl Worker {
         match command {
             // All that came before a command has been brought there.
             Command::Flush(reply) => reply(Ok(self.files.reached())),
+            Command::Sync(reply) => {
+                let result = self.sync();
+                self.answer(result, reply)?;
+            }
             Command::Checkpoint(reply) => {
                 let result = self.seal(Occasion::Asked);
                 self.answer(result, reply)?;
@@ -252,6 +256,7 @@ impl Worker {
                 Item::Fact { .. } => {}
                 Item::Command(Command::Erase(_, reply)) => reply(Err(failure.clone())),
                 Item::Command(Command::Flush(reply)) => reply(Err(failure.clone())),
+                Item::Command(Command::Sync(reply)) => reply(Err(failure.clone())),
                 Item::Command(
                     Command::Checkpoint(reply)
                     | Command::RotateKey(_, reply)

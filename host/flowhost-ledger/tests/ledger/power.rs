@@ -170,3 +170,83 @@ fn a_relaxed_ledger_is_sound_after_a_loss_of_power_and_says_what_it_lost() {
         check(&disk, &[], seed);
     }
 }
+
+/// The process is killed, and what it had handed to the kernel is there.
+fn killed(disk: &SimDisk, ledger: Ledger) {
+    disk.lose_power_after(0);
+    drop(ledger);
+    disk.reboot();
+}
+
+#[test]
+fn a_note_signs_nothing_of_a_killed_process_that_a_loss_of_power_takes() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for seed in 0..seeds() / 5 {
+        let mut rng = Rng::new(seed + 2_000_000);
+        let disk = SimDisk::default();
+        let mut options = sim_options(&disk);
+        options.durability = Durability::Relaxed;
+        let ledger = Ledger::open(&options).unwrap();
+        for number in 0..40 {
+            let text = format!("{number}-{}", "x".repeat(200));
+            let fact = saying(&text).payload(text.clone().into_bytes());
+            ledger.append(fact).unwrap();
+        }
+        runtime.block_on(ledger.flush()).unwrap();
+        killed(&disk, ledger);
+        // The next one signs what it finds, and adds nothing, or a record without a payload.
+        let ledger = Ledger::open(&options).unwrap();
+        if rng.below(2) == 0 {
+            ledger.append(saying("goes on")).unwrap();
+        }
+        let sealed = ledger.close_blocking().unwrap();
+        drop(ledger);
+        disk.crash(&mut rng);
+        let ledger = Ledger::open(&options)
+            .unwrap_or_else(|error| panic!("seed {seed}: {error} {error:?}"));
+        assert_eq!(ledger.size(), sealed.size, "seed {seed}");
+        ledger.close_blocking().unwrap();
+        check(&disk, &[], seed);
+    }
+}
+
+#[test]
+fn what_a_relaxed_ledger_was_told_to_sync_survives_a_loss_of_power() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for seed in 0..seeds() / 5 {
+        let mut rng = Rng::new(seed + 3_000_000);
+        let disk = SimDisk::default();
+        let mut options = sim_options(&disk);
+        options.durability = Durability::Relaxed;
+        let ledger = Ledger::open(&options).unwrap();
+        let mut synced = 0;
+        for number in 0..rng.below(30) {
+            let text = format!("{number}-{}", "x".repeat(rng.index(900)));
+            let fact = saying(&text).payload(text.clone().into_bytes());
+            let seq = ledger.append(fact).unwrap();
+            if rng.below(4) == 0 {
+                runtime.block_on(ledger.sync()).unwrap();
+                synced = seq + 1;
+            }
+        }
+        disk.lose_power_after(0);
+        drop(ledger);
+        disk.crash(&mut rng);
+        let ledger = Ledger::open(&options)
+            .unwrap_or_else(|error| panic!("seed {seed}: {error} {error:?}"));
+        assert!(ledger.size() >= synced, "seed {seed}");
+        ledger.close_blocking().unwrap();
+        check(&disk, &[], seed);
+        let payloads = Payloads::open(&disk, Path::new(DIR)).unwrap();
+        let records = read_run_in(&disk, Path::new(DIR)).unwrap();
+        for record in records.map(Result::unwrap).filter(|it| it.seq < synced) {
+            let commit = record.commit.as_deref().unwrap();
+            let payload = payloads.get(record.seq, commit).unwrap();
+            assert!(payload.is_some(), "seed {seed}: payload {}", record.seq);
+        }
+    }
+}

@@ -180,7 +180,8 @@ pub(crate) async fn execute(
         let member = project.members.get(key)?;
         Some((key.clone(), member.inspection.digest.to_string()))
     });
-    journal.run_resume(&resumed, replaced.collect()).await?;
+    let replaced = replaced.collect();
+    journal.run_resume(&ledger, &resumed, replaced).await?;
     if let Some(locked) = &prepared.locked {
         locked.told(&journal)?;
     }

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use flowhost_flow::Call;
 use flowhost_flow::planner::OpenGate;
 use flowhost_ledger::records::{CallReuse, Gate, RunPause, RunResume, SCHEMA, SpentPart, StepPart};
-use flowhost_ledger::{LedgerError, Recorder as _};
+use flowhost_ledger::{Ledger, LedgerError, Recorder as _};
 
 use crate::base::failure::{Failure, ledger_failure};
 use crate::calls::driver::{Outcome, Paused, status_word};
@@ -28,10 +28,11 @@ impl Journal {
         append(self, self.by_host(pause).payload(reason.into_bytes()))
     }
 
-    /// The run goes on in this process. On the disk before anything of it is begun: the next process counts from it how
-    /// many there were, and must not take this one's words for its own.
+    /// The run goes on in this process. On the disk of `ledger` before anything of it is begun, however relaxed that is:
+    /// the next process counts from it how many there were, and must not take this one's words for its own.
     pub(crate) async fn run_resume(
         &self,
+        ledger: &Ledger,
         resumed: &Resumed,
         replaced: BTreeMap<String, String>,
     ) -> Result<(), Failure> {
@@ -62,7 +63,9 @@ impl Journal {
         for fact in unwritten(facts.collect(), &resumed.past.notes) {
             append(self, fact)?;
         }
-        self.durable(resumed_at).await.map_err(cannot)
+        self.durable(resumed_at).await.map_err(cannot)?;
+        // Of a relaxed ledger that is known at once, and means nothing.
+        ledger.sync().await.map_err(cannot)
     }
 
     /// A gate was reached.

@@ -27,6 +27,7 @@ mod guest;
 mod person;
 #[path = "../../../../flowhost-flow/src/planner/tests/random.rs"]
 mod random;
+mod relaxed;
 mod run;
 mod world;
 

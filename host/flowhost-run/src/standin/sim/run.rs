@@ -13,7 +13,9 @@ use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{Effects, RunScope};
 use flowhost_flow::planner::RunEnd;
 use flowhost_flow::{Amounts, Exit, Plan, Planner, RunSetup};
-use flowhost_ledger::{CheckpointPolicy, HostKey, Ledger, LedgerOptions, OpenError, Writing};
+use flowhost_ledger::{
+    CheckpointPolicy, Durability, HostKey, Ledger, LedgerOptions, OpenError, Writing,
+};
 use flowhost_policy::{MessagesGrant, ToolDescriptor};
 use flowhost_words::PluginKind;
 use serde_json::Map;
@@ -101,7 +103,7 @@ pub(super) enum Ended {
 }
 
 /// A run that goes on: its planner as it was, and what was open.
-type TakenUp = (Box<dyn Planner>, Resumed);
+pub(super) type TakenUp = (Box<dyn Planner>, Resumed);
 
 pub(super) struct Simulated {
     pub(super) world: Arc<World>,
@@ -113,6 +115,8 @@ pub(super) struct Simulated {
     queue: u64,
     /// Runs that were killed before they had begun, and were started anew.
     starts: AtomicU64,
+    /// What the ledger promises of each record.
+    pub(super) durability: Durability,
 }
 
 fn parsed(body: &str) -> Plan {
@@ -144,6 +148,7 @@ impl Simulated {
             agents,
             queue,
             starts: AtomicU64::new(0),
+            durability: Durability::Durable,
         }
     }
 
@@ -162,6 +167,7 @@ impl Simulated {
         options.clock = lent.clone();
         options.entropy = lent;
         options.writing = Writing::Caller;
+        options.durability = self.durability;
         options.checkpoints = CheckpointPolicy {
             records: 16,
             // Only numbers of records decide: no clock but the simulated one may.
@@ -275,7 +281,7 @@ impl Simulated {
     }
 
     /// A new ledger, in a folder of its own: a run that never began stays as it is.
-    fn begin(&self) -> Result<Ledger, String> {
+    pub(super) fn begin(&self) -> Result<Ledger, String> {
         {
             let mut seen = self.world.seen();
             assert_eq!(seen.acknowledged, 0, "what was acknowledged is gone");
@@ -344,14 +350,12 @@ impl Simulated {
         fault: Fault,
     ) -> Result<Ended, String> {
         let run = Run::new(RUN);
-        let slow = Slow {
-            ledger: ledger.clone(),
-            world: self.world.clone(),
-        };
-        let journal = Journal::new(Arc::new(slow), TENANT, false);
+        let journal = self.journal(&ledger);
         let told = |error: crate::Failure| format!("{error:?}");
-        let setup = self.recorded(&journal, resumed.as_ref()).await;
+        let setup = self.recorded((&journal, &ledger), resumed.as_ref()).await;
         let setup = setup.map_err(told)?;
+        // The power may have gone with the last of it, and then nothing happens any more.
+        self.world.alive().await;
         let purse = Arc::new(Purse::new(wiring::ceiling(&self.plan)));
         let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);
         let books = Books::open(&journal, &self.plan, &purse, past);
@@ -383,14 +387,25 @@ impl Simulated {
         })
     }
 
+    /// What the host writes into the run's ledger.
+    pub(super) fn journal(&self, ledger: &Ledger) -> Journal {
+        let slow = Slow {
+            ledger: ledger.clone(),
+            world: self.world.clone(),
+        };
+        Journal::new(Arc::new(slow), TENANT, false)
+    }
+
     /// What the run was set up with, once its start, or that it goes on, is on record.
-    async fn recorded(
+    pub(super) async fn recorded(
         &self,
-        journal: &Journal,
+        (journal, ledger): (&Journal, &Ledger),
         resumed: Option<&TakenUp>,
     ) -> Result<RunSetup, crate::Failure> {
         if let Some((_, resumed)) = resumed {
-            journal.run_resume(resumed, BTreeMap::new()).await?;
+            journal
+                .run_resume(ledger, resumed, BTreeMap::new())
+                .await?;
             return Ok(resumed.fed.setup.clone());
         }
         let (setup, options) = (self.setup(), RunOptions::default());
