@@ -148,6 +148,38 @@ pub(super) fn said(record: &StoredRecord) -> Result<Option<Record>, FedError> {
 /// The function of an agent that does a step's work.
 const ON_PLAN: &str = "on-plan";
 
+/// What of a record matters to a planner that is fed again.
+pub(super) enum Matter {
+    /// What it was made with.
+    Start(Box<RunStart>),
+    /// The result of a call that it asked for, by the call's number.
+    Result(u64),
+    /// What it was fed.
+    Event(Box<PlannerEvent>),
+}
+
+impl Matter {
+    pub(super) fn of(said: &Record) -> Option<Self> {
+        match said {
+            Record::RunStart(start) => Some(Self::Start(Box::new(start.clone()))),
+            Record::ToolResult(result) => {
+                // An id with a dot is a call that another call made; the planner has not asked for it.
+                let call = result.call_of.call.as_deref()?;
+                call.parse().ok().map(Self::Result)
+            }
+            Record::PlannerEvent(event) => Some(Self::Event(Box::new(event.clone()))),
+            _ => None,
+        }
+    }
+}
+
+/// What was gathered so far: the setup, the events, and how the calls ended that they name.
+pub(super) type SoFar<'r> = (
+    &'r RunSetup,
+    &'r [EventRecord],
+    &'r BTreeMap<CallId, CallEnd>,
+);
+
 /// Gathers it from records that somebody reads.
 pub(super) struct Reader<'p> {
     texts: Texts<'p>,
@@ -174,9 +206,22 @@ impl<'p> Reader<'p> {
 
     /// Takes the next record.
     pub(super) fn take(&mut self, record: &Arc<StoredRecord>, said: Option<&Record>) {
-        if self.wrong.is_none() {
-            self.wrong = self.taken(record, said).err();
+        if let Some(matter) = said.and_then(Matter::of) {
+            self.taken(record, matter);
         }
+    }
+
+    /// As [`Reader::take`], of a record that matters.
+    pub(super) fn taken(&mut self, record: &Arc<StoredRecord>, matter: Matter) {
+        if self.wrong.is_none() {
+            self.wrong = self.gathered(record, matter).err();
+        }
+    }
+
+    /// What was gathered so far; none before the first record, and none once something is wrong.
+    pub(super) fn so_far(&self) -> Option<SoFar<'_>> {
+        let setup = self.setup.as_ref().filter(|_| self.wrong.is_none())?;
+        Some((setup, &self.events, &self.ends))
     }
 
     /// All that was gathered.
@@ -195,18 +240,13 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn taken(&mut self, record: &Arc<StoredRecord>, said: Option<&Record>) -> Result<(), FedError> {
-        match said {
-            Some(Record::RunStart(start)) => self.setup = Some(self.texts.setup(record, start)?),
-            Some(Record::ToolResult(result)) => {
-                // An id with a dot is a call that another call made; the planner has not asked for it.
-                let call = result.call_of.call.as_deref();
-                if let Some(call) = call.and_then(|call| call.parse().ok()) {
-                    self.results.insert(call, record.clone());
-                }
+    fn gathered(&mut self, record: &Arc<StoredRecord>, matter: Matter) -> Result<(), FedError> {
+        match matter {
+            Matter::Start(start) => self.setup = Some(self.texts.setup(record, &start)?),
+            Matter::Result(call) => {
+                self.results.insert(call, record.clone());
             }
-            Some(Record::PlannerEvent(event)) => self.event(record, event)?,
-            _ => {}
+            Matter::Event(event) => self.event(record, &event)?,
         }
         Ok(())
     }

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flowhost_bus::Ulid;
 use flowhost_flow::planner::ReplayError;
-use flowhost_flow::{Call, Exit};
-use flowhost_ledger::{DataKey, Kind, Ledger, LedgerOptions, OpenError};
+use flowhost_flow::{Call, Exit, Planner, RunSetup};
+use flowhost_ledger::{DataKey, Ledger, LedgerOptions, OpenError};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -30,6 +30,7 @@ use crate::kept::finished::Finished;
 use crate::plugins::wiring;
 
 pub(crate) mod fed;
+pub(crate) mod feeding;
 pub(crate) mod gate;
 pub(crate) mod past;
 pub(crate) mod rebuild;
@@ -38,7 +39,8 @@ mod settle;
 
 pub use fed::{Fed, FedError};
 pub use gate::{Spoken, Word};
-use past::{Heard, Made, Past, Settled};
+use feeding::FedBeside;
+use past::{Beside, Heard, Made, Past, Settled};
 use rebuild::{Rebuilt, rebuild};
 pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};
@@ -131,6 +133,8 @@ struct Found {
     past: Past,
     fed: Fed,
     project: Project,
+    /// The planner as it was, and what was open around it.
+    rebuilt: Result<(Box<dyn Planner>, Rebuilt), ReplayError>,
     heard: Option<Heard>,
 }
 
@@ -149,6 +153,7 @@ pub(crate) async fn execute(
         past,
         fed,
         project,
+        rebuilt,
         heard,
     } = found;
     let hash = fed.setup.plan_hash.clone();
@@ -162,8 +167,7 @@ pub(crate) async fn execute(
     let channel = Channel::named((tenant, run.id()), started_ms, past.processes);
     let only = fed.setup.only.as_deref();
     let prepared = prepare(host, &project, &running, only, run, &channel).await?;
-    let (planner, rebuilt) =
-        rebuild(project.plan.clone(), &fed).map_err(|error| foreign(&error))?;
+    let (planner, rebuilt) = rebuilt.map_err(|error| foreign(&error))?;
     let journal = journal_of(host, &ledger, &project, run.id(), &prepared.revealed);
     journal.knows(past.denials.clone());
     let resumed = Resumed { past, rebuilt, fed };
@@ -220,31 +224,42 @@ fn find(
     opened.durability = past::durability(&dir);
     opened.seal = kept.key(&dir)?;
     let ledger = open(host, &opened)?;
-    let seal = opened.seal.as_ref();
-    let ((past, fed), heard) = match host.config.views.listener() {
-        Some(listener) => {
-            let (both, heard) = past::read_heard(&dir, seal, listener)?;
-            (both, Some(heard))
+    let (loaded, hash) = (OnceLock::new(), OnceLock::new());
+    let plan = |setup: &RunSetup| {
+        let project = loaded.get_or_init(|| kept.project(&dir, &setup.inputs));
+        let project: &Project = project.as_ref().ok()?;
+        if options.replaced.is_empty() {
+            let known = hash.get_or_init(|| wiring::plan_hash(project));
+            // Of what is not the same nothing is fed; it is refused below.
+            known.as_ref().ok().filter(|it| **it == setup.plan_hash)?;
         }
-        None => (past::read(&dir, seal)?, None),
+        Some(project.plan.clone())
     };
+    let (seal, listener) = (opened.seal.as_ref(), host.config.views.listener());
+    let Beside { past, fed, heard } = past::read_beside(&dir, seal, listener, &plan)?;
     if let Some(status) = &past.ended {
         return Err(cannot(format!("it has ended: {status}"))
             .hint("`flowhost runs show` says how; start its plan again with `flowhost run`"));
     }
     begun_whole(&past)?;
     let made_of = made_of(host, &dir, &past)?;
+    let FedBeside { fed, rebuilt } = fed;
     let fed = fed?;
-    let project = kept.project(&dir, &fed.setup.inputs)?;
-    is_same(&project, &past, options, &made_of)?;
+    let project = match loaded.into_inner() {
+        Some(project) => project?,
+        None => kept.project(&dir, &fed.setup.inputs)?,
+    };
+    is_same(&project, &past, options, &made_of, hash.into_inner())?;
     if opened.seal.is_none() {
         is_exact(&project, &fed)?;
     }
+    let rebuilt = rebuilt.unwrap_or_else(|| rebuild(project.plan.clone(), &fed));
     Ok(Found {
         ledger,
         past,
         fed,
         project,
+        rebuilt,
         heard,
     })
 }
@@ -254,13 +269,7 @@ fn begun_whole(past: &Past) -> Result<(), Failure> {
     let Some(step) = &past.fork_at else {
         return Ok(());
     };
-    let begun = past.notes.iter().any(|record| {
-        let path = record.text("path").unwrap_or_default();
-        let rest = path.strip_prefix(step.as_str());
-        matches!(record.kind(), Some(Kind::StepStart | Kind::AttemptStart))
-            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
-    });
-    match begun {
+    match past.fork_reached {
         true => Ok(()),
         false => Err(cannot(format!(
             "it was forked at `{step}`, and killed before its past was recorded as far as that"
@@ -317,12 +326,14 @@ fn made_of(host: &Inner, dir: &Path, past: &Past) -> Result<Bundle, Failure> {
     Err(cannot(bundle::changed(&path)).hint("bring the file back from a backup"))
 }
 
-/// That the project is the one that the run began with, but for what is replaced on purpose.
+/// That the project is the one that the run began with, but for what is replaced on purpose. `hash` is its plan's, where
+/// that is known.
 fn is_same(
     project: &Project,
     past: &Past,
     options: &ResumeOptions,
     made_of: &Bundle,
+    hash: Option<Result<String, Failure>>,
 ) -> Result<(), Failure> {
     if let Some(key) = options
         .replaced
@@ -344,7 +355,11 @@ fn is_same(
             "say with which one it goes on: `--plugin {key}=PATH`"
         )));
     }
-    if !options.replaced.is_empty() || wiring::plan_hash(project)? == past.plan_hash {
+    if !options.replaced.is_empty() {
+        return Ok(());
+    }
+    let hash = hash.unwrap_or_else(|| wiring::plan_hash(project))?;
+    if hash == past.plan_hash {
         return Ok(());
     }
     let findings: Vec<Finding> = made_of

@@ -14,14 +14,16 @@ use flowhost_flow::planner::GateAnswer;
 use flowhost_flow::{Amounts, CallResult, Exit};
 use flowhost_ledger::records::Record;
 use flowhost_ledger::{
-    DataKey, Durability, Kind, Payloads, Reached as Signed, RealDisk, SaidRecord, Source,
-    StoredRecord, Tail, overheard, read_run, read_said_in,
+    DataKey, Durability, Kind, Payloads, Reached as Signed, RealDisk, SaidRecord, SaidRecords,
+    Source, StoredRecord, Tail, overheard, read_run, read_said_in,
 };
 use serde_json::Value;
 
 use crate::base::failure::Failure;
 use crate::calls::order::{Detail, Stands};
 use crate::earlier::resume::fed::{self, Fed, FedError};
+use crate::earlier::resume::feeding::{FedBeside, Feeder, PlanOf};
+use crate::earlier::resume::rebuild::Written;
 use crate::earlier::resume::unreadable;
 use crate::earlier::reuse::ReusedCall;
 use crate::given::world::Listener;
@@ -118,6 +120,8 @@ pub(crate) struct Past {
     pub(crate) swapped: BTreeSet<String>,
     /// The step before which the run was forked from another.
     pub(crate) fork_at: Option<String>,
+    /// Whether that step, or an item of it, has begun.
+    pub(crate) fork_reached: bool,
     /// Calls that an earlier run had made.
     pub(crate) reused: Vec<ReusedCall>,
     /// What the calls of the past used that it was forked with, which counts for it all the same.
@@ -130,8 +134,8 @@ pub(crate) struct Past {
     /// How often an agent has read a message to its end, and said all that it answered.
     pub(crate) read: HashMap<(String, String), u32>,
     pub(crate) denials: Vec<Denial>,
-    /// What the driver wrote of the planner's notes: kind and fields, in order.
-    pub(crate) notes: Vec<Arc<StoredRecord>>,
+    /// What the driver wrote of the planner's notes, in order.
+    pub(crate) notes: Vec<Written>,
     /// Bytes of records and payloads, for the run's account.
     pub(crate) bytes: u64,
 }
@@ -156,47 +160,117 @@ type Both = (Past, Result<Fed, FedError>);
 /// # Errors
 /// When it cannot be read, or a payload that is needed is gone.
 pub(crate) fn read(dir: &Path, key: Option<&DataKey>) -> Result<Both, Failure> {
-    read_in(&RealDisk, dir, key)
+    let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+    let mut past = Reader::new(&payloads, key);
+    let mut fed = fed::Reader::new(&payloads, key);
+    for record in read_said_in(&RealDisk, dir).map_err(|error| unreadable(&error))? {
+        let (record, said) = told(record.map_err(|error| unreadable(&error))?)?;
+        fed.take(&record, said.as_ref());
+        past.take(&record, said)?;
+    }
+    Ok((past.done()?, fed.done()))
 }
 
-/// As [`read`], on any disk.
+/// What was read of a run that is taken up, by several who heard the same records.
+pub(crate) struct Beside {
+    pub(crate) past: Past,
+    pub(crate) fed: FedBeside,
+    pub(crate) heard: Option<Heard>,
+}
+
+/// As [`read`], while `listener` hears the same records and the run's planner, whose plan `plan` gives, is fed with them:
+/// each on a thread of its own.
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn read_in(
+pub(crate) fn read_beside(
+    dir: &Path,
+    key: Option<&DataKey>,
+    listener: Option<Box<dyn Listener>>,
+    plan: &PlanOf<'_>,
+) -> Result<Beside, Failure> {
+    let Some(listener) = listener else {
+        return read_beside_in(&RealDisk, dir, key, plan);
+    };
+    beside(&RealDisk, dir, (key, plan), |take| {
+        let records = read_said_in(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+        hear(records, listener, take).map(Some)
+    })
+}
+
+/// As [`read_beside`] without a listener, on any disk.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_beside_in(
     disk: &dyn Source,
     dir: &Path,
     key: Option<&DataKey>,
-) -> Result<Both, Failure> {
-    let payloads = Payloads::open(disk, dir).map_err(|error| unreadable(&error))?;
-    let mut reading = Reading::new(&payloads, key);
-    for record in read_said_in(disk, dir).map_err(|error| unreadable(&error))? {
-        reading.take(record.map_err(|error| unreadable(&error))?)?;
-    }
-    reading.done()
+    plan: &PlanOf<'_>,
+) -> Result<Beside, Failure> {
+    beside(disk, dir, (key, plan), |take| {
+        for record in read_said_in(disk, dir).map_err(|error| unreadable(&error))? {
+            take(record.map_err(|error| unreadable(&error))?)?;
+        }
+        Ok(None)
+    })
 }
 
-/// As [`read`], while `listener` hears the same records.
-///
-/// # Errors
-/// As [`read`].
-pub(crate) fn read_heard(
+/// Takes a record of a run that is taken up.
+type Take<'t> = &'t mut dyn FnMut(SaidRecord) -> Result<(), Failure>;
+
+/// Lets `each` hand over each of the records; what matters to the planner goes on to the thread that feeds it.
+fn beside(
+    disk: &dyn Source,
     dir: &Path,
-    key: Option<&DataKey>,
+    (key, plan): (Option<&DataKey>, &PlanOf<'_>),
+    each: impl FnOnce(Take<'_>) -> Result<Option<Heard>, Failure>,
+) -> Result<Beside, Failure> {
+    let payloads = Payloads::open(disk, dir).map_err(|error| unreadable(&error))?;
+    std::thread::scope(|scope| {
+        let mut past = Reader::new(&payloads, key);
+        let fed = fed::Reader::new(&payloads, key);
+        let feeder = Feeder::start(scope, fed, plan);
+        let mut feeder = feeder.map_err(|error| unreadable(&error))?;
+        let heard = each(&mut |record| {
+            let (record, said) = told(record)?;
+            feeder.take(&record, said.as_ref());
+            past.take(&record, said)
+        })?;
+        Ok(Beside {
+            past: past.done()?,
+            fed: feeder.end(),
+            heard,
+        })
+    })
+}
+
+/// Lets `listener` hear each of the records before it is taken.
+fn hear(
+    records: SaidRecords<'static>,
     listener: Box<dyn Listener>,
-) -> Result<(Both, Heard), Failure> {
-    let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
-    let mut reading = Reading::new(&payloads, key);
-    let records = read_said_in(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+    take: Take<'_>,
+) -> Result<Heard, Failure> {
     let hear = |listener: &mut Box<dyn Listener>, record: &SaidRecord| listener.hear(record);
     let heard = overheard(records, listener, hear);
     let mut records = heard.map_err(|error| unreadable(&error))?;
     for record in &mut records {
-        reading.take(record)?;
+        take(record)?;
     }
     let (listener, tail) = records.end().map_err(|error| unreadable(&error))?;
-    Ok((reading.done()?, Heard { listener, tail }))
+    Ok(Heard { listener, tail })
 }
+
+/// A record and what it says. Of a note it only matters that it was written.
+fn told(SaidRecord { record, said }: SaidRecord) -> Result<Told, Failure> {
+    let said = match record.kind().is_some_and(is_note) {
+        true => None,
+        false => said.map_err(|error| unreadable(&error))?,
+    };
+    Ok((Arc::new(record), said))
+}
+
+type Told = (Arc<StoredRecord>, Option<Record>);
 
 /// Who heard the records of a run that is taken up, and where those begin that it has not heard.
 pub(crate) struct Heard {
@@ -232,36 +306,6 @@ impl Heard {
 
 fn unheard(error: &dyn std::error::Error) -> Failure {
     Failure::new(Exit::Internal, "the page of the run cannot be made").caused_by(error)
-}
-
-/// Both as far as they were read.
-struct Reading<'p> {
-    past: Reader<'p>,
-    fed: fed::Reader<'p>,
-}
-
-impl<'p> Reading<'p> {
-    fn new(payloads: &'p Payloads<'p>, key: Option<&'p DataKey>) -> Self {
-        Self {
-            past: Reader::new(payloads, key),
-            fed: fed::Reader::new(payloads, key),
-        }
-    }
-
-    fn take(&mut self, SaidRecord { record, said }: SaidRecord) -> Result<(), Failure> {
-        // Of a note it only matters that it was written.
-        let said = match record.kind().is_some_and(is_note) {
-            true => None,
-            false => said.map_err(|error| unreadable(&error))?,
-        };
-        let record = Arc::new(record);
-        self.fed.take(&record, said.as_ref());
-        self.past.take(&record, said)
-    }
-
-    fn done(self) -> Result<Both, Failure> {
-        Ok((self.past.done()?, self.fed.done()))
-    }
 }
 
 /// The past alone, of the first `most` records of the ledger in `dir`.

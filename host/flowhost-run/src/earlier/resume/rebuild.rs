@@ -8,14 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flowhost_flow::planner::{
-    CallId, GateId, Note, OpenGate, Recorded, ReplayError, Replayer, RunEnd, TimerId,
+    CallEnd, CallId, EventRecord, GateId, Note, OpenGate, Recorded, ReplayError, Replayer, RunEnd,
+    TimerId,
 };
-use flowhost_flow::{Action, Call, CallResult, Plan, Planner, Time};
-use flowhost_ledger::{Fact, StoredRecord, Value};
+use flowhost_flow::{Action, Call, CallResult, Plan, Planner, RunSetup, Time};
+use flowhost_ledger::{Fact, Kind, StoredRecord, Value};
 
 use crate::earlier::resume::fed::Fed;
 
 /// What was open around a planner.
+#[derive(Default)]
 pub(crate) struct Rebuilt {
     /// The planner's time when its last event came; none before the first.
     pub(crate) at: Option<Time>,
@@ -43,99 +45,151 @@ pub(crate) fn rebuild(
     plan: Arc<Plan>,
     fed: &Fed,
 ) -> Result<(Box<dyn Planner>, Rebuilt), ReplayError> {
-    let mut replayer = Replayer::new(plan, fed.setup.clone())?;
-    let mut open = BTreeMap::new();
-    let mut cancelled = BTreeSet::new();
-    let (mut timers, mut gates) = (BTreeMap::new(), BTreeMap::new());
-    let (mut notes, mut outputs, mut paths) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let (mut at, mut end) = (None, None);
+    let mut rebuilding = Rebuilding::new(plan, fed.setup.clone())?;
     for record in &fed.events {
-        match &record.event {
+        rebuilding.feed(record, &fed.ends)?;
+    }
+    Ok(rebuilding.done())
+}
+
+/// A planner that is fed record by record, and what is open around it so far.
+pub(crate) struct Rebuilding {
+    replayer: Replayer,
+    rebuilt: Rebuilt,
+}
+
+impl Rebuilding {
+    /// Before the first record.
+    ///
+    /// # Errors
+    /// When there is no planner for the plan.
+    pub(crate) fn new(plan: Arc<Plan>, setup: RunSetup) -> Result<Self, ReplayError> {
+        Ok(Self {
+            replayer: Replayer::new(plan, setup)?,
+            rebuilt: Rebuilt::default(),
+        })
+    }
+
+    /// Feeds the next record; `ends` has the end of the call that it names.
+    ///
+    /// # Errors
+    /// The record does not follow from those before it.
+    pub(crate) fn feed(
+        &mut self,
+        record: &EventRecord,
+        ends: &BTreeMap<CallId, CallEnd>,
+    ) -> Result<(), ReplayError> {
+        self.rebuilt.close(&record.event, ends);
+        self.rebuilt.at = self.rebuilt.at.max(Some(record.at));
+        for action in self.replayer.feed(record, ends)? {
+            self.rebuilt.open(action);
+        }
+        Ok(())
+    }
+
+    /// The planner as it stands, and what is open around it.
+    pub(crate) fn done(self) -> (Box<dyn Planner>, Rebuilt) {
+        (self.replayer.into_planner(), self.rebuilt)
+    }
+}
+
+impl Rebuilt {
+    /// What an event answers is not open any more.
+    fn close(&mut self, event: &Recorded, ends: &BTreeMap<CallId, CallEnd>) {
+        match event {
             Recorded::CallFinished { call } => {
-                let asked: Option<Box<Call>> = open.remove(call);
-                cancelled.remove(call);
+                let asked = self.open.remove(call);
+                self.cancelled.remove(call);
                 if let Some(asked) = asked {
-                    let output = fed.ends.get(call).map(|end| &end.result);
+                    let Call { step_id, path, .. } = *asked;
+                    let output = ends.get(call).map(|end| &end.result);
                     if matches!(output, Some(CallResult::Output(_))) {
-                        outputs.insert(asked.step_id.clone(), *call);
+                        self.outputs.insert(step_id, *call);
                     }
-                    paths.insert(*call, asked.path.clone());
+                    self.paths.insert(*call, path);
                 }
             }
             Recorded::TimerFired { timer } => {
-                timers.remove(timer);
+                self.timers.remove(timer);
             }
             Recorded::GateAnswered { gate, .. } => {
-                gates.remove(gate);
+                self.gates.remove(gate);
             }
             Recorded::Started | Recorded::Cancelled { .. } | Recorded::HostFailed { .. } => {}
         }
-        at = at.max(Some(record.at));
-        for action in replayer.feed(record, &fed.ends)? {
-            match action {
-                Action::Call(call) => {
-                    open.insert(call.id, call);
-                }
-                Action::Cancel { call, .. } => {
-                    cancelled.insert(call);
-                }
-                Action::SetTimer { timer, at } => {
-                    timers.insert(timer, at);
-                }
-                Action::ClearTimer { timer } => {
-                    timers.remove(&timer);
-                }
-                Action::OpenGate(gate) => {
-                    gates.insert(gate.id, *gate);
-                }
-                Action::CloseGate { gate } => {
-                    gates.remove(&gate);
-                }
-                Action::Note(note) => notes.push(note),
-                Action::Finish(finished) => end = Some(*finished),
+    }
+
+    /// What the planner wants is open, or is not any more.
+    fn open(&mut self, action: Action) {
+        match action {
+            Action::Call(call) => {
+                self.open.insert(call.id, call);
             }
+            Action::Cancel { call, .. } => {
+                self.cancelled.insert(call);
+            }
+            Action::SetTimer { timer, at } => {
+                self.timers.insert(timer, at);
+            }
+            Action::ClearTimer { timer } => {
+                self.timers.remove(&timer);
+            }
+            Action::OpenGate(gate) => {
+                self.gates.insert(gate.id, *gate);
+            }
+            Action::CloseGate { gate } => {
+                self.gates.remove(&gate);
+            }
+            Action::Note(note) => self.notes.push(note),
+            Action::Finish(finished) => self.end = Some(*finished),
         }
     }
-    let rebuilt = Rebuilt {
-        at,
-        open,
-        cancelled,
-        timers,
-        gates,
-        notes,
-        outputs,
-        paths,
-        end,
-    };
-    Ok((replayer.into_planner(), rebuilt))
 }
 
 /// Fields that tell one note of a planner from the next. What a person may have written (a path) is left
 /// out: a record has it redacted.
-const TELLING: &[&str] = &[
+const TELLING: [&str; 8] = [
     "attempt", "check", "guard", "part", "status", "step", "verdict", "warning",
 ];
 
+/// A note of the planner that is on record, as far as it is told from others: a run has any number of them, and most of
+/// a record is something else.
+#[derive(Debug)]
+pub(crate) struct Written {
+    kind: Kind,
+    /// What it says in each of the [`TELLING`] fields.
+    told: [Option<Box<str>>; TELLING.len()],
+}
+
+impl Written {
+    /// The note that `record`, which is of this kind, holds.
+    pub(crate) fn of(kind: Kind, record: &StoredRecord) -> Self {
+        let told = TELLING.map(|name| record.text(name).map(Box::from));
+        Self { kind, told }
+    }
+
+    fn says(&self, fact: &Fact) -> bool {
+        let mut told = TELLING.iter().zip(&self.told);
+        self.kind == fact.kind
+            && told.all(|(name, told)| {
+                let fresh = fact.fields.get(name).and_then(Value::as_text);
+                fresh == told.as_deref()
+            })
+    }
+}
+
 /// Those of the facts that no record holds. They were written in their order, so that only the last of
 /// them can be missing.
-pub(crate) fn unwritten(facts: Vec<Fact>, written: &[Arc<StoredRecord>]) -> Vec<Fact> {
+pub(crate) fn unwritten(facts: Vec<Fact>, written: &[Written]) -> Vec<Fact> {
     let mut written = written.iter();
     let mut facts = facts.into_iter();
     let mut missing = Vec::new();
     for fact in facts.by_ref() {
-        if !written.any(|record| says(record, &fact)) {
+        if !written.any(|note| note.says(&fact)) {
             missing.push(fact);
             break;
         }
     }
     missing.extend(facts);
     missing
-}
-
-fn says(record: &StoredRecord, fact: &Fact) -> bool {
-    let same = |name: &&str| {
-        let told = fact.fields.get(name).and_then(Value::as_text);
-        told == record.text(name)
-    };
-    record.kind() == Some(fact.kind) && TELLING.iter().all(same)
 }

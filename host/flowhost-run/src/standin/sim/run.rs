@@ -29,8 +29,8 @@ use crate::calls::afresh::afresh;
 use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Funds, Greeting};
 use crate::calls::driver::{self, Course, Drive};
-use crate::earlier::resume::past;
-use crate::earlier::resume::rebuild::rebuild;
+use crate::earlier::resume::feeding::FedBeside;
+use crate::earlier::resume::past::{self, Beside};
 use crate::earlier::resume::{FedError, Resumed};
 use crate::given::options::RunOptions;
 use crate::given::world::Workers;
@@ -296,16 +296,17 @@ impl Simulated {
 
     /// The run as its records have it; none when it never began.
     pub(super) fn read(&self) -> Result<Option<TakenUp>, String> {
-        let (disk, dir) = (&self.world.disk, self.dir());
-        let read = past::read_in(disk, &dir, None);
-        let (past, fed) = read.map_err(|error| format!("past: {error:?}"))?;
+        let (disk, dir, plan) = (&self.world.disk, self.dir(), &self.plan);
+        let read = past::read_beside_in(disk, &dir, None, &|_: &RunSetup| Some(plan.clone()));
+        let Beside { past, fed, .. } = read.map_err(|error| format!("past: {error:?}"))?;
+        let FedBeside { fed, rebuilt } = fed;
         let fed = match fed {
             Ok(fed) => fed,
             Err(FedError::NotBegun) => return Ok(None),
             Err(error) => return Err(format!("fed: {error}: {error:?}")),
         };
-        let (planner, rebuilt) =
-            rebuild(self.plan.clone(), &fed).map_err(|error| format!("rebuild: {error}"))?;
+        let rebuilt = rebuilt.ok_or("its planner was fed nothing")?;
+        let (planner, rebuilt) = rebuilt.map_err(|error| format!("rebuild: {error}"))?;
         Ok(Some((planner, Resumed { past, rebuilt, fed })))
     }
 

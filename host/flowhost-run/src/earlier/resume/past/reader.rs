@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::base::failure::Failure;
 use crate::calls::desk::ON_START;
 use crate::calls::order::{Detail, Stands};
+use crate::earlier::resume::rebuild::Written;
 use crate::earlier::resume::{unreadable, unreadable_because};
 use crate::earlier::reuse::ReusedCall;
 use crate::kept::journal::Denial;
@@ -108,7 +109,7 @@ impl<'p> Reader<'p> {
             Some(Record::Gate(gate)) => self.gate(record, &gate)?,
             Some(Record::Message(message)) => {
                 if message.r#type == MESSAGE && record.actor.ends_with("/host") {
-                    self.past.notes.push(record.clone());
+                    self.noted(Kind::Message, record);
                 }
                 self.sent(record, message)?;
             }
@@ -116,12 +117,24 @@ impl<'p> Reader<'p> {
                 // The mailbox was full: the message went nowhere.
                 self.open_messages.remove(&call.id.unwrap_or_default());
             }
-            None if record.kind().is_some_and(is_note) && record.actor.ends_with("/host") => {
-                self.past.notes.push(record.clone());
+            None if record.actor.ends_with("/host") => {
+                if let Some(kind) = record.kind().filter(|kind| is_note(*kind)) {
+                    self.noted(kind, record);
+                }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// A note of the planner that was written.
+    fn noted(&mut self, kind: Kind, record: &StoredRecord) {
+        self.past.notes.push(Written::of(kind, record));
+        if let (Some(step), Kind::StepStart | Kind::AttemptStart) = (&self.past.fork_at, kind) {
+            let path = record.text("path").unwrap_or_default();
+            let rest = path.strip_prefix(step.as_str());
+            self.past.fork_reached |= rest.is_some_and(|it| it.is_empty() || it.starts_with('['));
+        }
     }
 
     /// A record of what an agent hands back for a message: sent, or refused.
