@@ -504,7 +504,7 @@ impl Feed<'_> {
         let mut rows = self.rows(&path)?;
         let path: Arc<Path> = path.into();
         let number = layout::numbered(name, "seg-").unwrap_or_default();
-        let mut payloads = PayloadFeed::open(self.source, self.dir, number)?;
+        let mut payloads = PayloadFeed::open(self.source, self.dir, number, self.effort)?;
         let mut any = false;
         while let Some(row) = rows.next().map_err(io_fault(&path))? {
             any = true;

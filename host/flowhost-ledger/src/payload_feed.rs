@@ -1,19 +1,22 @@
 //! The payload file of a segment, read beside its records: each record meets its payload or hears that
 //! there is none.
 //!
-//! Must never hold more than one payload: files are as large as runs are long. Of those that others may name it
-//! holds the places.
+//! What a line holds, and what its bytes commit to, can be said of it alone, and is most of the work: so several threads
+//! say it where a file is large, and whoever joins them to the records compares. Must never hold more than a few chunks
+//! of a file: files are as large as runs are long. Of payloads that others may name it holds the places.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::audit::{io_fault, place};
+use crate::chunks::{Chunk, Chunks, Effort};
 use crate::disk::{ReadSeek, Source};
-use crate::lines::{Line, Lines};
 use crate::payloads::{
     Content, PAYLOAD_LINE_BYTES_MAX, Payload, SHARED_BYTES_MAX, SHARED_BYTES_MIN, line_at,
 };
+use crate::record::{Salt, commitment};
 use crate::report::{Code, Problem};
 use crate::verify::{Accepted, Check, Fault, fault};
 
@@ -21,9 +24,103 @@ use crate::verify::{Accepted, Check, Fault, fault};
 pub(crate) struct PayloadFeed<'s> {
     source: &'s dyn Source,
     path: std::path::PathBuf,
-    lines: Option<Lines>,
+    chunks: Option<Chunks<Looked>>,
+    looked: Looked,
+    /// Where the line behind `next` is: how many lines and bytes are before it.
+    lines: u64,
+    bytes: u64,
     next: Option<PayloadLine>,
     whole: Wholes,
+}
+
+/// Lines that were looked at together, and what is left of them to hand out.
+#[derive(Default)]
+struct Looked {
+    bytes: Vec<u8>,
+    lines: std::vec::IntoIter<Line>,
+}
+
+/// A line, as far as it can be judged alone.
+struct Line {
+    /// Its bytes without the LF, and with it.
+    len: u64,
+    stored: u64,
+    /// Cut off by the end of the file.
+    torn: bool,
+    said: Result<Said, String>,
+}
+
+/// Whose payload a line holds.
+struct Said {
+    seq: u64,
+    held: Held,
+}
+
+/// What a line has of a payload.
+enum Held {
+    /// Its bytes: how many, and what they commit to.
+    Whole { bytes: u64, commit: String },
+    /// The name of the record whose line has them, and the salt of its own.
+    Of { of: u64, salt: Salt },
+}
+
+impl Chunk for Looked {
+    fn lines(&mut self) -> &mut Vec<u8> {
+        self.lines = Vec::new().into_iter();
+        &mut self.bytes
+    }
+}
+
+impl Looked {
+    /// Ends with the first line that is none of a payload, as whoever takes them does: a chunk of nothing but line ends
+    /// would else take hundreds of times its bytes.
+    fn look(&mut self) {
+        let mut lines = Vec::new();
+        for stored in self.bytes.split_inclusive(|byte| *byte == b'\n') {
+            let line = Line::of(stored);
+            let is_payload = line.said.is_ok();
+            lines.push(line);
+            if !is_payload {
+                break;
+            }
+        }
+        self.lines = lines.into_iter();
+    }
+}
+
+impl Line {
+    fn of(stored: &[u8]) -> Self {
+        let line = stored.strip_suffix(b"\n");
+        let (line, complete) = (line.unwrap_or(stored), line.is_some());
+        let too_long = line.len() > PAYLOAD_LINE_BYTES_MAX;
+        let said = match (complete, too_long) {
+            (_, true) => Err("the line is too long".to_owned()),
+            (false, false) => Err("the line is cut off: it has no line end".to_owned()),
+            (true, false) => Payload::parse(line).map(Said::of),
+        };
+        Self {
+            len: line.len() as u64,
+            stored: stored.len() as u64,
+            torn: !complete && !too_long,
+            said,
+        }
+    }
+}
+
+impl Said {
+    fn of(payload: Payload) -> Self {
+        let Payload {
+            seq, salt, content, ..
+        } = payload;
+        let held = match content {
+            Content::Whole(bytes) => Held::Whole {
+                bytes: bytes.len() as u64,
+                commit: commitment(&salt, &bytes),
+            },
+            Content::Of(of) => Held::Of { of, salt },
+        };
+        Self { seq, held }
+    }
 }
 
 /// The payloads of the file so far that a later line may name.
@@ -41,29 +138,47 @@ struct Whole {
     bytes: u64,
 }
 
+/// A payload that no record has taken yet.
+struct Met {
+    seq: u64,
+    /// What its bytes commit to.
+    commit: String,
+}
+
 /// A line that no record has taken yet.
 struct PayloadLine {
     number: u64,
     offset: u64,
     /// Cut off by the end of the file.
     torn: bool,
-    payload: Result<Payload, String>,
+    payload: Result<Met, String>,
 }
 
 impl<'s> PayloadFeed<'s> {
-    pub(crate) fn open(source: &'s dyn Source, dir: &Path, number: &str) -> Result<Self, Problem> {
+    /// `effort` says how many threads look at its lines.
+    pub(crate) fn open(
+        source: &'s dyn Source,
+        dir: &Path,
+        number: &str,
+        effort: Effort,
+    ) -> Result<Self, Problem> {
         let path = dir.join(format!("payloads-{number}.jsonl"));
-        let lines = match source.open_read(&path) {
+        let chunks = match source.open_read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            other => Some(Lines::new(
-                other.map_err(io_fault(&path))?,
-                PAYLOAD_LINE_BYTES_MAX,
-            )),
+            other => {
+                let file = other.map_err(io_fault(&path))?;
+                let len = source.len(&path).map_err(io_fault(&path))?;
+                let bounds = (len, PAYLOAD_LINE_BYTES_MAX);
+                Some(Chunks::new(file, bounds, effort, Arc::new(Looked::look)))
+            }
         };
         let mut feed = Self {
             source,
             path,
-            lines,
+            chunks,
+            looked: Looked::default(),
+            lines: 0,
+            bytes: 0,
             next: None,
             whole: Wholes {
                 places: BTreeMap::new(),
@@ -76,31 +191,43 @@ impl<'s> PayloadFeed<'s> {
 
     fn advance(&mut self) -> Result<(), Problem> {
         self.next = None;
-        let Some(lines) = &mut self.lines else {
+        let Some(line) = self.line().map_err(io_fault(&self.path))? else {
             return Ok(());
         };
-        if let Some(line) = lines.next().map_err(io_fault(&self.path))? {
-            let payload = match line.length_fault(PAYLOAD_LINE_BYTES_MAX) {
-                Some(what) => Err(format!("the line is {what}")),
-                None => Payload::parse(line.bytes),
-            };
-            let payload = match payload {
-                Ok(payload) => {
-                    let file = || self.source.open_read(&self.path);
-                    self.whole
-                        .fill(payload, &line, &file)
-                        .map_err(io_fault(&self.path))?
-                }
-                Err(what) => Err(what),
-            };
-            self.next = Some(PayloadLine {
-                number: line.number,
-                offset: line.offset,
-                torn: line.is_torn(PAYLOAD_LINE_BYTES_MAX),
-                payload,
-            });
-        }
+        let offset = self.bytes;
+        self.lines += 1;
+        self.bytes += line.stored;
+        let payload = match line.said {
+            Ok(said) => {
+                let file = || self.source.open_read(&self.path);
+                let met = self.whole.met(said, (offset, line.len), &file);
+                met.map_err(io_fault(&self.path))?
+            }
+            Err(what) => Err(what),
+        };
+        self.next = Some(PayloadLine {
+            number: self.lines,
+            offset,
+            torn: line.torn,
+            payload,
+        });
         Ok(())
+    }
+
+    /// The next line of the file.
+    fn line(&mut self) -> io::Result<Option<Line>> {
+        loop {
+            if let Some(line) = self.looked.lines.next() {
+                return Ok(Some(line));
+            }
+            let Some(chunks) = &mut self.chunks else {
+                return Ok(None);
+            };
+            match chunks.next(std::mem::take(&mut self.looked))? {
+                Some(chunk) => self.looked = chunk,
+                None => self.chunks = None,
+            }
+        }
     }
 
     fn problem(&self, seq: Option<u64>, fault: Fault) -> Problem {
@@ -118,8 +245,9 @@ impl<'s> PayloadFeed<'s> {
             .as_ref()
             .and_then(|line| line.payload.as_ref().ok());
         let own = next.filter(|payload| payload.seq == record.seq);
+        let commit = own.map(|payload| payload.commit.as_str());
         check
-            .payload(record, own)
+            .payload(record, commit)
             .map_err(|fault| self.problem(Some(record.seq), fault))?;
         if own.is_some() {
             self.advance()?;
@@ -153,25 +281,21 @@ impl<'s> PayloadFeed<'s> {
 }
 
 impl Wholes {
-    /// The payload with the bytes of the one that it names; the inner error says why it has none.
-    fn fill(
+    /// The payload of a line that stands at `offset` and has `len` bytes, with the bytes of the one that it names; the
+    /// inner error says why it has none.
+    fn met(
         &mut self,
-        mut payload: Payload,
-        line: &Line<'_>,
+        Said { seq, held }: Said,
+        (offset, len): (u64, u64),
         file: &dyn Fn() -> io::Result<Box<dyn ReadSeek>>,
-    ) -> io::Result<Result<Payload, String>> {
-        let of = match &payload.content {
-            Content::Of(of) => *of,
-            Content::Whole(bytes) => {
-                if bytes.len() >= SHARED_BYTES_MIN {
-                    let place = Whole {
-                        offset: line.offset,
-                        len: line.bytes.len() as u64,
-                        bytes: bytes.len() as u64,
-                    };
-                    self.places.insert(payload.seq, place);
+    ) -> io::Result<Result<Met, String>> {
+        let (of, salt) = match held {
+            Held::Of { of, salt } => (of, salt),
+            Held::Whole { bytes, commit } => {
+                if bytes >= SHARED_BYTES_MIN as u64 {
+                    self.places.insert(seq, Whole { offset, len, bytes });
                 }
-                return Ok(Ok(payload));
+                return Ok(Ok(Met { seq, commit }));
             }
         };
         let Some(place) = self.places.get(&of) else {
@@ -185,9 +309,11 @@ impl Wholes {
         };
         self.left = left;
         let whole = line_at(file()?.as_mut(), place.offset, place.len)?;
-        Ok(Payload::parse(&whole).map(|whole| {
-            payload.content = whole.content;
-            payload
+        let whole = Payload::parse(&whole);
+        Ok(whole.map(|whole| Met {
+            seq,
+            // A file that is another by now has no bytes there, and they commit to nothing.
+            commit: whole.whole().map_or_else(String::new, |it| commitment(&salt, it)),
         }))
     }
 }

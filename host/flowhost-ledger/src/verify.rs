@@ -11,7 +11,6 @@ use crate::canonical::Parsed;
 use crate::chain::Chain;
 use crate::checkpoint::{Note, NoteError, VKey};
 use crate::merkle::Hash;
-use crate::payloads::Payload;
 use crate::record::{LineFault, Owner, View};
 use crate::records::Kind;
 use crate::report::{Code, LedgerReport, Trust};
@@ -294,14 +293,15 @@ impl Check {
         Err(fault(Code::Checkpoint, what))
     }
 
-    /// Takes the payload of the record just accepted, or hears that there is none.
+    /// Takes what the payload of the record just accepted commits to, or hears that there is none.
     pub(crate) fn payload(
         &mut self,
         record: &Accepted<'_>,
-        payload: Option<&Payload>,
+        payload: Option<&str>,
     ) -> Result<(), Fault> {
-        match (&record.commit, payload) {
-            (Some(commit), Some(payload)) if payload.matches(commit) => self.payloads_checked += 1,
+        match (record.commit, payload) {
+            // Both sides are public by now: a comparison that leaks its time leaks nothing.
+            (Some(commit), Some(made)) if made == commit => self.payloads_checked += 1,
             (Some(_), Some(_)) => {
                 return Err(fault(
                     Code::Payload,
