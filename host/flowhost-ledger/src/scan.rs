@@ -70,6 +70,8 @@ pub(crate) struct State {
     pub(crate) erased: BTreeSet<u64>,
     /// Runs that started and did not end, as the index of runs says.
     pub(crate) open: Vec<String>,
+    /// How the run ended, or stopped for the last time; none where it never did, or has gone on since.
+    pub(crate) status: Option<String>,
     /// Keys that `key.rotate` records brought in.
     pub(crate) new_keys: Vec<String>,
 }
@@ -170,6 +172,7 @@ impl State {
         if view.commit.is_some() && view.seq >= signed {
             self.commits.insert(view.seq);
         }
+        self.stands(&view);
         match view.kind() {
             Some(Kind::Erasure) => self.erased.extend(erased_by(&view)),
             kind @ Some(Kind::RunStart | Kind::RunResume | Kind::RunEnd) => {
@@ -186,6 +189,18 @@ impl State {
         }
         self.note_root(signed);
         Ok(())
+    }
+
+    /// Hears how the run stands after a record.
+    fn stands(&mut self, view: &View<'_>) {
+        let said = view.field("status").and_then(|status| status.text());
+        match (view.kind(), said) {
+            (Some(Kind::RunEnd | Kind::RunPause), Some(status)) => {
+                self.status = Some(status.to_owned());
+            }
+            (Some(Kind::RunResume), _) => self.status = None,
+            _ => {}
+        }
     }
 
     /// Decides whether what starts at `offset` of the last segment is a torn tail.

@@ -10,14 +10,13 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{self, Disk};
+use crate::disk;
 use crate::index::{IndexError, RunIndex};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::LedgerOptions;
 use crate::reader::{ReadError, read_run_in};
 use crate::recorder::LedgerError;
-use crate::records::Kind;
 use crate::writer::{Ledger, OpenError};
 
 /// How many runs without an end are looked at, the newest. A host starts far fewer before one of them
@@ -208,7 +207,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Opening puts away what a crash left and records it; closing signs.
+/// Opening puts away what a crash left and records it; closing signs. A host may be killed, or be at work just now,
+/// between closing the ledger and entering the end; the status is then known, and is not `killed`.
 fn seal(index: &RunIndex, options: &LedgerOptions) -> Result<(), SealError> {
     // A lock makes no folder, so a run that somebody deletes meanwhile stays deleted.
     let lock = match options.disk.lock(&options.dir) {
@@ -218,23 +218,8 @@ fn seal(index: &RunIndex, options: &LedgerOptions) -> Result<(), SealError> {
         other => other.map_err(OpenError::Io)?,
     };
     let ledger = Ledger::open_held(options, lock)?;
-    let status = status(options.disk.as_ref(), &options.dir)?;
     let sealed = ledger.close_blocking()?;
-    index.ended(&options.run, &status, &sealed)?;
+    let status = ledger.status().unwrap_or(KILLED);
+    index.ended(&options.run, status, &sealed)?;
     Ok(())
-}
-
-/// How the ledger says that its run ended. A host may be killed, or be at work just now, between
-/// closing the ledger and entering the end; the status is then known, and is not `killed`.
-fn status(disk: &dyn Disk, dir: &Path) -> Result<String, ReadError> {
-    let mut status = KILLED.to_owned();
-    for record in read_run_in(disk, dir)? {
-        let record = record?;
-        match (record.kind(), record.text("status")) {
-            (Some(Kind::RunEnd | Kind::RunPause), Some(text)) => text.clone_into(&mut status),
-            (Some(Kind::RunResume), _) => KILLED.clone_into(&mut status),
-            _ => {}
-        }
-    }
-    Ok(status)
 }

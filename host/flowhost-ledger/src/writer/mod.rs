@@ -113,6 +113,8 @@ struct Shared {
     owner: Owner,
     /// The runs that had not ended when the index of runs was opened.
     open_runs: Vec<String>,
+    /// How the run had ended, or stopped for the last time, when its ledger was opened.
+    status: Option<String>,
     origin: String,
     durability: Durability,
     clock: Arc<dyn Clock>,
@@ -308,6 +310,7 @@ impl Ledger {
             origin: layout::origin(options.key.host(), &owner),
             owner,
             open_runs,
+            status: opened.status,
             durability: options.durability,
             clock: options.clock.clone(),
             records_max: options.queue_records_max.max(1),
@@ -337,6 +340,12 @@ impl Ledger {
     /// The runs that had not ended when this ledger, the index of runs, was opened.
     pub(crate) fn open_runs(&self) -> &[String] {
         &self.handle.shared.open_runs
+    }
+
+    /// How the run had ended, or stopped for the last time, when this ledger was opened; none where it never did, or had
+    /// gone on since.
+    pub(crate) fn status(&self) -> Option<&str> {
+        self.handle.shared.status.as_deref()
     }
 
     /// What [`Recorder::durable`] promises of this ledger.

@@ -104,6 +104,8 @@ impl OpenError {
 
 pub(super) struct Opened {
     pub(super) files: Files,
+    /// How the run ended, or stopped for the last time, as its records say.
+    pub(super) status: Option<String>,
 }
 
 /// The folder of a ledger, held by one writer. The lock is the folder's, whatever it is named.
@@ -235,6 +237,7 @@ fn create(
     };
     Ok(Opened {
         files: Files::open(options, owner, standing)?,
+        status: None,
     })
 }
 
@@ -260,7 +263,8 @@ fn resume(
             lock,
         };
         let files = Files::open(options, owner, standing)?;
-        return Ok(Opened { files });
+        let status = None; // the index of runs is none
+        return Ok(Opened { files, status });
     }
     let (note, notes_end) = last_note(disk, options, origin)?;
     let signed = note.as_ref().map_or(0, |note| note.unverified().size);
@@ -294,7 +298,8 @@ fn resume(
         files.push(&fact, options.clock.now_us())?;
         files.sync()?;
     }
-    Ok(Opened { files })
+    let status = state.status;
+    Ok(Opened { files, status })
 }
 
 /// That the records are those that the last note signs.
