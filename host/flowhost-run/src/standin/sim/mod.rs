@@ -18,6 +18,7 @@
 )]
 
 mod agents;
+mod beside;
 mod bus;
 mod check;
 #[path = "../../../../flowhost-ledger/tests/ledger/sim.rs"]
