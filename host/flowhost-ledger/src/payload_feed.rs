@@ -313,7 +313,9 @@ impl Wholes {
         Ok(whole.map(|whole| Met {
             seq,
             // A file that is another by now has no bytes there, and they commit to nothing.
-            commit: whole.whole().map_or_else(String::new, |it| commitment(&salt, it)),
+            commit: whole
+                .whole()
+                .map_or_else(String::new, |it| commitment(&salt, it)),
         }))
     }
 }

@@ -204,8 +204,8 @@ fn a_note_signs_nothing_of_a_killed_process_that_a_loss_of_power_takes() {
         let sealed = ledger.close_blocking().unwrap();
         drop(ledger);
         disk.crash(&mut rng);
-        let ledger = Ledger::open(&options)
-            .unwrap_or_else(|error| panic!("seed {seed}: {error} {error:?}"));
+        let ledger =
+            Ledger::open(&options).unwrap_or_else(|error| panic!("seed {seed}: {error} {error:?}"));
         assert_eq!(ledger.size(), sealed.size, "seed {seed}");
         ledger.close_blocking().unwrap();
         check(&disk, &[], seed);
@@ -236,8 +236,8 @@ fn what_a_relaxed_ledger_was_told_to_sync_survives_a_loss_of_power() {
         disk.lose_power_after(0);
         drop(ledger);
         disk.crash(&mut rng);
-        let ledger = Ledger::open(&options)
-            .unwrap_or_else(|error| panic!("seed {seed}: {error} {error:?}"));
+        let ledger =
+            Ledger::open(&options).unwrap_or_else(|error| panic!("seed {seed}: {error} {error:?}"));
         assert!(ledger.size() >= synced, "seed {seed}");
         ledger.close_blocking().unwrap();
         check(&disk, &[], seed);

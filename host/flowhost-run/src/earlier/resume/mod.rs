@@ -38,8 +38,8 @@ mod recorded;
 mod settle;
 
 pub use fed::{Fed, FedError};
-pub use gate::{Spoken, Word};
 use feeding::FedBeside;
+pub use gate::{Spoken, Word};
 use past::{Beside, Heard, Made, Past, Settled};
 use rebuild::{Rebuilt, rebuild};
 pub(crate) use settle::settle;

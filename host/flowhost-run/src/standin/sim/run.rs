@@ -404,9 +404,7 @@ impl Simulated {
         resumed: Option<&TakenUp>,
     ) -> Result<RunSetup, crate::Failure> {
         if let Some((_, resumed)) = resumed {
-            journal
-                .run_resume(ledger, resumed, BTreeMap::new())
-                .await?;
+            journal.run_resume(ledger, resumed, BTreeMap::new()).await?;
             return Ok(resumed.fed.setup.clone());
         }
         let (setup, options) = (self.setup(), RunOptions::default());
