@@ -221,7 +221,7 @@ impl<'p> Reader<'p> {
     /// What was gathered so far; none before the first record, and none once something is wrong.
     pub(super) fn so_far(&self) -> Option<SoFar<'_>> {
         let setup = self.setup.as_ref().filter(|_| self.wrong.is_none())?;
-        Some((setup, &self.events, &self.ends))
+        Some((setup, self.events.as_slice(), &self.ends))
     }
 
     /// All that was gathered.

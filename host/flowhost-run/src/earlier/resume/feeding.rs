@@ -1,9 +1,10 @@
 //! The planner of a run that is taken up, fed while the run's records are still being read.
 //!
 //! Both are long for a long run, and neither needs more of the other than its order; so they are done beside each other.
-//! Nothing is believed sooner for that: whoever reads looks first at everything that could be wrong with the run, and a
-//! planner that was fed for nothing is dropped. Must never hold more than a few batches of records that were not fed yet,
-//! and performs nothing.
+//! The thread that feeds ends with the reading, and what comes of it is the same whatever turns it takes. Nothing is
+//! believed sooner for it: whoever reads looks first at everything that could be wrong with the run, and a planner that was
+//! fed for nothing is dropped. Must never hold more than a few batches of records that were not fed yet, and performs
+//! nothing.
 
 use std::io;
 use std::sync::Arc;
