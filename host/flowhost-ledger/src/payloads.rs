@@ -29,6 +29,7 @@ use crate::record::{PAYLOAD_BYTES_MAX, Salt, StoredRecord, commitment};
 use crate::seal::DataKey;
 use places::{Place, Places};
 
+pub(crate) use places::walk;
 pub(crate) use shared::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, Shared};
 
 /// Most bytes of a payload's line: every byte escaped to six, and the rest of the line.
@@ -295,6 +296,20 @@ impl<'d> Payloads<'d> {
     pub fn open(disk: &'d dyn Source, dir: &Path) -> Result<Self, PayloadError> {
         Ok(Self {
             places: Places::read(disk, dir)?,
+            disk,
+            dir: dir.to_owned(),
+            open: Mutex::default(),
+        })
+    }
+
+    /// Those of records up to `last`, for whoever wants no other: the first record says what a run was made with, and what
+    /// came later may be gigabytes.
+    ///
+    /// # Errors
+    /// [`PayloadError`].
+    pub fn open_to(disk: &'d dyn Source, dir: &Path, last: u64) -> Result<Self, PayloadError> {
+        Ok(Self {
+            places: Places::read_to(disk, dir, last)?,
             disk,
             dir: dir.to_owned(),
             open: Mutex::default(),

@@ -347,8 +347,22 @@ pub(crate) fn payloads(
     let last = names.len().saturating_sub(1);
     for (at, name) in names.iter().enumerate() {
         let path = dir.join(name);
+        let sound = payloads::walk(disk, &path, &mut |seq| {
+            let is_of_a_record = seq < size;
+            if is_of_a_record {
+                state.lost.remove(&seq);
+            }
+            is_of_a_record
+        })?;
+        if sound == disk.len(&path)? {
+            continue;
+        }
+        // Something is wrong with what comes now, and every line behind it says what.
         let mut lines = Lines::new(disk.open_read(&path)?, PAYLOAD_LINE_BYTES_MAX);
         while let Some(line) = lines.next()? {
+            if line.offset < sound {
+                continue;
+            }
             let found = payloads::glance(line.bytes).ok().filter(|_| line.complete);
             let (offset, number) = (line.offset, line.number);
             match found.map(|(seq, _)| seq).filter(|seq| *seq < size) {

@@ -1,7 +1,7 @@
 //! Where the payloads of a ledger lie: each line of each file is looked at once, by several threads where a file is
 //! large, and no payload's bytes are kept.
 
-use std::io::SeekFrom;
+use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,19 +39,28 @@ struct Reached {
     lines: u64,
 }
 
-/// Whether somebody may be writing the last line of a file.
+/// Where the reading ends, and whether somebody may be writing the last line of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Nobody is: a line without its end is a fault or the last one.
     Settled,
     /// Somebody may be: such a line is left for the next time.
     Growing,
+    /// Nobody wants what stands behind the payload of this record.
+    At(u64),
 }
 
 impl Places {
     pub(super) fn read(disk: &dyn Source, dir: &Path) -> Result<Self, PayloadError> {
         let mut places = Self::default();
         places.read_on(disk, dir, End::Settled)?;
+        Ok(places)
+    }
+
+    /// Those of records up to `last`.
+    pub(super) fn read_to(disk: &dyn Source, dir: &Path, last: u64) -> Result<Self, PayloadError> {
+        let mut places = Self::default();
+        places.read_on(disk, dir, End::At(last))?;
         Ok(places)
     }
 
@@ -70,6 +79,9 @@ impl Places {
                 self.last = Reached::default();
             }
             self.read_file(disk, &path, &name, end)?;
+            if self.reaches(end) {
+                break;
+            }
         }
         if !self
             .all
@@ -86,6 +98,12 @@ impl Places {
             });
         }
         Ok(())
+    }
+
+    /// Whether all was read that is wanted. Payloads stand in the order of their records.
+    fn reaches(&self, end: End) -> bool {
+        let newest = self.all.last().map(|(seq, _)| *seq);
+        matches!((end, newest), (End::At(last), Some(newest)) if newest >= last)
     }
 
     /// Reads the last of the files from where it was left.
@@ -124,6 +142,9 @@ impl Places {
                 self.all.push((seq, place));
                 self.last.offset += line.stored;
                 self.last.lines += 1;
+                if self.reaches(end) {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -137,6 +158,30 @@ impl Places {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Place)> {
         self.all.iter().map(|(seq, place)| (*seq, place))
     }
+}
+
+/// Goes through the payloads of a file for as long as its lines are whole and `take` wants the records that they are of.
+/// Gives how many bytes those lines have.
+pub(crate) fn walk(
+    disk: &dyn Source,
+    path: &Path,
+    take: &mut dyn FnMut(u64) -> bool,
+) -> io::Result<u64> {
+    let bounds = (disk.len(path)?, PAYLOAD_LINE_BYTES_MAX);
+    let (file, effort) = (disk.open_read(path)?, Effort::of_this_machine());
+    let mut chunks = Chunks::new(file, bounds, effort, Arc::new(Seen::look));
+    let (mut seen, mut walked) = (Seen::default(), 0);
+    while let Some(chunk) = chunks.next(seen)? {
+        seen = chunk;
+        for line in seen.lines.drain(..) {
+            let is_whole = line.stored > line.len;
+            match line.found {
+                Ok((seq, _)) if is_whole && take(seq) => walked += line.stored,
+                _ => return Ok(walked),
+            }
+        }
+    }
+    Ok(walked)
 }
 
 /// Lines that were looked at together.

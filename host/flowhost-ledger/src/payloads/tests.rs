@@ -157,3 +157,28 @@ fn payloads_of_a_growing_ledger_are_found_as_they_come() {
     let told = payloads.more().unwrap_err().to_string();
     assert!(told.contains("payloads-00000001.jsonl line 2"), "{told}");
 }
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test writes as a ledger's writer does"
+)]
+fn whoever_wants_one_payload_does_not_look_at_what_stands_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = &crate::disk::RealDisk;
+    let mut text = Vec::new();
+    for seq in [1, 4, 6] {
+        push_line(&mut text, seq, &[5; 32], b"said", None);
+    }
+    text.extend_from_slice(b"{}\n");
+    std::fs::write(dir.path().join("payloads-00000000.jsonl"), &text).unwrap();
+    let commit = commitment(&[5; 32], b"said");
+    // The second has one, the third is beyond the one that is wanted, and the last line is none.
+    for (last, found) in [(4, [true, true, false]), (5, [true, true, true])] {
+        let payloads = Payloads::open_to(disk, dir.path(), last).unwrap();
+        let there = [1, 4, 6].map(|seq| payloads.get(seq, &commit).unwrap().is_some());
+        assert_eq!(there, found, "up to {last}");
+    }
+    assert!(Payloads::open_to(disk, dir.path(), 7).is_err());
+    assert!(Payloads::open(disk, dir.path()).is_err());
+}

@@ -122,7 +122,7 @@ impl Fed {
         for record in read_run_in(disk, dir)? {
             let record = record?;
             if let Some(Record::RunStart(start)) = said(&record)? {
-                let payloads = Payloads::open(disk, dir)?;
+                let payloads = Payloads::open_to(disk, dir, record.seq)?;
                 return Texts {
                     payloads: &payloads,
                     key,
