@@ -1,9 +1,8 @@
 //! Which of a run's records a person wants to see.
 
-use std::collections::BTreeSet;
-
 use flowhost_ledger::records::Record;
 
+use crate::places::Places;
 use crate::runs::RecordEntry;
 
 /// A choice of records; the default takes all of them.
@@ -34,38 +33,14 @@ impl Filter {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '#', '/']))
     }
 
-    /// Whether a record has the path of a step that is meant.
-    fn names(&self, said: &Record) -> bool {
-        !said.path().is_empty() && self.means(said.path())
-    }
-
     /// The records that are meant, in their order.
     #[must_use]
     pub fn of(&self, records: Vec<RecordEntry>) -> Vec<RecordEntry> {
-        // Most records name a step by its id; those that begin and end one have its path as well.
-        let said = records.iter().filter_map(|record| record.said.as_ref());
-        let ids: BTreeSet<String> = said
-            .filter(|said| self.names(said))
-            .map(|said| said.step().to_owned())
-            // A `foreach` as a whole has a path and no id, and records of no step have none either.
-            .filter(|id| !id.is_empty())
-            .collect();
-        // And a result names its call, which names its step.
-        let calls: BTreeSet<String> = records
-            .iter()
-            .filter_map(|record| match &record.said {
-                Some(Record::ToolCall(it)) if ids.contains(&it.call_of.step) => {
-                    it.call_of.call.clone()
-                }
-                _ => None,
-            })
-            .collect();
-        let of_step = |said: &Record| match said {
-            Record::ToolResult(it) => {
-                let call = it.call_of.call.as_ref();
-                call.is_some_and(|call| calls.contains(call)) || ids.contains(said.step())
-            }
-            said => ids.contains(said.step()) || self.names(said),
+        let places = Places::of(&records);
+        let of_step = |said: &Record| {
+            // What the planner is fed repeats what the step's own records say.
+            let is_told = matches!(said, Record::PlannerEvent(_));
+            !is_told && places.path(said).is_some_and(|path| self.means(path))
         };
         let meant = |record: &RecordEntry| {
             let said = record.said.as_ref();

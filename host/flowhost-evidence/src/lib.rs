@@ -10,11 +10,13 @@ pub mod filter;
 pub mod html;
 pub mod links;
 pub mod packet;
+pub mod places;
 pub mod runs;
 pub mod stage;
 pub mod story;
 pub mod telemetry;
 pub mod text;
+mod told;
 pub mod trials;
 
 use flowhost_ledger::{PayloadError, ReadError};

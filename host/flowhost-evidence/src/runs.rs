@@ -9,6 +9,7 @@ use flowhost_ledger::{Payloads, RealDisk, RunIndex, Source, StoredRecord, Value,
 use serde::Serialize;
 
 use crate::Unreadable;
+use crate::told::Told;
 
 /// The status of a run that is at work, and of a step of which no record says how it ended.
 pub const UNFINISHED: &str = "unfinished";
@@ -74,6 +75,9 @@ pub struct RecordEntry {
     /// What was asked for, if the record is about a right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
+    /// What a guardrail, a check or a message is about, in a line; its own fields do not say it.
+    #[serde(skip)]
+    pub told: Option<String>,
     /// Commitment to a payload, if there is one.
     pub commit: Option<String>,
 }
@@ -185,23 +189,32 @@ pub fn show(dir: &Path) -> Result<Vec<RecordEntry>, Unreadable> {
 /// As [`show`].
 pub fn show_in(source: &dyn Source, dir: &Path) -> Result<Vec<RecordEntry>, Unreadable> {
     let payloads = Payloads::open(source, dir)?;
-    read_run_in(source, dir)?
+    let mut entries: Vec<RecordEntry> = read_run_in(source, dir)?
         .map(|record| {
-            let record = record?;
-            let commit = record.commit.clone();
-            let entry = RecordEntry::from(record);
-            let asked = asked(&entry, commit.as_deref(), &payloads);
+            let entry = RecordEntry::from(record?);
+            let asked = asked(&entry, &payloads);
             Ok(RecordEntry { asked, ..entry })
         })
-        .collect()
+        .collect::<Result<_, Unreadable>>()?;
+    let told = Told::of(&entries);
+    for entry in &mut entries {
+        entry.told = told.line(entry, || payload_of(entry, &payloads));
+    }
+    Ok(entries)
+}
+
+/// What the record holds; none when it holds nothing, and when that is not there.
+fn payload_of(entry: &RecordEntry, payloads: &Payloads<'_>) -> Option<Vec<u8>> {
+    let commit = entry.commit.as_deref()?;
+    payloads.get(entry.seq, commit).ok()?
 }
 
 /// What the record says was asked for; none when it is not about a right, or when its payload is not
 /// there.
-fn asked(entry: &RecordEntry, commit: Option<&str>, payloads: &Payloads<'_>) -> Option<Asked> {
+fn asked(entry: &RecordEntry, payloads: &Payloads<'_>) -> Option<Asked> {
     let decided = entry.said.as_ref()?.decided();
     let decided = decided.filter(|it| it.decision.is_some())?;
-    let payload = commit.and_then(|commit| payloads.get(entry.seq, commit).ok()?);
+    let payload = payload_of(entry, payloads);
     let asked = Asked::of(decided, payload.as_deref());
     (!asked.wanted.is_empty()).then_some(asked)
 }
@@ -219,6 +232,7 @@ impl From<StoredRecord> for RecordEntry {
                 .collect(),
             said: record.read().ok().flatten(),
             asked: None,
+            told: None,
             commit: record.commit.clone(),
         }
     }
@@ -236,12 +250,13 @@ impl RecordEntry {
     /// The fields that say most about a record, in one line.
     #[must_use]
     pub fn summary(&self) -> String {
-        const SHOWN: [&str; 15] = [
+        const SHOWN: [&str; 16] = [
             "decision",
             "right",
             "rule",
             "interface",
-            "step_path",
+            "path",
+            "event",
             "plugin",
             "how",
             "bound",
@@ -253,6 +268,9 @@ impl RecordEntry {
             "address",
             "message",
         ];
+        if let Some(told) = &self.told {
+            return told.clone();
+        }
         let shown = SHOWN.iter().filter_map(|name| {
             let value = self.fields.get(*name)?.as_str()?;
             Some(match *name {
@@ -282,6 +300,12 @@ pub struct StepEntry {
     pub tokens: u64,
     /// Millionths of a US dollar.
     pub micro_usd: u64,
+    /// The class of its failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// The record that says why it failed, with the commitment to its payload.
+    #[serde(skip)]
+    pub why: Option<(u64, String)>,
 }
 
 /// The steps of a run, in the order in which they began.
@@ -319,6 +343,9 @@ pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
                 step.fuel = end.spent.fuel.unwrap_or(0);
                 step.tokens = end.spent.tokens.unwrap_or(0);
                 step.micro_usd = end.spent.micro_usd.unwrap_or(0);
+                step.class.clone_from(&end.class);
+                let commit = record.commit.clone().filter(|_| end.class.is_some());
+                step.why = commit.map(|commit| (record.seq, commit));
             }
             _ => {}
         }
@@ -369,6 +396,7 @@ mod tests {
             ]),
             said: None,
             asked: Some(Asked::for_what("GET https://a.example/")),
+            told: None,
             commit: None,
         };
         assert_eq!(

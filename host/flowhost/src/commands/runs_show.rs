@@ -10,7 +10,6 @@ use flowhost::state::FindRuns as _;
 use flowhost_evidence::filter::Filter;
 use flowhost_evidence::runs::{self, RecordEntry, StepEntry, steps};
 use flowhost_evidence::story::{self, Head, PayloadSource as _, Stored};
-use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_flow::{Exit, Plan};
 use flowhost_ledger::records::Record;
 use flowhost_ledger::{Kind, Payloads};
@@ -20,7 +19,8 @@ use crate::cli::ShowArgs;
 use crate::commands::Context;
 use crate::commands::plan_graph::kept_plan;
 use crate::commands::standing::Standing;
-use crate::commands::tables::plain_table;
+
+mod folded;
 
 /// Characters of one payload that a step's view prints: two screens. `--payload` prints all of it.
 const SHOWN_MAX: usize = 4_000;
@@ -63,6 +63,10 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     });
     let records = filter.of(records);
     if context.output.json {
+        let steps: Vec<Value> = steps
+            .iter()
+            .map(|step| with_failure(step, &shelf))
+            .collect();
         let with_payloads = filter.step.is_some();
         let shown: Vec<Value> = records
             .iter()
@@ -80,8 +84,12 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     if all {
         let stands = standing.as_ref().map(|it| (it, why(it, &shelf)));
         text.push_str(&head_text(run, &head, stands));
+        // The step that ended the run is told in its head.
+        let told = words(&head.failure).map_or("", |_| head.failed_step.as_str());
+        text.push_str(&whole(&steps, &records, told, &shelf));
+    } else {
+        text.push_str(&listed(&filter, &steps, &records, &shelf));
     }
-    text.push_str(&listed(&filter, &steps, &records, &shelf));
     if let (Some(gate), Some(standing)) = (gate, &standing) {
         text.push_str(&grounds);
         let (gate, next) = (one_line(gate), next(run, standing));
@@ -89,6 +97,21 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     }
     context.output.result(&text);
     Ok(Exit::Ok)
+}
+
+/// All steps and records: a `foreach` is one line among either, and what failed says why.
+fn whole(steps: &[StepEntry], records: &[RecordEntry], told: &str, shelf: &Shelf<'_>) -> String {
+    let mut text = String::new();
+    if !steps.is_empty() {
+        let lines = folded::lines(steps);
+        let _infallible = writeln!(text, "{}", folded::table(&lines));
+        let failures = folded::failures(&lines, told, &|step| shelf.failure(step));
+        if !failures.is_empty() {
+            let _infallible = writeln!(text, "{failures}");
+        }
+    }
+    text.push_str(&folded::records(records));
+    text
 }
 
 /// The steps and records that were asked for; of one step, with what they say.
@@ -100,11 +123,11 @@ fn listed(
 ) -> String {
     let mut text = String::new();
     if !steps.is_empty() && filter.kinds.is_empty() && !filter.denials {
-        let _infallible = writeln!(text, "{}", steps_table(steps));
+        let _infallible = writeln!(text, "{}", folded::table(&folded::every(steps)));
     }
     text.push_str(&match records.is_empty() {
         true => "no such record\n".to_owned(),
-        false => show_table(records),
+        false => folded::every_record(records),
     });
     if filter.step.is_some() {
         for record in records {
@@ -198,10 +221,23 @@ impl Shelf<'_> {
     /// none.
     fn take(&self, record: &RecordEntry) -> Option<Result<Vec<u8>, String>> {
         let commit = record.commit.as_deref()?;
-        Some(match self.payloads.payload(record.seq, commit) {
+        Some(self.taken(record.seq, commit))
+    }
+
+    fn taken(&self, seq: u64, commit: &str) -> Result<Vec<u8>, String> {
+        match self.payloads.payload(seq, commit) {
             Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(self.why_not(record.seq)),
+            Ok(None) => Err(self.why_not(seq)),
             Err(why) => Err(why),
+        }
+    }
+
+    /// Why a step failed, as its end says; none where it did not fail.
+    fn failure(&self, step: &StepEntry) -> Option<String> {
+        let (seq, commit) = step.why.as_ref()?;
+        Some(match self.taken(*seq, commit) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(why) => why,
         })
     }
 
@@ -270,6 +306,15 @@ fn pretty(text: &str) -> String {
         Ok(value) => serde_json::to_string_pretty(&value).unwrap_or_else(|_| text.to_owned()),
         Err(_) => text.to_owned(),
     }
+}
+
+/// A step with why it failed.
+fn with_failure(step: &StepEntry, shelf: &Shelf<'_>) -> Value {
+    let mut value = json!(step);
+    if let (Some(fields), Some(why)) = (value.as_object_mut(), shelf.failure(step)) {
+        fields.insert("failure".to_owned(), why.into());
+    }
+    value
 }
 
 fn with_payload(record: &RecordEntry, shelf: &Shelf<'_>) -> Value {
@@ -465,46 +510,6 @@ fn head_document(run: &str, head: &Head, standing: Option<&Standing>) -> Value {
         "failure": words(&head.failure), "hint": head.hint, "taken": head.taken.sentences(),
         "only": head.only, "note": head.note,
     })
-}
-
-/// Spaces where nothing was used, so that what was used stands out.
-fn steps_table(steps: &[StepEntry]) -> String {
-    let heads = ["step", "outcome", "attempts", "ms", "fuel", "tokens", "usd"];
-    let mut table = plain_table(&heads);
-    let some = |number: u64| match number {
-        0 => String::new(),
-        number => number.to_string(),
-    };
-    for step in steps {
-        let usd = match step.micro_usd {
-            0 => String::new(),
-            micro_usd => format!("{:.6}", micro_usd_to_usd(micro_usd)),
-        };
-        table.add_row([
-            one_line(&step.path),
-            one_line(&step.status),
-            step.attempts.to_string(),
-            step.duration_ms.map_or(String::new(), |ms| ms.to_string()),
-            some(step.fuel),
-            some(step.tokens),
-            usd,
-        ]);
-    }
-    format!("{}\n", table.trim_fmt())
-}
-
-fn show_table(records: &[RecordEntry]) -> String {
-    let mut table = plain_table(&["seq", "time", "actor", "kind", ""]);
-    for record in records {
-        table.add_row([
-            record.seq.to_string(),
-            time_of_day(&record.ts),
-            one_line(&record.actor),
-            one_line(&record.kind),
-            one_line(&record.summary()),
-        ]);
-    }
-    format!("{}\n", table.trim_fmt())
 }
 
 /// `2026-11-21T04:00:00.000000Z` without its fraction.

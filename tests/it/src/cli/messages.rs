@@ -75,6 +75,25 @@ fn the_log_line_of_a_message_names_it() {
 }
 
 #[test]
+fn the_line_of_a_message_says_who_sent_it_to_whom_and_on_which_topic() {
+    let agents = [
+        ("a", "ok_agent_sender", ""),
+        ("b", "ok_agent_relay", ""),
+        ("c", "ok_agent_relay", ""),
+    ];
+    let letter = json!({ "route": ["agents.c.in"], "text": "hello" });
+    let home = talk(&agents, &json!([publish("agents.b.in", &letter)]));
+    run(&home).expect(0);
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    for line in [
+        "`a` to `b`, topic `agents.b.in`",
+        "`b` to `c`, topic `agents.c.in`",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+}
+
+#[test]
 fn denies_a_topic_outside_the_profile_and_names_the_line_that_would_allow_it() {
     let mut case = publish("others.b.in", &json!(1));
     case["propagate"] = json!(true);

@@ -184,3 +184,107 @@ fn a_foreach_is_shown_alone() {
         "not that of the step before"
     );
 }
+
+#[test]
+fn a_whole_run_shows_a_foreach_in_one_line_with_its_failures() {
+    let steps = "  all:\n    foreach: { items: [1, 99, 99, 99, 99, 99, 99, 99], fail_fast: false }\n    uses: fault_flaky/run\n    \
+                 with: { good_from: \"${{ item > 50 ? 9 : 1 }}\" }\n    continue_on_error: true\n  \
+                 last: { needs: [all], uses: fault_flaky/run, with: { good_from: 1 } }";
+    let home = home(&["fault_flaky"], steps);
+    home.flowhost(&["run", "plan.yaml"]);
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    let about = |part: &str| shown.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(about("8 items: 7 failed"), 1, "{shown}");
+    assert_eq!(
+        about("` failed (transient): "),
+        5 + 1,
+        "items and the step: {shown}"
+    );
+    assert_eq!(
+        about("… and 2 more items of `all`: --step all"),
+        1,
+        "{shown}"
+    );
+    assert_eq!(
+        about(" records of the items of `all`: --step all"),
+        1,
+        "{shown}"
+    );
+    assert_eq!(about("path=all["), 0, "{shown}");
+    assert!(
+        about("path=last") > 0,
+        "the records of other steps are there: {shown}"
+    );
+    let item = ["runs", "show", "latest", "--step", "all[3]"];
+    let item = home.flowhost(&item).expect(0).stdout;
+    assert!(
+        item.contains("path=all[3]") && item.contains("input of record"),
+        "{item}"
+    );
+    let document = home.flowhost(&["runs", "show", "latest", "--json"]);
+    let document = document.expect(0).json();
+    assert_eq!(
+        document["steps"].as_array().unwrap().len(),
+        8 + 2,
+        "{document:#}"
+    );
+    let records = document["records"].as_array().unwrap().len();
+    assert_eq!(
+        records,
+        home.records().len(),
+        "a program is given all of them"
+    );
+}
+
+#[test]
+fn a_run_that_ended_well_says_why_steps_of_it_failed() {
+    let steps = "  bad: { uses: fault_error/run, with: { case: failed, message: \"the pump is off\" }, \
+                 continue_on_error: true }\n  good: { needs: [bad], uses: ok_echo/run, with: { word: banana } }";
+    let home = home(&["fault_error", "ok_echo"], steps);
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    assert!(
+        shown.lines().next().unwrap().contains(": ok (exit 0)"),
+        "{shown}"
+    );
+    let why = shown
+        .lines()
+        .find(|line| line.starts_with("`bad` failed ("))
+        .unwrap();
+    assert!(why.contains("the pump is off"), "{shown}");
+    let document = home.flowhost(&["runs", "show", "latest", "--json"]).json();
+    let why = document["steps"][0]["failure"].as_str().unwrap();
+    assert!(why.contains("the pump is off"), "{document:#}");
+    assert!(document["steps"][0]["class"].is_string(), "{document:#}");
+    assert!(document["steps"][1]["failure"].is_null(), "{document:#}");
+}
+
+#[test]
+fn the_step_that_ended_the_run_is_told_once() {
+    let steps =
+        "  bad: { uses: fault_error/run, with: { case: failed, message: \"the pump is off\" } }";
+    let home = home(&["fault_error"], steps);
+    home.flowhost(&["run", "plan.yaml"]);
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    assert_eq!(shown.matches("the pump is off").count(), 1, "{shown}");
+}
+
+#[test]
+fn verdicts_of_guardrails_and_checks_say_whose_they_are_and_about_what() {
+    let steps = "  only:\n    uses: ok_echo/run\n    with: { a: 1 }\n    \
+                 guardrails: { before: [{ uses: ok_guardrail, with: { action: rewrite } }] }\n    \
+                 checks: [{ id: small, that: \"size(output) > 9\", on_fail: warn }]";
+    let home = home(&["ok_echo", "ok_guardrail"], steps);
+    home.flowhost(&["run", "plan.yaml"]);
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    for line in [
+        "guardrail `ok_guardrail`: rewrite on the input of step `only`",
+        "check `small` of step `only` does not hold",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let verdicts = shown.lines().filter(|line| line.contains("guard.verdict"));
+    for line in verdicts {
+        assert!(!line.trim_end().ends_with("guard.verdict"), "{shown}");
+    }
+}
