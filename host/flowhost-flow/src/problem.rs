@@ -4,7 +4,7 @@
 //! user sees all of it at once. It never holds a value that could be a secret: messages name keys.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use flowhost_words::{WORDS_MAX, nearest};
@@ -63,6 +63,16 @@ pub struct Problem {
     pub cure: String,
 }
 
+impl Problem {
+    /// Where it stands.
+    pub(crate) const fn place(&self) -> At {
+        At {
+            line: self.line,
+            column: self.column,
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -87,6 +97,8 @@ pub(crate) struct Problems {
     found: Vec<Problem>,
     /// Known words that may still be compared with wrong ones.
     words_left: Cell<usize>,
+    /// Places of which all has been said.
+    closed: BTreeSet<At>,
 }
 
 /// More findings than this about one file say nothing new; the rest are counted.
@@ -103,6 +115,7 @@ impl Problems {
             file: file.to_owned(),
             found: Vec::new(),
             words_left: Cell::new(COMPARED_MAX),
+            closed: BTreeSet::new(),
         }
     }
 
@@ -112,7 +125,7 @@ impl Problems {
     }
 
     pub(crate) fn add(&mut self, at: At, message: impl Into<String>, cure: impl Into<String>) {
-        if self.found.len() > PROBLEMS_MAX {
+        if self.found.len() > PROBLEMS_MAX || self.closed.contains(&at) {
             return;
         }
         let (message, cure) = if self.found.len() == PROBLEMS_MAX {
@@ -131,6 +144,24 @@ impl Problems {
             message,
             cure,
         });
+    }
+
+    /// The same, of a value that could not be read: what else would be said of this place only follows from that.
+    pub(crate) fn add_alone(
+        &mut self,
+        at: At,
+        message: impl Into<String>,
+        cure: impl Into<String>,
+    ) {
+        self.add(at, message, cure);
+        if at != At::default() {
+            self.closed.insert(at);
+        }
+    }
+
+    /// Where there are any.
+    pub(crate) fn places(&self) -> impl Iterator<Item = At> + '_ {
+        self.found.iter().map(Problem::place)
     }
 
     /// The same, unless it has been told: what stands in `defaults:` is looked at for each step.

@@ -67,8 +67,7 @@ pub enum Given {
 /// What there is of a project, and everything that is wrong with it.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What could be resolved: sound exactly if nothing was found. None when the plan itself is not
-    /// sound.
+    /// What could be resolved: sound exactly if nothing was found. None when there is no plan to speak of.
     pub project: Option<Project>,
     /// Everything that is wrong with the plan, and with inputs, components, manifests and profiles.
     pub findings: Vec<Finding>,
@@ -150,7 +149,6 @@ fn load_from(
     let load::Read {
         plan,
         dir,
-        sound,
         mut findings,
         documents,
     } = load::plan(ambient, sources, request, texts);
@@ -158,12 +156,8 @@ fn load_from(
         let project = None;
         return Loaded { project, findings };
     };
-    if !sound {
-        members::look(sources, &plan, &dir, texts, &mut findings);
-        let project = None;
-        return Loaded { project, findings };
-    }
-    let mut bound = inputs::bind(ambient, &plan, &dir, request, &mut findings);
+    let mut more = Vec::new();
+    let mut bound = inputs::bind(ambient, &plan, &dir, request, &mut more);
     // Recorded inputs name folders as they were typed; where that was, the run has kept.
     let kept = sources.kept().map(|kept| kept.bundle.folders.clone());
     let typed = |name: &String| request.inputs.iter().any(|(typed, _)| typed == name);
@@ -176,9 +170,12 @@ fn load_from(
         &dir,
         &bound,
         texts,
-        &mut findings,
+        &mut more,
         &mut withheld,
     );
+    // What only follows from what is wrong with the plan's text is told once that is mended.
+    more.retain(|finding| !plan.follows(&finding.file, finding.place()));
+    findings.append(&mut more);
     let file = sources.shown(&request.plan);
     let (inputs, folders) = (bound.values, bound.folders);
     let mut project = Project {
@@ -192,6 +189,7 @@ fn load_from(
         texts: texts.clone(),
         notes: withheld.told.notes(),
         withheld: withheld.secrets,
+        unjudged: withheld.unjudged,
         pins: BTreeMap::new(),
         documents,
     };

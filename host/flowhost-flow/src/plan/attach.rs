@@ -91,7 +91,8 @@ impl Plan {
         .collect()
     }
 
-    /// Attaches the plan that `reference` names (with its own sub-plans already attached).
+    /// Attaches the plan that `reference` names (with its own sub-plans already attached), whatever is wrong with how
+    /// it is called, so that the rest of it can be looked at; one that nests too deeply it leaves out.
     ///
     /// # Errors
     /// Inputs that the steps do not give or give in vain; nesting that is too deep.
@@ -103,6 +104,7 @@ impl Plan {
                 limits::SUB_PLAN_DEPTH_MAX
             );
             problems.add(At::default(), message, "a plan that runs itself never ends");
+            return Err(problems.into_sorted());
         }
         for step in child.steps() {
             if step.remember.is_some() {
@@ -119,11 +121,14 @@ impl Plan {
                 check_inputs(step, reference, &child, &mut problems);
             }
         }
-        if !problems.is_empty() {
-            return Err(problems.into_sorted());
-        }
         self.children.insert(reference.to_owned(), Arc::new(child));
-        Ok(())
+        let mut problems = problems.into_sorted();
+        problems.retain(|problem| !self.faults.covers(problem.place()));
+        if problems.is_empty() {
+            return Ok(());
+        }
+        self.faults.add_misfit();
+        Err(problems)
     }
 
     fn depth(&self) -> usize {
@@ -177,6 +182,10 @@ impl Plan {
 
     pub(crate) fn check_attached(&self) -> Result<(), Vec<Problem>> {
         let mut problems = Problems::new(&self.file);
+        if !self.faults.is_empty() {
+            let message = "something is wrong with the plan, and only a sound one runs";
+            problems.add(At::default(), message, "");
+        }
         for missing in self
             .sub_plans()
             .iter()
@@ -214,15 +223,17 @@ impl Plan {
 fn check_inputs(step: &Step, reference: &str, child: &Plan, problems: &mut Problems) {
     let given = step.with.source().as_object();
     let id = &step.id;
+    let all_known = !child.faults.astray() && !child.faults.touch_section("inputs");
     for name in given.into_iter().flatten().map(|(name, _)| name) {
-        if !child.inputs.contains_key(name) {
+        if all_known && !child.inputs.contains_key(name) {
             let known = || child.inputs.keys().map(String::as_str).collect();
             let cure = problems.suggest("input", name, known);
             let message = format!("step `{id}`: the sub-plan has no input `{name}`");
             problems.add(step.place(&below("/with", name)), message, cure);
         }
     }
-    for input in child.inputs.values() {
+    let inputs = child.inputs.values();
+    for input in inputs.filter(|input| !child.faults.touch("inputs", &input.name)) {
         let Some(given) = step.with.member(&input.name) else {
             if !has_default(input) && !varied(step, child, &input.name) {
                 let name = &input.name;

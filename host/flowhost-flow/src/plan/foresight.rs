@@ -66,11 +66,21 @@ impl<'p> Foresight<'p> {
     /// Looks at what the plan declares and at what is promised.
     #[must_use]
     pub fn new(plan: &'p Plan, promised: &Promised<'p>) -> Self {
-        let inputs = plan.inputs.iter();
-        let inputs = inputs.map(|(name, input)| (name.clone(), Known::of(input.ty.kinds())));
+        let inputs = plan.inputs.iter().map(|(name, input)| {
+            let known = match plan.faults.touch("inputs", name) {
+                true => Known::ANYTHING,
+                false => Known::of(input.ty.kinds()),
+            };
+            (name.clone(), known)
+        });
         let mut outputs = BTreeMap::new();
         let mut results = BTreeMap::new();
         for step in plan.steps() {
+            if plan.is_faulty(&step.id) {
+                results.insert(step.id.clone(), Known::ANYTHING);
+                outputs.insert(step.id.as_str(), Known::ANYTHING);
+                continue;
+            }
             let given = given(plan, step, promised);
             let of_all = match step.foreach {
                 Some(_) => Known::list(given.clone().or_null()),

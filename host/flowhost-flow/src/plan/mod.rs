@@ -22,6 +22,7 @@ mod check;
 mod consensus;
 mod defaults;
 mod evidence;
+mod faults;
 mod foresight;
 mod habits;
 mod inputs;
@@ -45,6 +46,7 @@ pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
 pub use behavior::{Decorator, NodeKind, Tree, TreeNode};
 pub use consensus::{Consensus, Follows, Mode, React, Rule};
 pub use evidence::{Document, Evidence, ROLES as DOCUMENT_ROLES, Remember};
+pub use faults::Faults;
 pub use foresight::{Foresight, Promised};
 pub use inputs::FileInput;
 pub use machine::{Fsm, State, Transition};
@@ -152,6 +154,9 @@ pub struct Plan {
     /// Its expressions, with their places.
     #[serde(skip)]
     pub(crate) stated: Vec<foresight::Stated>,
+    /// Where something is wrong with it.
+    #[serde(skip)]
+    pub(crate) faults: Faults,
     /// Attached sub-plans, by reference.
     #[serde(serialize_with = "shared")]
     pub(crate) children: BTreeMap<String, Arc<Plan>>,

@@ -14,8 +14,8 @@ use crate::plan::keys::{BODY_KEYS, KINDS, PLAN, Shape, is_name};
 use crate::plan::tree::{Data, Node, read};
 use crate::plan::walk::{money, number, walk};
 use crate::plan::{
-    Body, Guardrails, InputDecl, InputType, Plan, PluginDecl, behavior, check, evidence, inputs,
-    machine, steps, variants,
+    Body, Faults, Guardrails, InputDecl, InputType, Plan, PluginDecl, Read, behavior, check,
+    evidence, inputs, machine, steps, variants,
 };
 use crate::problem::Problems;
 use crate::units::parse_micro_usd;
@@ -39,6 +39,13 @@ pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> Option<P
     }
     let mut plan = plan(&root, kind, file, problems);
     (plan.reads, plan.stated) = check::check(&plan, &root, problems);
+    if !problems.is_empty() {
+        plan.faults = Faults::of(&root, problems.places());
+        // What such a step gives is not known.
+        let reads = std::mem::take(&mut plan.reads);
+        let sure = |read: &Read| !plan.is_faulty(&read.step);
+        plan.reads = reads.into_iter().filter(sure).collect();
+    }
     Some(plan)
 }
 
@@ -99,6 +106,7 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
         outputs: templates(root, "outputs", problems),
         reads: Vec::new(),
         stated: Vec::new(),
+        faults: Faults::default(),
         children: BTreeMap::new(),
         schemas: BTreeMap::new(),
         prompts: BTreeMap::new(),

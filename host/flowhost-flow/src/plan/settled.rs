@@ -182,6 +182,9 @@ impl<'p> Settled<'p> {
             }
         }
         while let Some(step) = ready.pop_front() {
+            if self.plan.is_faulty(&step.id) {
+                continue; // what it does is not known
+            }
             let OnFailure { run, then } = &step.on_failure;
             let ends = *then == Then::Halt && run.is_none() && !step.continue_on_error;
             let runs = match self.holds(step) {

@@ -18,6 +18,9 @@ use crate::plan::{limits, yaml_words};
 use crate::problem::{At, Places, Problems, child};
 use crate::units::INTEGER_MAX;
 
+#[cfg(test)]
+mod tests;
+
 /// A part of the plan that another crate reads, with the places of its values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -218,7 +221,8 @@ impl Node {
     }
 }
 
-/// Reads the file. On an error the tree is unknown, so this one problem is all there is to say.
+/// Reads the file. Where it is no YAML the tree is unknown, so that this one problem is all there is to say; a number
+/// that cannot be read and a key that is given twice leave the rest of it as it is.
 pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
     if text.len() > limits::PLAN_BYTES_MAX {
         let size = text.len();
@@ -229,31 +233,40 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
         problems.add(At::default(), message, "move data into inputs or sub-plans");
         return None;
     }
-    match serde_saphyr::from_str_with_options::<Spanned<Bare>>(text, options()) {
-        Ok(node) => {
-            let mut reading = Reading {
-                source: text,
-                lost: Vec::new(),
-            };
-            let node = reading.finish(node);
-            for (at, message) in &reading.lost {
-                problems.add(*at, *message, "");
-            }
-            reading.lost.is_empty().then_some(node)
-        }
-        Err(error) => {
-            let at = error.location().map(place).unwrap_or_default();
-            let (message, cure) = explain(error.without_snippet());
-            match yaml_words::told(&message, text, at) {
-                Some(told) => problems.add(told.at, told.message, told.cure),
-                None => problems.add(at, message, cure),
-            }
-            None
-        }
+    let read = |twice: DuplicateKeyPolicy| {
+        serde_saphyr::from_str_with_options::<Spanned<Bare>>(text, options(twice))
+    };
+    let error = match read(DuplicateKeyPolicy::Error) {
+        Ok(node) => return Some(finished(node, text, problems)),
+        Err(error) => error,
+    };
+    let at = error.location().map(place).unwrap_or_default();
+    let error = error.without_snippet();
+    let (message, cure) = explain(error);
+    match yaml_words::told(&message, text, at) {
+        Some(told) => problems.add_alone(told.at, told.message, told.cure),
+        None => problems.add_alone(at, message, cure),
     }
+    // What else is wrong with a file in which a key is given twice can be told all the same.
+    let twice = matches!(error, serde_saphyr::Error::DuplicateMappingKey { .. });
+    let again = twice.then(|| read(DuplicateKeyPolicy::LastWins).ok());
+    Some(finished(again.flatten()?, text, problems))
 }
 
-fn options() -> serde_saphyr::Options {
+/// The tree, with what of it could not be read as it is written.
+fn finished(node: Spanned<Bare>, text: &str, problems: &mut Problems) -> Node {
+    let mut reading = Reading {
+        source: text,
+        lost: Vec::new(),
+    };
+    let node = reading.finish(node);
+    for Lost { at, message, cure } in reading.lost {
+        problems.add_alone(at, message, cure);
+    }
+    node
+}
+
+fn options(twice: DuplicateKeyPolicy) -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: limits::DEPTH_MAX,
@@ -269,7 +282,7 @@ fn options() -> serde_saphyr::Options {
             max_total_replayed_events: limits::NODES_MAX,
             max_replay_stack_depth: 16,
         },
-        duplicate_keys: DuplicateKeyPolicy::Error,
+        duplicate_keys: twice,
         merge_keys: MergeKeyPolicy::Error,
         // `!include x` would else be the text `x`: what is not read as meant is not read.
         reject_unsupported_tags: true,
@@ -287,10 +300,7 @@ fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
     match error {
         E::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or("?");
-            (
-                format!("the key `{key}` is given twice"),
-                "remove one of them",
-            )
+            (format!("the key `{key}` is given twice"), TWICE)
         }
         E::MergeKeyNotAllowed { .. } => (
             "merge keys (`<<`) are not part of the format".to_owned(),
@@ -335,15 +345,27 @@ struct Bare(BareData);
 
 enum BareData {
     Scalar(Data),
+    /// A number that no value of a plan is, and why.
+    Lost(&'static str),
     List(Vec<Spanned<Bare>>),
-    Map(Vec<(Spanned<String>, Spanned<Bare>)>),
+    Map {
+        members: Vec<(Spanned<String>, Spanned<Bare>)>,
+        /// Keys that had been given before, whose values are left out.
+        twice: Vec<Spanned<String>>,
+    },
+}
+
+/// What is not read as it is written.
+struct Lost {
+    at: At,
+    message: String,
+    cure: &'static str,
 }
 
 /// A file on its way from the reader's nodes to ours.
 struct Reading<'t> {
     source: &'t str,
-    /// Places of numbers that are not read as they are written, and why.
-    lost: Vec<(At, &'static str)>,
+    lost: Vec<Lost>,
 }
 
 impl Reading<'_> {
@@ -356,19 +378,28 @@ impl Reading<'_> {
                     Data::Text(text)
                         if is_whole_number(text) && self.is_plain(text, node.referenced) =>
                     {
-                        self.lost.push((at, TOO_BIG));
+                        self.lose(at, TOO_BIG);
                     }
                     Data::Integer(_) | Data::Float(_) if self.is_ambiguous(node.referenced) => {
-                        self.lost.push((at, AMBIGUOUS));
+                        self.lose(at, AMBIGUOUS);
                     }
                     _ => {}
                 }
                 data
             }
+            BareData::Lost(why) => {
+                self.lose(at, why);
+                Data::Null
+            }
             BareData::List(nodes) => {
                 Data::List(nodes.into_iter().map(|node| self.finish(node)).collect())
             }
-            BareData::Map(members) => {
+            BareData::Map { members, twice } => {
+                self.lost.extend(twice.into_iter().map(|key| Lost {
+                    at: place(key.referenced),
+                    message: format!("the key `{}` is given twice", key.value),
+                    cure: TWICE,
+                }));
                 let members = members.into_iter().map(|(key, node)| {
                     let key = Key {
                         at: place(key.referenced),
@@ -380,6 +411,14 @@ impl Reading<'_> {
             }
         };
         Node { at, data }
+    }
+
+    fn lose(&mut self, at: At, why: &str) {
+        self.lost.push(Lost {
+            at,
+            message: why.to_owned(),
+            cure: "",
+        });
     }
 
     /// Whether a text stands in the file as it is: neither in quotes, nor behind a tag that makes it text.
@@ -450,6 +489,10 @@ struct BareVisitor;
 const AMBIGUOUS: &str = "readers of YAML disagree about this number: write it in plain digits, without leading zeros and `_`, \
                          or quote it to keep it as text";
 
+const NOT_JSON: &str = "this number has no place in JSON; quote it to keep it as text";
+
+const TWICE: &str = "remove one of them";
+
 const TOO_BIG: &str = "numbers beyond 2^53 lose digits on the way to plugins; quote it to keep it";
 
 impl<'de> Visitor<'de> for BareVisitor {
@@ -471,37 +514,38 @@ impl<'de> Visitor<'de> for BareVisitor {
         Ok(Bare(BareData::Scalar(Data::Bool(value))))
     }
 
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Bare, E> {
-        if value.unsigned_abs() > INTEGER_MAX {
-            return Err(E::custom(TOO_BIG));
-        }
-        Ok(Bare(BareData::Scalar(Data::Integer(value))))
+    fn visit_i64<E>(self, value: i64) -> Result<Bare, E> {
+        Ok(Bare(match value.unsigned_abs() > INTEGER_MAX {
+            true => BareData::Lost(TOO_BIG),
+            false => BareData::Scalar(Data::Integer(value)),
+        }))
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Bare, E> {
-        self.visit_i64(i64::try_from(value).map_err(|_| E::custom(TOO_BIG))?)
-    }
-
-    fn visit_i128<E: serde::de::Error>(self, _: i128) -> Result<Bare, E> {
-        Err(E::custom(TOO_BIG))
-    }
-
-    fn visit_u128<E: serde::de::Error>(self, _: u128) -> Result<Bare, E> {
-        Err(E::custom(TOO_BIG))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Bare, E> {
-        if !value.is_finite() {
-            return Err(E::custom(
-                "this number has no place in JSON; quote it to keep it as text",
-            ));
+        match i64::try_from(value) {
+            Ok(value) => self.visit_i64(value),
+            Err(_) => Ok(Bare(BareData::Lost(TOO_BIG))),
         }
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Bare, E> {
+        Ok(Bare(BareData::Lost(TOO_BIG)))
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Bare, E> {
+        Ok(Bare(BareData::Lost(TOO_BIG)))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Bare, E> {
         // A whole number beyond 128 bits comes as a double, its digits already lost; and a double as
         // large as that is a whole number to those who read it as JSON.
-        if value.abs() > INTEGER_MAX as f64 {
-            return Err(E::custom(TOO_BIG));
-        }
-        Ok(Bare(BareData::Scalar(Data::Float(value))))
+        Ok(Bare(if !value.is_finite() {
+            BareData::Lost(NOT_JSON)
+        } else if value.abs() > INTEGER_MAX as f64 {
+            BareData::Lost(TOO_BIG)
+        } else {
+            BareData::Scalar(Data::Float(value))
+        }))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Bare, E> {
@@ -521,186 +565,19 @@ impl<'de> Visitor<'de> for BareVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Bare, A::Error> {
-        let mut members = Vec::new();
+        let (mut members, mut twice) = (Vec::new(), Vec::new());
         let mut seen = BTreeSet::new();
         while let Some(key) = access.next_key::<Spanned<String>>()? {
             if key.value.len() > limits::PLAN_BYTES_MAX {
                 return Err(A::Error::custom("the key is too long"));
             }
             // The reader compares keys as YAML does, to which `1` and `"1"` are two; in JSON they are one.
-            if !seen.insert(key.value.clone()) {
-                let message = format!("the key `{}` is given twice: keys are texts", key.value);
-                return Err(A::Error::custom(message));
+            let value: Spanned<Bare> = access.next_value()?;
+            match seen.insert(key.value.clone()) {
+                true => members.push((key, value)),
+                false => twice.push(key),
             }
-            members.push((key, access.next_value()?));
         }
-        Ok(Bare(BareData::Map(members)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tree(text: &str) -> Result<Node, String> {
-        let mut problems = Problems::new("t.yaml");
-        match read(text, &mut problems) {
-            Some(node) => Ok(node),
-            None => Err(problems.into_sorted()[0].to_string()),
-        }
-    }
-
-    #[test]
-    fn refuses_an_alias_bomb() {
-        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-        for level in 1..10 {
-            let list = vec![format!("*a{}", level - 1); 10].join(", ");
-            text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
-        }
-        let error = tree(&text).unwrap_err();
-        assert!(error.contains("too large or too deeply nested"), "{error}");
-    }
-
-    #[test]
-    fn refuses_a_megabyte_of_nesting() {
-        for text in [
-            "[".repeat(1 << 20),
-            "{a: ".repeat(1 << 18),
-            "- ".repeat(1 << 19),
-        ] {
-            let error = tree(&text).unwrap_err();
-            assert!(error.starts_with("t.yaml:"), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_deepest_nesting_allowed_fits_in_half_of_a_thread_stack() {
-        let depth = limits::DEPTH_MAX - 1;
-        let text = format!("{}x{}", "[".repeat(depth), "]".repeat(depth));
-        let small = std::thread::Builder::new().stack_size(1 << 20);
-        small
-            .spawn(move || assert!(tree(&text).is_ok()))
-            .unwrap()
-            .join()
-            .unwrap();
-    }
-
-    #[test]
-    fn refuses_a_file_over_its_size() {
-        let error = tree(&"#".repeat(limits::PLAN_BYTES_MAX + 1)).unwrap_err();
-        assert!(error.contains("at most 1048576"), "{error}");
-    }
-
-    #[test]
-    fn refuses_a_number_that_guests_would_change() {
-        let error = tree("a:\n  b: 9007199254740993\n").unwrap_err();
-        assert!(
-            error.contains("t.yaml:2:6") && error.contains("2^53"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn refuses_numbers_that_would_become_doubles_without_a_word() {
-        for number in [
-            "18446744073709551616",
-            "-18446744073709551617",
-            "99999999999999999999999999",
-            "340282366920938463463374607431768211456",
-            "9007199254740993.0",
-            "1e17",
-            "-1e300",
-            "0xFFFFFFFFFFFFFFFF",
-            "0xFFFFFFFFFFFFFFFFFF",
-            "&a 0x1FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF",
-            "0o7777777777777777777777777",
-        ] {
-            let error = tree(&format!("a: {number}\n")).unwrap_err();
-            assert!(error.contains("2^53"), "{number}: {error}");
-            assert!(tree(&format!("a: '{number}'\n")).is_ok(), "{number}");
-            assert!(tree(&format!("a: !!str {number}\n")).is_ok(), "{number}");
-        }
-        for number in [".inf", "-.INF", ".nan", "1e999"] {
-            let error = tree(&format!("a: {number}\n")).unwrap_err();
-            assert!(error.contains("no place in JSON"), "{number}: {error}");
-        }
-        let kept = tree("a: [0xFF, 0o17, \"0xFFFFFFFFFFFFFFFFFF\", 0xFG, 0x]\n");
-        let wanted = serde_json::json!({"a": [255, 15, "0xFFFFFFFFFFFFFFFFFF", "0xFG", "0x"]});
-        assert_eq!(kept.unwrap().json(), wanted);
-        assert!(tree("a: [9007199254740991, 1.5e3, -0.25, 1e15]\n").is_ok());
-    }
-
-    #[test]
-    fn refuses_numbers_that_readers_of_yaml_read_differently() {
-        for number in ["017", "-007", "00", "1_000", "0b11", "&a 010", "08.5"] {
-            let error = tree(&format!("a: [{number}]\n")).unwrap_err();
-            assert!(error.contains("disagree"), "{number}: {error}");
-            assert!(tree(&format!("a: '{number}'\n")).is_ok(), "{number}");
-            assert!(tree(&format!("a: !!str {number}\n")).is_ok(), "{number}");
-        }
-        let kept = tree("a: [0, -0.5, 0.25, 10, 1e05, 0x0F, x_1, 12:30, \"017\"]\n").unwrap();
-        assert_eq!(kept.json()["a"][8], "017");
-    }
-
-    #[test]
-    fn refuses_a_second_document_and_says_so() {
-        for text in ["a: 1\n---\nb: 2\n", "---\na: 1\n...\n---\nb: 2\n"] {
-            let error = tree(text).unwrap_err();
-            assert!(error.contains("more than one YAML document"), "{error}");
-        }
-        assert!(tree("---\na: 1\n...\n").is_ok());
-    }
-
-    #[test]
-    fn refuses_tags_that_nobody_reads() {
-        for value in [
-            "!include /etc/passwd",
-            "!!python/object:x y",
-            "!env HOME",
-            "!x [1]",
-            "!x {a: 1}",
-        ] {
-            let error = tree(&format!("a: {value}\n")).unwrap_err();
-            assert!(error.contains("tag"), "{value}: {error}");
-        }
-        assert_eq!(
-            tree("a: !!str 1\n").unwrap().json(),
-            serde_json::json!({"a": "1"})
-        );
-    }
-
-    #[test]
-    fn keys_that_are_one_in_json_are_given_twice_however_yaml_reads_them() {
-        for map in ["{ 1: a, \"1\": b }", "{ true: a, \"true\": b }"] {
-            let error = tree(&format!("a: {map}\n")).unwrap_err();
-            assert!(error.contains("given twice"), "{map}: {error}");
-        }
-    }
-
-    #[test]
-    fn names_the_second_of_two_equal_keys() {
-        let error = tree("a: 1\nb: 2\na: 3\n").unwrap_err();
-        assert!(
-            error.starts_with("t.yaml:3:1: the key `a` is given twice"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn every_value_knows_its_place() {
-        let node = tree("a: 1\nb:\n  - x\n  - {c: ~}\n").unwrap();
-        let raw = node.raw();
-        assert_eq!(
-            raw.value,
-            serde_json::json!({"a": 1, "b": ["x", {"c": null}]})
-        );
-        assert_eq!(raw.places["/b/1/c"], At { line: 4, column: 6 });
-        assert_eq!(raw.places["/b/0"], At { line: 3, column: 5 });
-    }
-
-    #[test]
-    fn words_of_yaml_1_1_are_text() {
-        let node = tree("on: yes\n").unwrap();
-        assert_eq!(node.json(), serde_json::json!({"on": "yes"}));
+        Ok(Bare(BareData::Map { members, twice }))
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use flowhost_flow::problem::At;
 use serde::Serialize;
 
 /// A finding with its place and its cure.
@@ -42,6 +43,15 @@ impl Finding {
         self.line = line;
         self.column = column;
         self
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn place(&self) -> At {
+        At {
+            line: self.line,
+            column: self.column,
+        }
     }
 
     /// The same with what to do about it.

@@ -99,6 +99,10 @@ pub fn preflight(
     };
     agents::look(project, gateway, &mut found);
     reached::look(project, offers, &mut found);
+    // What only follows from what is wrong with the plan's text is told once that is mended.
+    let is_sure = |it: &Finding| !project.plan.follows(&it.file, it.place());
+    found.rights.retain(is_sure);
+    found.others.retain(is_sure);
     Ok(found)
 }
 

@@ -7,7 +7,7 @@ use flowhost_flow::PluginDecl;
 use flowhost_policy::Ask;
 
 use crate::base::finding::Finding;
-use crate::given::project::{Member, Project};
+use crate::given::project::{Member, Project, file_of};
 
 /// A right that a plugin needs and does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ fn finding(project: &Project, missing: &Missing) -> Finding {
             None => format!("this would grant it, in {at}:\n{lines}"),
         }
     };
-    Finding::new(&project.file, message)
+    Finding::new(file_of(project, plugin), message)
         .at(place.line, place.column)
         .cure(cure)
 }
@@ -114,10 +114,9 @@ pub(crate) fn granted_by(member: &Member, table: &str, lines: &str) -> String {
 /// serve; without an engine.
 pub(crate) fn missing_rights(project: &Project) -> Rights {
     let capabilities = flowhost_caps::all();
-    let missing = project
-        .members
-        .iter()
-        .flat_map(|(key, member)| missing_of(key, member, &capabilities));
+    let members = project.members.iter();
+    let judged = members.filter(|(key, _)| !project.unjudged.contains(*key));
+    let missing = judged.flat_map(|(key, member)| missing_of(key, member, &capabilities));
     Rights(missing.collect())
 }
 

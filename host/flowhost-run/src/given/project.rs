@@ -37,6 +37,8 @@ pub struct Project {
     pub notes: Vec<String>,
     /// Secrets that a profile names and does not give: what the run leaves is rid of them too.
     pub withheld: BTreeSet<String>,
+    /// Plugins whose profile could not be read, which is told: of their rights nothing is known.
+    pub unjudged: BTreeSet<String>,
     /// The tools of MCP servers as a person has accepted them: the hash of each, by plugin and tool. A server
     /// that shows others is not used.
     pub pins: BTreeMap<String, BTreeMap<String, String>>,
@@ -91,7 +93,22 @@ pub(crate) fn at_part(project: &Project, key: &str, part: &str, message: &str) -
     let at = member
         .map(|member| member.decl.place(part))
         .unwrap_or_default();
-    Finding::new(&project.file, format!("plugin `{key}`: {message}"))
+    Finding::new(file_of(project, key), format!("plugin `{key}`: {message}"))
         .at(at.line, at.column)
         .split_hint()
+}
+
+/// The file that declares a plugin: a sub-plan's own.
+pub(crate) fn file_of<'p>(project: &'p Project, key: &str) -> &'p str {
+    if !key.contains("::") {
+        return &project.file;
+    }
+    let (mut plan, mut rest) = (&project.plan, key);
+    while let Some((reference, name)) = rest.split_once("::") {
+        match plan.sub_plan(reference) {
+            Some(child) => (plan, rest) = (child, name),
+            None => break,
+        }
+    }
+    &plan.file
 }

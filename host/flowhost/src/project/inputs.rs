@@ -37,6 +37,9 @@ pub(super) fn bind(
     if let Given::Recorded(values) = &request.given {
         return recorded(plan, values);
     }
+    if plan.inputs.keys().any(|name| is_faulty(plan, name)) || lacks_inputs(plan) {
+        return bind_sound(ambient, plan, dir, request, findings);
+    }
     if let Given::Forked(values) = &request.given {
         return changed(ambient, plan, dir, values, request, findings);
     }
@@ -66,6 +69,43 @@ pub(super) fn bind(
         sound: values.is_some(),
         values: values.unwrap_or_default(),
         folders,
+    }
+}
+
+/// Whether something is wrong with how an input is declared.
+fn is_faulty(plan: &Plan, name: &str) -> bool {
+    plan.faults().touch("inputs", name)
+}
+
+/// Whether it is not known which inputs there are, or which values a variant gives them.
+fn lacks_inputs(plan: &Plan) -> bool {
+    let faults = plan.faults();
+    let sections = ["inputs", "variants"];
+    faults.astray() || sections.iter().any(|section| faults.touch_section(section))
+}
+
+/// Of a plan whose inputs are not all declared as they should be, those that are.
+fn bind_sound(
+    ambient: &Ambient,
+    plan: &Plan,
+    dir: &Path,
+    request: &Request,
+    findings: &mut Vec<Finding>,
+) -> Bound {
+    if lacks_inputs(plan) || !plan.variants.is_empty() {
+        return Bound::default();
+    }
+    let mut sound = plan.clone();
+    sound.inputs.retain(|name, _| !is_faulty(plan, name));
+    let mut request = request.clone();
+    request.inputs.retain(|(name, _)| !is_faulty(plan, name));
+    if let Given::Values(values) | Given::Forked(values) = &mut request.given {
+        values.retain(|name, _| !is_faulty(plan, name));
+    }
+    let bound = bind(ambient, &sound, dir, &request, findings);
+    Bound {
+        sound: false,
+        ..bound
     }
 }
 

@@ -38,8 +38,6 @@ pub(super) struct Read {
     /// None when there is none to speak of.
     pub(super) plan: Option<Plan>,
     pub(super) dir: PathBuf,
-    /// Whether nothing is wrong with the plan's own text.
-    pub(super) sound: bool,
     pub(super) findings: Vec<Finding>,
     /// What the evidence is about.
     pub(super) documents: BTreeMap<String, Documented>,
@@ -74,14 +72,13 @@ pub(super) fn plan(
         Err(error) if error.is_missing() => loader.text(&path),
         Err(error) => Err(vec![Finding::from(&error)]),
     };
-    let (plan, sound, findings) = match text {
-        Err(findings) => (None, false, findings),
-        Ok(text) => loader.outermost(&text, &path),
+    let (plan, findings) = match text {
+        Err(findings) => (None, findings),
+        Ok(text) => loader.survey(&text, &path),
     };
     let mut read = Read {
         plan,
         dir,
-        sound,
         findings,
         documents: BTreeMap::new(),
     };
@@ -94,26 +91,21 @@ pub(super) fn plan(
 }
 
 impl Loader<'_> {
-    fn outermost(&mut self, text: &str, path: &Path) -> (Option<Plan>, bool, Vec<Finding>) {
-        let file = self.sources.shown(path);
-        let (mut plan, problems) = Plan::survey(text, &file);
-        let sound = problems.is_empty();
+    /// A plan as far as it can be read, with everything that is wrong with it and with what it names.
+    fn survey(&mut self, text: &str, path: &Path) -> (Option<Plan>, Vec<Finding>) {
+        let (mut plan, problems) = Plan::survey(text, &self.sources.shown(path));
         let mut findings = convert(problems);
         if let Some(plan) = &mut plan {
             findings.extend(self.attached(plan, path));
         }
-        (plan, sound, findings)
+        (plan, findings)
     }
 
-    /// A sub-plan, whole or not at all.
-    fn load(&mut self, path: &Path) -> Result<Plan, Vec<Finding>> {
-        let text = self.text(path)?;
-        let mut plan = Plan::parse(&text, &self.sources.shown(path)).map_err(convert)?;
-        let findings = self.attached(&mut plan, path);
-        if findings.is_empty() {
-            Ok(plan)
-        } else {
-            Err(findings)
+    /// A sub-plan, in the same way.
+    fn load(&mut self, path: &Path) -> (Option<Plan>, Vec<Finding>) {
+        match self.text(path) {
+            Ok(text) => self.survey(&text, path),
+            Err(findings) => (None, findings),
         }
     }
 
@@ -172,14 +164,13 @@ impl Loader<'_> {
     fn attach(&mut self, plan: &mut Plan, file: &str, dir: &Path) -> Vec<Finding> {
         let mut findings = Vec::new();
         for wanted in plan.sub_plans() {
-            let problems = self
-                .inside(&dir.join(&wanted.reference), "plan")
-                .and_then(|path| self.load(&path))
-                .and_then(|child| plan.attach_plan(&wanted.reference, child).map_err(convert))
-                .err()
-                .unwrap_or_default()
-                .into_iter();
-            let named = problems.map(|finding| named(finding, file));
+            let (child, mut problems) = match self.inside(&dir.join(&wanted.reference), "plan") {
+                Ok(path) => self.load(&path),
+                Err(problems) => (None, problems),
+            };
+            let attached = child.map(|child| plan.attach_plan(&wanted.reference, child));
+            problems.extend(convert(attached.and_then(Result::err).unwrap_or_default()));
+            let named = problems.into_iter().map(|finding| named(finding, file));
             findings.extend(named.map(|finding| placed(finding, file, wanted.at)));
         }
         for wanted in plan.schema_files() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flowhost_engine::{Inspected, Inspection};
 use flowhost_flow::expr::Names;
-use flowhost_flow::plan::InputType;
+use flowhost_flow::plan::{Faults, InputType};
 use flowhost_flow::{Plan, PluginDecl};
 use flowhost_policy::{
     Ask, Effective, Lent, Manifest, Narrowing, Position, Profile, TraceEntry, effective, host_input,
@@ -33,6 +33,8 @@ pub(super) struct Withheld {
     /// Secrets that such profiles name. A component may have been built with one, so that what the run
     /// leaves is rid of them as of those that were given.
     pub(super) secrets: BTreeSet<String>,
+    /// Plugins of whose rights nothing is known, because their profile could not be read.
+    pub(super) unjudged: BTreeSet<String>,
 }
 
 pub(super) fn resolve(
@@ -48,15 +50,19 @@ pub(super) fn resolve(
     homes_of(plan, dir, "", &mut homes);
     let pins = Pins::of(sources, dir, homes.iter().map(|home| home.decl));
     let mut members = BTreeMap::new();
+    // Nothing is told of a folder whose input is told of already.
+    let faults = plan.faults();
     let dirs = plan.inputs.iter();
-    let dirs = dirs.filter(|(_, input)| input.ty == InputType::Dir);
+    let dirs = dirs.filter(|(name, it)| it.ty == InputType::Dir || faults.touch("inputs", name));
     let dirs: BTreeSet<&str> = dirs.map(|(name, _)| name.as_str()).collect();
+    let may_be_folder =
+        |name: &str| dirs.contains(name) || faults.astray() || faults.touch_section("inputs");
     for home in homes {
         let mut one = Resolver {
             sources,
             home: &home,
             pins: &pins,
-            dirs: &dirs,
+            may_be_folder: &may_be_folder,
             texts,
             found: Vec::new(),
             withheld: Withheld::default(),
@@ -65,63 +71,11 @@ pub(super) fn resolve(
         findings.append(&mut one.found);
         withheld.told.append(std::mem::take(&mut one.withheld.told));
         withheld.secrets.append(&mut one.withheld.secrets);
+        withheld.unjudged.append(&mut one.withheld.unjudged);
         members.extend(member.map(|member| (home.key.clone(), member)));
     }
     check_functions(plan, &declared_tools(&members), findings);
     members
-}
-
-/// Of a plan that is not sound: profiles and components of the plugins that nothing is wrong with, so
-/// that one round finds what the plan's own problems do not cause.
-pub(super) fn look(
-    sources: &Sources<'_>,
-    plan: &Plan,
-    dir: &Path,
-    texts: &mut Texts,
-    findings: &mut Vec<Finding>,
-) {
-    let pins = Pins::of(sources, dir, plan.plugins.values());
-    let faulty: Vec<u32> = findings
-        .iter()
-        .filter(|finding| finding.file == plan.file)
-        .map(|finding| finding.line)
-        .collect();
-    let mut starts: Vec<u32> = plan.plugins.values().map(|decl| decl.at.line).collect();
-    starts.extend(plan.steps().iter().map(|step| step.at.line));
-    starts.extend(plan.inputs.values().map(|input| input.at.line));
-    let mut tools = ToolNames::new();
-    for (name, decl) in &plan.plugins {
-        let begin = decl.at.line;
-        let end = starts.iter().filter(|line| **line > begin).min();
-        let inside = |line: &u32| *line >= begin && end.is_none_or(|end| line < end);
-        if faulty.iter().any(inside) || decl.source.is_empty() || decl.profile.is_empty() {
-            continue;
-        }
-        let home = Home {
-            key: name.clone(),
-            decl,
-            file: &plan.file,
-            dir: dir.to_owned(),
-        };
-        let mut one = Resolver {
-            sources,
-            home: &home,
-            pins: &pins,
-            dirs: &BTreeSet::new(),
-            texts,
-            found: Vec::new(),
-            withheld: Withheld::default(),
-        };
-        one.profile();
-        let manifest = one
-            .component()
-            .and_then(|(path, inspection)| one.manifest(&path, &inspection));
-        findings.append(&mut one.found);
-        if let Some(manifest) = manifest.filter(|it| has_tools(decl, it)) {
-            tools.insert(name.clone(), names_of(&manifest));
-        }
-    }
-    check_functions(plan, &tools, findings);
 }
 
 /// A declared plugin and the folder that its paths are relative to.
@@ -130,6 +84,8 @@ struct Home<'a> {
     decl: &'a PluginDecl,
     file: &'a str,
     dir: PathBuf,
+    /// What is wrong with the plan that declares it.
+    faults: &'a Faults,
 }
 
 fn homes_of<'a>(plan: &'a Plan, dir: &Path, prefix: &str, homes: &mut Vec<Home<'a>>) {
@@ -140,6 +96,7 @@ fn homes_of<'a>(plan: &'a Plan, dir: &Path, prefix: &str, homes: &mut Vec<Home<'
             decl,
             file: &plan.file,
             dir: dir.to_owned(),
+            faults: plan.faults(),
         });
     }
     for wanted in plan.sub_plans() {
@@ -156,12 +113,15 @@ fn homes_of<'a>(plan: &'a Plan, dir: &Path, prefix: &str, homes: &mut Vec<Home<'
     }
 }
 
+/// A profile in the place of one that could not be read.
+const NOTHING: &str = "version = 1\nname = \"nothing\"\n";
+
 struct Resolver<'a> {
     sources: &'a Sources<'a>,
     home: &'a Home<'a>,
     pins: &'a Pins,
-    /// The `dir` inputs of the outermost plan.
-    dirs: &'a BTreeSet<&'a str>,
+    /// Whether the outermost plan has a `dir` input of this name, as far as that can be read.
+    may_be_folder: &'a dyn Fn(&str) -> bool,
     texts: &'a mut Texts,
     found: Vec<Finding>,
     withheld: Withheld,
@@ -176,10 +136,18 @@ impl Resolver<'_> {
         let narrowing = self.narrowing(profile.as_ref().map(|(profile, _)| profile));
         let (path, inspection) = component?;
         let manifest = self.manifest(&path, &inspection)?;
-        self.fits(&manifest)?;
-        let signature = self.vouched_for(&path, &inspection, &manifest)?;
-        let (profile, narrowing) = (profile?, narrowing?);
-        let (mut profile, taken) = self.owned(profile);
+        let fits = self.fits(&manifest);
+        let signature = self.vouched_for(&path, &inspection, &manifest);
+        fits?;
+        if profile.is_none() || narrowing.is_none() {
+            self.withheld.unjudged.insert(self.home.key.clone());
+        }
+        let narrowing = narrowing.unwrap_or_else(|| Narrowing::none(&self.home.key));
+        let (mut profile, taken) = match profile {
+            Some(profile) => self.owned(profile),
+            // The rest of the plugin is looked at as one that may do nothing.
+            None => (Profile::parse(NOTHING, "").ok()?, Vec::new()),
+        };
         let (mut effective, mut trace) = effective(&manifest, &profile, &narrowing, None);
         trace.extend(taken);
         if self.had_less(&effective.hash) {
@@ -188,13 +156,16 @@ impl Resolver<'_> {
             (effective, trace) = flowhost_policy::effective(&manifest, &profile, &narrowing, None);
         }
         self.fill_folders(&mut effective, &profile, bound);
-        let decl = decl.clone();
+        let mut decl = decl.clone();
+        if self.is_told("/kind") {
+            decl.kind = inspection.role;
+        }
         let shipped = is_shipped(&decl.profile);
         Some(Member {
             decl,
             config: config?,
             path,
-            signature,
+            signature: signature?,
             inspection,
             manifest,
             profile,
@@ -302,6 +273,11 @@ impl Resolver<'_> {
         }
     }
 
+    /// Whether something is wrong with a part of the plugin, such as `/source`, and has been told.
+    fn is_told(&self, part: &str) -> bool {
+        self.home.faults.covers(self.home.decl.place(part))
+    }
+
     /// A finding at the plugin's place in the plan.
     fn here(&self, message: impl std::fmt::Display) -> Finding {
         self.at("", message)
@@ -315,6 +291,9 @@ impl Resolver<'_> {
     }
 
     fn profile(&mut self) -> Option<(Profile, Whose)> {
+        if self.home.decl.profile.is_empty() || self.is_told("/profile") {
+            return None;
+        }
         let read = match self.sources.kept() {
             None => self
                 .sources
@@ -351,6 +330,11 @@ impl Resolver<'_> {
     }
 
     fn component(&mut self) -> Option<(PathBuf, Inspected)> {
+        let PluginDecl { source, sha256, .. } = self.home.decl;
+        let is_pinned_wrongly = sha256.is_some() && self.is_told("/sha256");
+        if source.is_empty() || self.is_told("/source") || is_pinned_wrongly {
+            return None;
+        }
         let decl = self.home.decl;
         let found = match self.sources.kept() {
             None => self.pins.with(&self.home.key, decl, |pin| {
@@ -558,7 +542,7 @@ impl Resolver<'_> {
                 grant.host = folder.display().to_string();
                 continue;
             }
-            if !bound.sound && self.dirs.contains(input) {
+            if !bound.sound && (self.may_be_folder)(input) {
                 continue; // it is told that this input has no folder
             }
             let source = profile.source(&format!("files[{index}].host"));

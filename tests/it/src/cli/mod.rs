@@ -2,6 +2,7 @@
 
 pub(crate) mod again;
 mod analysis;
+mod at_once;
 mod audit;
 mod author_mistakes;
 pub(crate) mod authors;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use flowhost_words::{PluginKind, nearest};
 
 use crate::expr::{Expr, Reference, Template};
+use crate::plan::faults::{is_astray, unsure_needs};
 use crate::plan::foresight::{Stated, Wants};
 use crate::plan::habits;
 use crate::plan::keys::is_name;
@@ -42,6 +43,8 @@ pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) -> (Vec<R
         before: Before::of(plan),
         kinds: kinds(plan, root),
         ids: BTreeSet::new(),
+        astray: is_astray(root),
+        unsure_needs: unsure_needs(plan, root),
     };
     check.ids = check.in_file_order().into_iter().collect();
     match &plan.body {
@@ -65,6 +68,10 @@ struct Check<'p> {
     kinds: BTreeMap<&'p str, PluginKind>,
     /// What the plan's parts are called: each expression asks for some.
     ids: BTreeSet<&'p str>,
+    /// Whether the plan has a key that is not known: what seems to be missing may stand there.
+    astray: bool,
+    /// The steps whose needs may stand under a key that is not known.
+    unsure_needs: BTreeSet<&'p str>,
 }
 
 fn kinds<'p>(plan: &'p Plan, root: &Node) -> BTreeMap<&'p str, PluginKind> {
@@ -337,6 +344,9 @@ impl<'p> Check<'p> {
     }
 
     fn unknown_plugin(&mut self, name: &str, place: At) {
+        if self.astray && self.plan.plugins.is_empty() {
+            return; // they may stand under another key, which has been told
+        }
         let known = || self.plan.plugins.keys().map(String::as_str).collect();
         let cure = self.problems.suggest("plugin", name, known);
         self.problems
@@ -632,6 +642,7 @@ impl<'p> Check<'p> {
     fn input_reference(&mut self, reference: &Reference, at: At) {
         if let Some(name) = reference.path.first()
             && !self.plan.inputs.contains_key(name)
+            && !(self.astray && self.plan.inputs.is_empty())
         {
             let known = || self.plan.inputs.keys().map(String::as_str).collect();
             let cure = self.problems.suggest("input", name, known);
@@ -666,6 +677,7 @@ impl<'p> Check<'p> {
         }
         if let Reach::Step { step, .. } = reach
             && self.before.comes(id, &step.id) == Some(false)
+            && !self.unsure_needs.contains(step.id.as_str())
         {
             let message = format!("step `{}` uses `steps.{id}` without needing it", step.id);
             let cure = format!("add `{id}` to its `needs`, or it may run first");

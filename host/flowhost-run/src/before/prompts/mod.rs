@@ -91,12 +91,22 @@ impl<'p> Look<'p> {
         let mut of_files: BTreeMap<&str, Vec<User<'p>>> = BTreeMap::new();
         let mut of_agents: BTreeMap<&str, Vec<User<'p>>> = BTreeMap::new();
         for (step, _) in plan.everything() {
+            let is_faulty = plan.is_faulty(&step.id);
             let user = || User {
                 step,
-                given: self.given(prefix, step, &foresight),
+                given: match is_faulty {
+                    true => Given::Anything,
+                    false => self.given(prefix, step, &foresight),
+                },
             };
             match &step.prompt {
                 Some(prompt) => of_files.entry(&prompt.file).or_default().push(user()),
+                // Which agent it asks is not known.
+                None if is_faulty => {
+                    for agent in plan.plugins.keys() {
+                        of_agents.entry(agent).or_default().push(user());
+                    }
+                }
                 None => {
                     for agent in agents_of(step) {
                         of_agents.entry(agent).or_default().push(user());

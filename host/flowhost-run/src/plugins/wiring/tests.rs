@@ -58,6 +58,7 @@ fn project(budget: &str) -> Project {
         texts: crate::given::bundle::Texts::default(),
         notes: Vec::new(),
         withheld: std::collections::BTreeSet::new(),
+        unjudged: std::collections::BTreeSet::new(),
         pins: BTreeMap::new(),
         documents: BTreeMap::new(),
     }

@@ -1,0 +1,157 @@
+//! One round tells all that is wrong: what does not depend on a part that is wrong is looked at all the same, and what
+//! only follows from it is not told.
+
+use super::plan;
+use super::preflight::refused_alike;
+use crate::support::Home;
+
+/// A plan with faults of every kind: of its form, of names, of types, of rights, of a model, of a template.
+const FAULTS: &str = "flowhost: v1
+kind: workflow
+name: faults
+inputs:
+  many: { type: nuber }
+  few: { type: number }
+  word: { type: string }
+plugins:
+  md: { kind: tool, source: \"builtin:markdown\", profile: deny-al }
+  files: { kind: tool, source: \"builtin:files\", profile: deny-all, verison: 1 }
+  writer: { kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: { role: writer, model: mok/a } }
+  redact: { kind: guardrail, source: \"builtin:redact\", profile: deny-all }
+steps:
+  read:
+    uses: files/raed
+    timeout: 5
+    with: { path: /a.md }
+  look:
+    needs: [raed]
+    uses: md/headings
+    with: { txt: 1 }
+    when: \"inputs.few < 'x'\"
+  ask:
+    needs: [look]
+    uses: writer
+    prompt: ask.md
+    wiht: { text: x }
+    guardrails: { before: [{ uses: redact, with: { kind: key } }] }
+outputs:
+  known: \"${{ size(inputs.many) > inputs.many }}\"
+  first: \"${{ steps.read.output.txt }}\"
+";
+
+fn faulty() -> Home {
+    let home = Home::new();
+    home.file("plan.yaml", FAULTS);
+    home.file("ask.md", "{{ nobody }} {{ input.text }}");
+    home
+}
+
+#[test]
+fn faults_of_every_kind_are_told_in_one_round_by_all_three() {
+    let said = refused_alike(&faulty());
+    for words in [
+        // The form.
+        "did you mean `number`?",
+        "unknown key `verison` in plugin",
+        "timeout: expected a duration",
+        "unknown key `wiht` in step",
+        // Names.
+        "needs `raed`, which is not a step",
+        "the profile `deny-al` was not found",
+        "did you mean `files/read`?",
+        // Types.
+        "`md/headings` does not take this `with`",
+        "`<` does not go with a number and text",
+        "guardrail `redact` does not take this `with`",
+        // Rights, models, templates, inputs.
+        "plugin `files` imports `flowhost:files/",
+        "has no provider `mok`",
+        "it asks for `nobody`",
+        "input `few` is required and not given",
+        "input `word` is required and not given",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn what_follows_from_a_fault_is_not_told() {
+    let said = refused_alike(&faulty());
+    for words in [
+        // Nobody knows what type the input has, which step was needed, or what the step is given.
+        "size(inputs.many)",
+        "input `many`",
+        "input.text",
+        // What a plugin may do whose profile is not there.
+        "plugin `md` imports",
+        // Not what a step reads of one that is wrong.
+        "gives no `txt`",
+    ] {
+        assert!(!said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn a_number_and_a_key_that_cannot_be_read_leave_the_rest_to_be_looked_at() {
+    let home = Home::new();
+    let plugins = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let steps = "  a:\n    uses: md/headings\n    with: { text: x }\n    timeout: 1s\n    timeout: 2s\n  \
+                 b: { uses: md/headigns, with: { text: 9007199254740993 } }";
+    home.file("plan.yaml", plan(plugins, steps));
+    let said = refused_alike(&home);
+    assert!(said.contains("has 3 problems\n"), "{said}");
+    for words in [
+        "`timeout` is given twice",
+        "2^53",
+        "did you mean `md/headings`?",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn faults_of_a_sub_plan_and_of_how_it_is_called_come_together() {
+    let home = Home::new();
+    let plugins = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-al }\n";
+    let steps = "  inner: { uses: md/headings, with: { txt: 1 }, timeout: 5 }\ninputs:\n  word: { type: string }\n  \
+                 many: { type: nuber }";
+    home.file("below.yaml", plan(plugins, steps));
+    home.file(
+        "plan.yaml",
+        plan(
+            "  r: { kind: guardrail, source: \"builtin:redact\", profile: deny-all }",
+            "  sub: { uses: \"plan:below.yaml\", with: { word: 1, wrod: x } }",
+        ),
+    );
+    let said = refused_alike(&home);
+    for words in [
+        "has 6 problems\n",
+        "timeout: expected a duration",
+        "did you mean `number`?",
+        "the input `word` of `below.yaml` is a string",
+        "the sub-plan has no input `wrod`",
+        "the profile `deny-al` was not found",
+        "`md/headings` does not take this `with`",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(
+        !said.contains("input `many`"),
+        "its type is not known: {said}"
+    );
+}
+
+#[test]
+fn a_section_under_a_key_that_is_not_known_is_missing_nowhere() {
+    let home = Home::new();
+    let plugins = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let steps = "  a: { uses: md/headings, with: { text: \"${{ inputs.word }}\" } }";
+    let text = plan(plugins, steps) + "inputs: { word: { type: string, default: x } }\n";
+    for (right, wrong) in [("plugins:", "plugin:"), ("inputs:", "inptus:")] {
+        home.file("plan.yaml", text.replace(right, wrong));
+        let said = refused_alike(&home);
+        assert!(said.contains("has 1 problem\n"), "{wrong}: {said}");
+    }
+    home.file("plan.yaml", text);
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
