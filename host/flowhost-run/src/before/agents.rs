@@ -186,7 +186,10 @@ fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
         let own = agents.filter_map(move |(other, _)| other.strip_prefix(prefix));
         own.filter(move |name| !name.contains("::") && format!("{prefix}{name}") != key)
     };
-    let unknown = peers.filter(|peer| !agents().any(|agent| agent == *peer));
+    let unknown = peers.filter(|peer| {
+        let is_there = agents().any(|agent| agent == *peer);
+        !is_there && !project.is_unresolved(&format!("{prefix}{peer}"))
+    });
     let told = unknown.map(|peer| {
         let message =
             format!("config: `peers` names `{peer}`: only other agents of the plan can be asked");

@@ -82,6 +82,14 @@ pub struct Member {
     pub trace: Vec<TraceEntry>,
 }
 
+impl Project {
+    /// Whether a plan declares this plugin, and what is wrong with it has been told: nothing is known of what it offers.
+    pub(crate) fn is_unresolved(&self, key: &str) -> bool {
+        let declared = || self.plan.all_plugins().iter().any(|(name, _)| name == key);
+        !self.members.contains_key(key) && declared()
+    }
+}
+
 /// What is wrong with a plugin, at the line of the plan that names it; at the plan's file where no line does.
 pub(crate) fn at_member(project: &Project, key: &str, message: &str) -> Finding {
     at_part(project, key, "", message)

@@ -155,3 +155,21 @@ fn a_section_under_a_key_that_is_not_known_is_missing_nowhere() {
     home.file("plan.yaml", text);
     home.flowhost(&["validate", "plan.yaml"]).expect(0);
 }
+
+#[test]
+fn an_agent_that_is_not_there_is_missed_by_none_of_the_others() {
+    let home = Home::new();
+    let agent = |name: &str, source: &str, more: &str| {
+        format!(
+            "  {name}: {{ kind: agent, source: \"builtin:{source}\", profile: agent-any-model, config: {{ role: r, model: \
+             mock/a{more} }} }}\n"
+        )
+    };
+    let plugins =
+        agent("writer", "llm-agent", ", peers: [critic]") + &agent("critic", "llm-agnt", "");
+    let steps = "  ask: { uses: writer, with: { text: x } }";
+    home.file("plan.yaml", plan(&plugins, steps));
+    let said = refused_alike(&home);
+    assert!(said.contains("has 1 problem\n"), "{said}");
+    assert!(said.contains("`builtin:llm-agnt` was not found"), "{said}");
+}
