@@ -4,12 +4,14 @@
 
 use std::path::Path;
 
+use flowhost_run::estimate::{Estimate, estimate};
 use flowhost_run::{Offers, Preflight, agents};
 
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::host::Index;
 use crate::models;
 use crate::project::{Loaded, Project};
 use crate::state::State;
@@ -33,9 +35,39 @@ impl Asking<'_> {
     pub fn found(&self, project: &Project, offers: &Offers) -> Result<Preflight, Failure> {
         let home = self.ambient.var("HOME").map(Path::new);
         let gateway = agents::asks_models(project)
-            .then(|| models::gateway(self.ambient, self.config, project))
-            .transpose()?;
-        flowhost_run::preflight(project, gateway.as_ref(), offers, home, self.state)
+            .then(|| models::gateway(self.ambient, self.config, project));
+        let (gateway, unusable) = match gateway.transpose() {
+            Ok(gateway) => (gateway, None),
+            Err(failure) => (None, Some(failure)),
+        };
+        let mut found =
+            flowhost_run::preflight(project, gateway.as_ref(), offers, home, self.state)?;
+        match unusable {
+            None => Ok(found),
+            Some(failure) if found.is_empty() => Err(failure),
+            Some(failure) => {
+                found.others.extend(told(failure));
+                Ok(found)
+            }
+        }
+    }
+
+    /// What the project's model calls will cost.
+    ///
+    /// # Errors
+    /// When no model can be asked with this configuration.
+    pub fn estimate(&self, project: &Project) -> Result<Estimate, Failure> {
+        let gateway = models::gateway(self.ambient, self.config, project)?;
+        let past = Index(self.state.clone());
+        Ok(estimate(project, &gateway, self.state, &past))
+    }
+
+    /// A budget that cannot suffice, for who is told of other things first: what decides it has to be known.
+    fn too_small(&self, project: &Project) -> Vec<Finding> {
+        let estimate = project.is_whole().then(|| self.estimate(project));
+        let estimate = estimate.and_then(Result::ok);
+        let exceeds = estimate.and_then(|estimate| estimate.exceeds_a_budget());
+        exceeds.map(told).unwrap_or_default()
     }
 
     /// Refuses what a run would refuse, of the plan as a person named it.
@@ -43,11 +75,12 @@ impl Asking<'_> {
     /// # Errors
     /// Everything at once; exit code 6 where rights are all that is missing.
     pub fn refused(&self, plan: &Path, project: &Project, offers: &Offers) -> Result<(), Failure> {
-        let found = self.found(project, offers)?;
-        match found.is_empty() {
-            true => Ok(()),
-            false => Err(found.failure(&shown(plan), Vec::new())),
+        let mut found = self.found(project, offers)?;
+        if found.is_empty() {
+            return Ok(());
         }
+        found.others.extend(self.too_small(project));
+        Err(found.failure(&shown(plan), Vec::new()))
     }
 
     /// Why a plan that was read is refused, if it is.
@@ -57,7 +90,10 @@ impl Asking<'_> {
             Some(project) if loaded.findings.is_empty() => {
                 self.refused(plan, project, offers).err()
             }
-            project => Some(self.unsound(plan, project.as_ref(), loaded.findings.clone())),
+            project => {
+                let findings = loaded.findings.clone();
+                Some(self.unsound(plan, project.as_ref(), offers, findings))
+            }
         }
     }
 
@@ -68,18 +104,33 @@ impl Asking<'_> {
         &self,
         plan: &Path,
         project: Option<&Project>,
+        offers: &Offers,
         findings: Vec<Finding>,
     ) -> Failure {
-        let found = project.map(|project| self.found(project, &Offers::default()));
-        // Where that cannot be asked, its findings come beside those of the plan.
-        let found = found.map(|asked| {
-            asked.unwrap_or_else(|failure| Preflight {
-                others: failure.findings,
-                ..Preflight::default()
-            })
+        let Some(project) = project else {
+            return Preflight::default().failure(&shown(plan), findings);
+        };
+        // Where that cannot be asked, why comes beside what is wrong with the plan.
+        let found = self.found(project, offers);
+        let mut found = found.unwrap_or_else(|failure| Preflight {
+            others: told(failure),
+            ..Preflight::default()
         });
-        found.unwrap_or_default().failure(&shown(plan), findings)
+        found.others.extend(self.too_small(project));
+        found.failure(&shown(plan), findings)
     }
+}
+
+/// A failure as one thing among several that are told at once.
+#[must_use]
+pub fn told(failure: Failure) -> Vec<Finding> {
+    if !failure.findings.is_empty() {
+        return failure.findings;
+    }
+    let why = std::iter::once(failure.message).chain(failure.causes);
+    let message: Vec<String> = why.collect();
+    let finding = Finding::new("", message.join(": "));
+    vec![finding.cure(failure.hints.join("\n"))]
 }
 
 fn shown(plan: &Path) -> String {

@@ -212,6 +212,14 @@ impl Estimate {
         ceilings::exceeded(&self.ceilings)
     }
 
+    /// The same of budgets alone: what a plugin may spend is told where its rights are looked at.
+    #[must_use]
+    pub fn exceeds_a_budget(&self) -> Option<Failure> {
+        let budgets = self.ceilings.iter().filter(|it| it.is_budget());
+        let budgets: Vec<_> = budgets.cloned().collect();
+        ceilings::exceeded(&budgets)
+    }
+
     /// What is to be said of budgets that can suffice, and probably do not.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {

@@ -23,8 +23,13 @@ use crate::plugins::router::prefix;
 pub(crate) fn look(project: &Project, offers: &Offers, found: &mut Preflight) {
     for (key, member) in &project.members {
         if let Some(agent) = Agent::of(project, key, member) {
+            let told = found.rights.len();
             agent.tools(offers, found);
             found.rights.extend(agent.silenced());
+            // What its profile grants nobody knows where that could not be read.
+            if project.unjudged.contains(key) {
+                found.rights.truncate(told);
+            }
         }
     }
 }
@@ -72,6 +77,12 @@ impl<'p> Agent<'p> {
             let name = key.strip_prefix(prefix)?;
             (!name.contains("::")).then_some((name, key, member))
         })
+    }
+
+    /// Whether a plugin of its plan has another problem, for which nothing is known of it.
+    fn is_told_of(&self, plugin: &str) -> bool {
+        let prefix = prefix(self.key);
+        self.project.is_unresolved(&format!("{prefix}{plugin}"))
     }
 
     fn part(&self, part: &str, message: &str) -> Finding {
@@ -134,6 +145,7 @@ impl Agent<'_> {
         let mut denied = Vec::new();
         for wanted in self.wanted() {
             match self.tools_of(wanted.plugin, offers) {
+                None if self.is_told_of(wanted.plugin) => {}
                 None => found.others.push(self.nobody(&wanted)),
                 Some(Known::Tools(names)) if wanted.is_none_of(&names) => {
                     found.others.push(self.no_tool(&wanted, &names));

@@ -83,6 +83,14 @@ pub struct Member {
 }
 
 impl Project {
+    /// Whether nothing of it is missing: all that its plan says can be relied on, and of every plugin is known what it
+    /// may have.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let declared = self.plan.all_plugins().len();
+        self.plan.faults().is_empty() && self.members.len() == declared && self.unjudged.is_empty()
+    }
+
     /// Whether a plan declares this plugin, and what is wrong with it has been told: nothing is known of what it offers.
     pub(crate) fn is_unresolved(&self, key: &str) -> bool {
         let declared = || self.plan.all_plugins().iter().any(|(name, _)| name == key);

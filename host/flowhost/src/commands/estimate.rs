@@ -2,20 +2,17 @@
 //! written.
 
 use flowhost::failure::Failure;
-use flowhost::host::Index;
-use flowhost::models;
 use flowhost::output::counted;
 use flowhost::project::Project;
 use flowhost_flow::Exit;
 use flowhost_flow::units::micro_usd_to_usd;
-use flowhost_run::estimate::{Amount, Basis, Estimate, Range, StepEstimate, estimate};
+use flowhost_run::estimate::{Amount, Basis, Estimate, Range, StepEstimate};
 
 use crate::commands::Context;
+use crate::commands::run::asking;
 
 pub(crate) fn of(project: &Project, context: &Context) -> Result<Estimate, Failure> {
-    let gateway = models::gateway(&context.ambient, &context.config, project)?;
-    let past = Index(context.state.clone());
-    Ok(estimate(project, &gateway, &context.state, &past))
+    asking(context).estimate(project)
 }
 
 /// The same, and a failure where the plan's budget cannot suffice: `run` refuses it with the same words.

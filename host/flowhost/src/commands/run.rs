@@ -11,7 +11,7 @@ use flowhost::kept::Kept;
 use flowhost::offers::{self, Asked};
 use flowhost::output::one_line;
 use flowhost::plugin::lock;
-use flowhost::preflight::Asking;
+use flowhost::preflight::{Asking, told};
 use flowhost::project::{self, Loaded, Project, Request, SecondKeys, without_key};
 use flowhost::report::problems::unreadable;
 use flowhost::worktree;
@@ -142,28 +142,41 @@ pub(crate) fn load_newest(args: &PlanArgs, context: &mut Context) -> Result<Proj
 }
 
 fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<Project, Failure> {
-    let (project, findings) = read(&request, context);
-    match project {
-        Some(project) if findings.is_empty() => {
-            let drift = match args.locked {
-                true => lock::drift(&context.ambient, &context.config, &project)?,
-                false => Vec::new(),
-            };
-            match drift.is_empty() {
-                true => Ok(project),
-                false => Err(asking(context).unsound(&args.plan, None, drift)),
-            }
+    let (project, mut findings) = read(&request, context);
+    if let Some(project) = project.as_ref().filter(|it| args.locked && it.is_whole()) {
+        match lock::drift(&context.ambient, &context.config, project) {
+            Ok(drift) => findings.extend(drift),
+            Err(failure) if findings.is_empty() => return Err(failure),
+            Err(failure) => findings.extend(told(failure)),
         }
-        project => Err(asking(context).unsound(&args.plan, project.as_ref(), findings)),
     }
+    match project {
+        Some(project) if findings.is_empty() => Ok(project),
+        project => {
+            let offers = project.as_ref().map(|project| offered(project, context));
+            let offers = offers.unwrap_or_default();
+            Err(asking(context).unsound(&args.plan, project.as_ref(), &offers, findings))
+        }
+    }
+}
+
+/// What the components of a project say that have no manifest.
+fn offered(project: &Project, context: &Context) -> Offers {
+    offers::of_project(&context.ambient, &context.state, project).offers
 }
 
 /// Loads the plan, and refuses what a run of it would be refused: the one question of `validate`,
 /// `run --dry-run` and `run`. Exit code 6 where rights are all that is missing.
 pub(crate) fn checked(args: &PlanArgs, context: &mut Context) -> Result<Project, Failure> {
     let project = load(args, context)?;
-    asking(context).refused(&args.plan, &project, &Offers::default())?;
-    Ok(project)
+    let refused = asking(context).refused(&args.plan, &project, &Offers::default());
+    let Err(failure) = refused else {
+        return Ok(project);
+    };
+    // A run asks its components itself. There will be none, and what it would have heard belongs to the same round.
+    let offers = offered(&project, context);
+    let whole = asking(context).refused(&args.plan, &project, &offers);
+    Err(whole.err().unwrap_or(failure))
 }
 
 /// As [`checked`], for who runs nothing: components without a manifest are asked which tools they have. A run asks them
@@ -179,7 +192,7 @@ pub(crate) fn looked_at(
     Ok((noted(project, keys), asked))
 }
 
-fn asking(context: &Context) -> Asking<'_> {
+pub(super) fn asking(context: &Context) -> Asking<'_> {
     Asking {
         ambient: &context.ambient,
         config: &context.config,

@@ -173,3 +173,31 @@ fn an_agent_that_is_not_there_is_missed_by_none_of_the_others() {
     assert!(said.contains("has 1 problem\n"), "{said}");
     assert!(said.contains("`builtin:llm-agnt` was not found"), "{said}");
 }
+
+#[test]
+fn a_budget_that_cannot_suffice_a_model_and_a_tool_are_told_together() {
+    let home = Home::new();
+    home.guest("ok_echo");
+    let plugins = "  writer: { kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: { role: r, model: \
+                   mock/a, modell: x } }\n  ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: deny-all }\n";
+    let steps =
+        "  ask: { uses: writer, with: { text: x } }\n  echo: { uses: ok_echo/rnu, with: {} }";
+    let text = plan(plugins, steps) + "budget: { tokens: 10 }\n";
+    home.file("plan.yaml", &text);
+    let said = refused_alike(&home);
+    for words in [
+        "modell",
+        "did you mean `ok_echo/run`?",
+        "the budget of the plan cannot suffice",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // Of a plan that is not whole, what it costs is not known.
+    home.file(
+        "plan.yaml",
+        text.replace("agent-any-model", "agent-any-modell"),
+    );
+    let said = refused_alike(&home);
+    assert!(!said.contains("cannot suffice"), "{said}");
+    assert!(said.contains("did you mean `ok_echo/run`?"), "{said}");
+}

@@ -93,6 +93,11 @@ impl Ceiling {
         }
     }
 
+    /// Whether a plan states it, and no profile.
+    pub(super) const fn is_budget(&self) -> bool {
+        !matches!(self.whose, Whose::Plugin { .. })
+    }
+
     fn firsts(&self) -> impl Iterator<Item = (&Share, First)> {
         let shares = self.shares.iter();
         shares.filter_map(|share| Some((share, share.first?)))
