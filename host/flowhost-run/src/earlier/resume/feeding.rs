@@ -12,12 +12,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use flowhost_flow::planner::ReplayError;
-use flowhost_flow::{Plan, Planner, RunSetup};
+use flowhost_flow::{Plan, RunSetup};
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::Record;
 
 use crate::earlier::resume::fed::{self, Fed, FedError, Matter};
-use crate::earlier::resume::rebuild::{Rebuilding, Rebuilt};
+use crate::earlier::resume::rebuild::{AsItWas, Rebuilding};
 
 /// Records that are handed over at once: handing over costs microseconds, and so does feeding one of them.
 const BATCH_RECORDS: usize = 128;
@@ -34,7 +34,7 @@ type Batch = Vec<(Arc<StoredRecord>, Matter)>;
 pub(crate) struct FedBeside {
     pub(crate) fed: Result<Fed, FedError>,
     /// The planner as it was, and what was open; none where there was no plan to feed it with.
-    pub(crate) rebuilt: Option<Result<(Box<dyn Planner>, Rebuilt), ReplayError>>,
+    pub(crate) rebuilt: Option<AsItWas>,
 }
 
 /// Hands records over to the thread that feeds the planner.

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use flowhost_bus::Ulid;
 use flowhost_flow::planner::ReplayError;
-use flowhost_flow::{Call, Exit, Planner, RunSetup};
+use flowhost_flow::{Call, Exit, RunSetup};
 use flowhost_ledger::{DataKey, Ledger, LedgerOptions, OpenError};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -41,7 +41,7 @@ pub use fed::{Fed, FedError};
 use feeding::FedBeside;
 pub use gate::{Spoken, Word};
 use past::{Beside, Heard, Made, Past, Settled};
-use rebuild::{Rebuilt, rebuild};
+use rebuild::{AsItWas, Rebuilt, rebuild};
 pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};
 
@@ -134,7 +134,7 @@ struct Found {
     fed: Fed,
     project: Project,
     /// The planner as it was, and what was open around it.
-    rebuilt: Result<(Box<dyn Planner>, Rebuilt), ReplayError>,
+    rebuilt: AsItWas,
     heard: Option<Heard>,
 }
 

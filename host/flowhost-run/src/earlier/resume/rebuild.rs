@@ -37,14 +37,14 @@ pub(crate) struct Rebuilt {
     pub(crate) end: Option<RunEnd>,
 }
 
+/// A planner as it was, and what was open around it; or the first record that does not follow from those before it.
+pub(crate) type AsItWas = Result<(Box<dyn Planner>, Rebuilt), ReplayError>;
+
 /// Feeds a new planner with the records: the planner as it was, and what was open.
 ///
 /// # Errors
 /// The first record that does not follow from those before it: it is of another plan.
-pub(crate) fn rebuild(
-    plan: Arc<Plan>,
-    fed: &Fed,
-) -> Result<(Box<dyn Planner>, Rebuilt), ReplayError> {
+pub(crate) fn rebuild(plan: Arc<Plan>, fed: &Fed) -> AsItWas {
     let mut rebuilding = Rebuilding::new(plan, fed.setup.clone())?;
     for record in &fed.events {
         rebuilding.feed(record, &fed.ends)?;
