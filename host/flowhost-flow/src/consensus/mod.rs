@@ -173,6 +173,33 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What expressions find in it.
+    pub(crate) const MEMBERS: [&'static str; 23] = [
+        "ok",
+        "status",
+        "reason",
+        "accepted_by",
+        "decision",
+        "rule",
+        "mode",
+        "round",
+        "agreements",
+        "conflicts",
+        "conflicts_resolved",
+        "agreement_ratio",
+        "agents",
+        "missing_agents",
+        "participation",
+        "arbiter",
+        "output_seat",
+        "output_sha256",
+        "required_fields_ok",
+        "escalation_triggered",
+        "escalation_reason",
+        "notes",
+        "issues",
+    ];
+
     /// SHA-256 of the verdict in canonical JSON, hexadecimal: the same for the same answers.
     #[must_use]
     pub fn sha256(&self) -> String {

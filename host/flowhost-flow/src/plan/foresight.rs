@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::consensus::Verdict;
 use crate::expr::kinds::{Kinds, Known, as_condition};
 use crate::expr::{Expr, Given, Names, Reference, Sure, Template};
 use crate::plan::{Body, InputType, Plan, Step, Work};
@@ -58,6 +59,7 @@ pub struct Foresight<'p> {
     results: Known<'p>,
     run: Known<'p>,
     failure: Known<'p>,
+    verdict: Known<'p>,
     /// Of each step that runs once or per item: what one of its runs gives.
     outputs: BTreeMap<&'p str, Known<'p>>,
 }
@@ -86,11 +88,14 @@ impl<'p> Foresight<'p> {
                 Some(_) => Known::list(given.clone().or_null()),
                 None => given.clone(),
             };
-            let members = [
+            let mut members = BTreeMap::from([
                 (step.output_name().to_owned(), of_all.or_null()),
                 ("status".to_owned(), Known::of(Kinds::TEXT)),
-            ];
-            results.insert(step.id.clone(), Known::object(members.into()));
+            ]);
+            if let Work::Consensus(_) = step.work {
+                members.insert("consensus".to_owned(), verdict());
+            }
+            results.insert(step.id.clone(), Known::object(members));
             outputs.insert(step.id.as_str(), given);
         }
         Self {
@@ -99,6 +104,7 @@ impl<'p> Foresight<'p> {
             results: Known::object(results),
             run: run(),
             failure: failure(),
+            verdict: verdict(),
             outputs,
         }
     }
@@ -196,6 +202,12 @@ impl<'p> Foresight<'p> {
         expr.known(&|name| self.name(name, own)).kinds
     }
 
+    /// Whether `consensus` is what agents come to in this step; elsewhere an item may be called so.
+    fn is_consensus(&self, id: &str) -> bool {
+        let step = self.plan.step(id);
+        step.is_some_and(|step| matches!(step.work, Work::Consensus(_)))
+    }
+
     fn name(&self, name: &str, own: Option<&str>) -> Known<'p> {
         let results = match self.plan.body {
             Body::Workflow { .. } => "steps",
@@ -207,11 +219,18 @@ impl<'p> Foresight<'p> {
             ("run", _) => Some(&self.run),
             ("failure", _) => Some(&self.failure),
             ("output", Some(own)) => self.outputs.get(own),
+            ("consensus", Some(own)) if self.is_consensus(own) => Some(&self.verdict),
             (name, _) if name == results => Some(&self.results),
             _ => None,
         };
         known.cloned().unwrap_or(Known::ANYTHING)
     }
+}
+
+/// What expressions see of what a consensus came to; null where it came to nothing.
+fn verdict() -> Known<'static> {
+    let members = Verdict::MEMBERS.map(|name| (name.to_owned(), Known::ANYTHING));
+    Known::record(members.into()).or_null()
 }
 
 /// What expressions see of the run, as its planner hands it to them.

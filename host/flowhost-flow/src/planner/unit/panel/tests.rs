@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::Amounts;
 use crate::consensus::{Status, Verdict};
 use crate::exit::{Exit, Failure, FailureClass};
+use crate::plan::{Foresight, Promised};
 use crate::planner::harness::{Run, plan};
 use crate::planner::{Call, CallResult, Note};
 
@@ -189,6 +190,30 @@ const WELL: [Member; 3] = [Member::Says(1); 3];
 
 fn of(more: &str, members: [Member; 3], judge: Judge) -> (Exit, Vec<Verdict>, Value) {
     Bench::new(&format!("{ALL}{more}"), members, judge, 1).finish()
+}
+
+#[test]
+fn what_expressions_find_in_a_verdict_is_known_before_the_run() {
+    let (_, verdicts, _) = of("", WELL, Judge::Agrees);
+    let mut verdict = serde_json::to_value(&verdicts[0]).unwrap();
+    // What is left out where there is nothing of it.
+    verdict["issues"] = json!([]);
+    let mut names: Vec<&String> = verdict.as_object().unwrap().keys().collect();
+    names.sort_unstable();
+    let mut known = Verdict::MEMBERS;
+    known.sort_unstable();
+    assert_eq!(names, known);
+    let of = |read: &str| {
+        let more = format!("  t: {{ needs: [s], uses: t, when: '{read}' }}\n");
+        let plan = plan(&body(ALL, &more));
+        let problems = Foresight::new(&plan, &Promised::new()).problems();
+        problems.into_iter().map(|it| it.cure).collect::<Vec<_>>()
+    };
+    assert!(of("steps.s.consensus.ok && steps.s.consensus.agreement_ratio > 0.5").is_empty());
+    assert_eq!(
+        of("steps.s.consensus.stauts == \"ok\""),
+        ["did you mean `status`?"]
+    );
 }
 
 #[test]
