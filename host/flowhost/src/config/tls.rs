@@ -69,7 +69,7 @@ pub(super) fn problems(lines: &[TlsLine], text: &str, file: &str) -> Vec<Finding
         for written in &line.hosts {
             let message = match host_of(written) {
                 None => format!("`{written}` is not a host"),
-                Some(host) if !seen.insert(host) => {
+                Some(host) if !seen.insert(host.clone()) => {
                     format!(
                         "`{written}` stands in `hosts` twice, and one authority vouches for a server"
                     )
