@@ -304,13 +304,14 @@ fn refuses_a_payload_that_nests_too_deeply() {
 
 #[test]
 fn refuses_unknown_fields_and_a_hash_of_other_content() {
+    type Way = fn(&Value) -> Result<Envelope, EnvelopeError>;
     let sealed = sealed(json!({ "a": 1 })).unwrap();
     let wire: Value = serde_json::from_slice(&sealed.to_vec().unwrap()).unwrap();
     let mut more = wire.clone();
     more["envelope"]["admin"] = json!(true);
     let mut other = wire.clone();
     other["envelope"]["tenant"] = json!("other");
-    let ways: [fn(&Value) -> Result<Envelope, EnvelopeError>; 2] = [
+    let ways: [Way; 2] = [
         |value| Envelope::from_slice(value.to_string().as_bytes()),
         Envelope::from_json,
     ];
