@@ -377,6 +377,8 @@ struct Asked {
     alone: bool,
     /// Whether the step runs whenever the run does.
     certain: bool,
+    /// How many items it has; none where it has none, only the run will know, or what runs it has items.
+    items: Option<u64>,
     /// The budgets that it spends from.
     under: Vec<usize>,
 }
@@ -402,7 +404,8 @@ impl Asked {
         let weighed = self.weigh(gateway);
         // Earlier runs are told apart by the model that a step asked first.
         let asked_first = models.first().map(String::as_str);
-        let (expected, basis, runs) = match (history.range(&self.path, asked_first), weighed) {
+        let past = history.range(&self.path, asked_first, self.items);
+        let (expected, basis, runs) = match (past, weighed) {
             (Some((range, runs)), weighed) => {
                 (Some(self.bounded(range, weighed)), Basis::History, runs)
             }
@@ -493,6 +496,8 @@ struct Place {
     prefix: String,
     /// Whether the plan itself is certain to run.
     certain: bool,
+    /// Whether it is run for each of some items.
+    of_items: bool,
     /// The budgets that are spent from there.
     under: Vec<usize>,
 }
@@ -513,6 +518,7 @@ impl Found {
             path: String::new(),
             prefix: String::new(),
             certain: true,
+            of_items: false,
             under: vec![0],
         };
         found.look(&project.plan, &place, project);
@@ -544,6 +550,7 @@ impl Found {
                         && step.foreach.is_none()
                         && !step.continue_on_error
                         && step.on_failure.then == Then::Halt,
+                    of_items: place.of_items || step.foreach.is_some(),
                     under,
                 };
                 self.look(child, &below, project);
@@ -551,7 +558,10 @@ impl Found {
             }
             let weights = weights(plan, step, (place, path.as_str()), project);
             if !weights.is_empty() {
+                let counted = step.foreach.is_some() && !place.of_items;
+                let mut known = weights.iter().filter_map(|(_, weight)| weight.as_ref());
                 self.asked.push(Asked {
+                    items: known.next().and_then(|it| it.items).filter(|_| counted),
                     alone: matches!(step.work, Work::Call { .. }),
                     path,
                     weights,

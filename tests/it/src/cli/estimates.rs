@@ -291,6 +291,32 @@ fn an_estimate_is_a_range_that_counts_items_and_narrows_to_what_runs_did_cost() 
     );
 }
 
+#[test]
+fn a_list_of_another_length_costs_what_its_items_did() {
+    let home = asking("{ tokens: 100000 }", EACH);
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
+    let each = report["cost"]["tokens"].as_u64().unwrap() / 3;
+    for places in [1, 3, 7] {
+        let list = json!(vec!["Brest"; places]);
+        let input = format!("places={list}");
+        let arguments = [
+            "run",
+            "plan.yaml",
+            "--estimate",
+            "--json",
+            "--input",
+            &input,
+        ];
+        let estimate = home.flowhost(&arguments).expect(0).json();
+        assert_eq!(estimate["steps"]["ask"]["basis"], json!("history"));
+        let tokens = estimate["tokens"].as_u64().unwrap();
+        assert_eq!(tokens, each * places as u64, "{estimate:#}");
+    }
+}
+
 /// Numbers that look drawn and are the same in every run of the test.
 struct Drawn(u64);
 

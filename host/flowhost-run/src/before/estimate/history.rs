@@ -20,15 +20,34 @@ type Step = (String, String);
 #[derive(Debug, Default)]
 pub(super) struct History {
     /// Run by run, where the step did all that it had to.
-    whole: BTreeMap<Step, Vec<Amount>>,
+    whole: BTreeMap<Step, Vec<Cost>>,
     /// The most that it had spent where it did not come to its end.
     broken_off: BTreeMap<Step, Amount>,
+}
+
+/// What a step spent in a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Cost {
+    /// All its items together.
+    sum: Amount,
+    /// How many those were; 0 for a step without items.
+    items: u64,
+}
+
+impl Cost {
+    /// What it would have been with this many items, where that is known and the step has some.
+    fn of_items(self, items: Option<u64>) -> Amount {
+        match items {
+            Some(items) if self.items > 0 => self.sum.times(items).mean(self.items),
+            _ => self.sum,
+        }
+    }
 }
 
 /// What the steps of one run spent, items of a step together.
 #[derive(Debug, Default)]
 struct OfRun {
-    whole: BTreeMap<Step, Amount>,
+    whole: BTreeMap<Step, Cost>,
     broken_off: BTreeMap<Step, Amount>,
 }
 
@@ -49,8 +68,8 @@ impl History {
     }
 
     fn add(&mut self, run: OfRun) {
-        for (step, amount) in run.whole {
-            self.whole.entry(step).or_default().push(amount);
+        for (step, cost) in run.whole {
+            self.whole.entry(step).or_default().push(cost);
         }
         for (step, amount) in run.broken_off {
             let most = self.broken_off.entry(step).or_default();
@@ -58,17 +77,23 @@ impl History {
         }
     }
 
-    /// The least, the mean and the most that a step has cost, and in how many runs.
-    pub(super) fn range(&self, path: &str, model: Option<&str>) -> Option<(Range, u64)> {
+    /// The least, the mean and the most that a step has cost, and in how many runs. Of a step with `items`, where their
+    /// number is known, what each of them has cost, that many times: the next list may be longer.
+    pub(super) fn range(
+        &self,
+        path: &str,
+        model: Option<&str>,
+        items: Option<u64>,
+    ) -> Option<(Range, u64)> {
         let runs = self.whole.get(&step(path, model?))?;
+        let runs = runs.iter().map(|cost| cost.of_items(items));
         let mut sum = Amount::default();
-        runs.iter().for_each(|amount| sum.add(*amount));
+        runs.clone().for_each(|amount| sum.add(amount));
         let count = runs.len() as u64;
-        let first = runs.first().copied()?;
         let range = Range {
-            low: runs.iter().fold(first, |least, it| least.least(*it)),
+            low: runs.clone().reduce(Amount::least)?,
             likely: sum.mean(count),
-            high: Some(runs.iter().fold(first, |most, it| most.most(*it))),
+            high: runs.reduce(Amount::most),
         };
         Some((range, count))
     }
@@ -147,18 +172,21 @@ fn summed(ended: Vec<Ended>) -> OfRun {
     {
         // A step with items repeats their sum and asks no model itself: the items count.
         let Some(model) = model else { continue };
-        let is_whole = match path.split_once('[') {
+        let of = path.split_once('[').map(|(of, _)| of);
+        let is_whole = match of {
             None => status == "ok",
-            Some((of, _)) => {
+            Some(of) => {
                 ended_well.contains(of) && !above(&path).iter().any(|it| failed.contains(it))
             }
         };
-        let sums = match is_whole {
-            true => &mut run.whole,
-            false => &mut run.broken_off,
-        };
-        let sum = sums.entry((without_items(&path), model)).or_default();
-        sum.add(spent);
+        let key = (without_items(&path), model);
+        if is_whole {
+            let cost = run.whole.entry(key).or_default();
+            cost.sum.add(spent);
+            cost.items += u64::from(of.is_some());
+        } else {
+            run.broken_off.entry(key).or_default().add(spent);
+        }
     }
     run
 }
@@ -197,8 +225,8 @@ mod tests {
     #[test]
     fn a_mean_rounds_up_between_the_least_and_the_most() {
         let mut history = History::default();
-        for spent in [amount(3, 1), amount(4, 0)] {
-            let whole = BTreeMap::from([(step("a", "p/m"), spent)]);
+        for sum in [amount(3, 1), amount(4, 0)] {
+            let whole = BTreeMap::from([(step("a", "p/m"), Cost { sum, items: 0 })]);
             history.add(OfRun {
                 whole,
                 ..OfRun::default()
@@ -209,9 +237,9 @@ mod tests {
             likely: amount(4, 1),
             high: Some(amount(4, 1)),
         };
-        assert_eq!(history.range("a", Some("p/m")), Some((range, 2)));
-        assert_eq!(history.range("a", Some("p/other")), None);
-        assert_eq!(history.range("b", Some("p/m")), None);
+        assert_eq!(history.range("a", Some("p/m"), None), Some((range, 2)));
+        assert_eq!(history.range("a", Some("p/other"), None), None);
+        assert_eq!(history.range("b", Some("p/m"), None), None);
     }
 
     #[test]
@@ -268,7 +296,8 @@ mod tests {
                 0,
             );
             let found = run(ended);
-            assert_eq!(found.whole.get(&key), whole.then_some(&sum), "{ended:?}");
+            let found_whole = found.whole.get(&key).map(|it| &it.sum);
+            assert_eq!(found_whole, whole.then_some(&sum), "{ended:?}");
             assert_eq!(
                 found.broken_off.get(&key),
                 (!whole).then_some(&sum),
@@ -278,10 +307,31 @@ mod tests {
     }
 
     #[test]
+    fn a_longer_list_costs_more_than_the_one_before() {
+        let mut history = History::default();
+        history.add(run(&[
+            ("a[0]", "ok", 5),
+            ("a[1]", "ok", 7),
+            ("a", "ok", 12),
+        ]));
+        history.add(run(&[("a[0]", "ok", 9), ("a", "ok", 9)]));
+        let (range, runs) = history.range("a", Some("p/m"), Some(10)).unwrap();
+        assert_eq!(runs, 2);
+        assert_eq!((range.low, range.likely), (amount(60, 0), amount(75, 0)));
+        assert_eq!(range.high, Some(amount(90, 0)));
+        let (range, _) = history.range("a", Some("p/m"), None).unwrap();
+        assert_eq!((range.low, range.likely), (amount(9, 0), amount(11, 0)));
+        // A step without items costs what it did.
+        history.add(run(&[("b", "ok", 4)]));
+        let (range, _) = history.range("b", Some("p/m"), Some(1)).unwrap();
+        assert_eq!(range.likely, amount(4, 0));
+    }
+
+    #[test]
     fn what_an_item_runs_counts_where_all_around_it_ended_well() {
         let key = step("a/b", "p/m");
         let good = [("a[0]/b", "ok", 5), ("a[0]", "ok", 5), ("a", "ok", 5)];
-        assert_eq!(run(&good).whole.get(&key), Some(&amount(5, 0)));
+        assert_eq!(run(&good).whole[&key].sum, amount(5, 0));
         let bad = [("a[0]/b", "ok", 5), ("a[1]", "failed", 0), ("a", "ok", 5)];
         assert_eq!(run(&bad).whole.get(&key), None);
     }
@@ -291,7 +341,7 @@ mod tests {
         let mut history = History::default();
         history.add(run(&[("a", "failed", 70)]));
         history.add(run(&[("a", "cancelled", 30)]));
-        assert_eq!(history.range("a", Some("p/m")), None);
+        assert_eq!(history.range("a", Some("p/m"), None), None);
         assert_eq!(history.broken_off("a", Some("p/m")), amount(70, 0));
         assert_eq!(history.broken_off("b", Some("p/m")), amount(0, 0));
     }

@@ -33,7 +33,7 @@ pub(super) struct Weight {
     turns: u64,
     attempts: u64,
     /// None where only the run will know.
-    items: Option<u64>,
+    pub(super) items: Option<u64>,
     /// Whether the step runs whenever the plan does.
     certain: bool,
     /// Whether the run fails where the step does: one that goes on needs no budget for it.
