@@ -108,7 +108,7 @@ impl Walk<'_> {
                 .map(str::to_owned)
                 .collect();
             let taker = self.sources.iter().find(|source| {
-                source.layer != Layer::Manifest
+                !matches!(source.layer, Layer::Manifest | Layer::Component)
                     && !names.iter().all(|name| passes(source.asks, name))
             });
             let Some(taker) = taker else {

@@ -16,6 +16,7 @@ mod limit;
 mod manifest;
 mod narrow;
 mod pattern;
+mod placed;
 mod problem;
 mod profile;
 mod read;

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Layer {
     /// What the plugin asks for.
     Manifest,
+    /// What the component imports, where no manifest says what it asks for.
+    Component,
     /// What the operator grants.
     Profile,
     /// What the plan narrows.
@@ -21,6 +23,7 @@ impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Manifest => "manifest",
+            Self::Component => "component",
             Self::Profile => "profile",
             Self::Plan => "plan",
             Self::Caller => "caller",
@@ -70,6 +73,17 @@ pub struct TraceEntry {
     pub outcome: Outcome,
 }
 
+/// Profile lines as one, with the place where they belong: a key below a table would be that table's.
+fn in_one_line(cure: &str) -> String {
+    let (head, rest) = cure.split_once('\n').unwrap_or((cure, ""));
+    let rest = rest.replace('\n', "; ");
+    match head {
+        head if head.starts_with("[[") => format!("add {head} with: {rest}"),
+        head if head.starts_with('[') => format!("set under {head}: {rest}"),
+        key => format!("set above its first table: {key}"),
+    }
+}
+
 /// `http[0]  GET https://…  policies/x.toml:12  removed by the manifest (plugin.toml)`
 impl fmt::Display for TraceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,11 +93,7 @@ impl fmt::Display for TraceEntry {
             Outcome::Narrowed { by, at, to } => write!(f, "narrowed to {to} by the {by} ({at})"),
             Outcome::Removed { by, at } => write!(f, "removed by the {by} ({at})"),
             Outcome::Missing { cure } => {
-                write!(
-                    f,
-                    "asked for, not in the profile; add: {}",
-                    cure.replace('\n', "; ")
-                )
+                write!(f, "asked for, not in the profile; {}", in_one_line(cure))
             }
         }
     }

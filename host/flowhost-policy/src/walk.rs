@@ -68,6 +68,12 @@ pub(crate) trait Kind<T, A> {
 
     /// The profile lines that would grant what is asked, given all that is granted.
     fn cure(&self, granted: &[T], asked: &A) -> String;
+
+    /// The profile lines that would grant a first, small piece of it.
+    fn first(&self) -> String {
+        let right = Right::of_path(self.right());
+        right.map_or(String::new(), |right| right.lines.to_owned())
+    }
 }
 
 pub(crate) struct Walk<'a> {
@@ -84,9 +90,13 @@ impl<'a> Walk<'a> {
         profile: &'a Profile,
         narrowing: &'a Narrowing,
     ) -> Self {
+        let own = match manifest.is_stand_in() {
+            true => Layer::Component,
+            false => Layer::Manifest,
+        };
         let sources = vec![
             Source {
-                layer: Layer::Manifest,
+                layer: own,
                 asks: &manifest.needs,
                 at: manifest.file.clone(),
             },
@@ -212,12 +222,8 @@ impl<'a> Walk<'a> {
                         outcome: Outcome::Kept,
                     });
                 }
-                let cure = Right::of_path(path).map_or("", |right| right.lines);
-                self.miss(
-                    format!("needs.{path}"),
-                    "granted".to_owned(),
-                    cure.to_owned(),
-                );
+                let cure = kind.first();
+                self.miss(format!("needs.{path}"), "granted".to_owned(), cure);
             }
             _ => {}
         }

@@ -32,7 +32,7 @@ pub use earlier::resume::{
 pub use earlier::reuse::{Earlier, ReusedCall};
 pub use given::bundle;
 pub use given::options::{RunOptions, WorkTree};
-pub use given::project::{Documented, Member, Project};
+pub use given::project::{Documented, Member, OwnProfile, Project};
 pub use given::redaction::redaction;
 pub use given::world::{
     FactObserver, HostConfig, Listener, Operator, Said, StageMade, StageViews, StageWanted, Views,

@@ -10,7 +10,9 @@ pub mod first;
 mod kind;
 pub mod meant;
 mod near;
+mod shell;
 
 pub use challenge::{Challenge, challenges};
 pub use kind::PluginKind;
 pub use near::{WORDS_MAX, nearest};
+pub use shell::shell_word;

@@ -524,23 +524,30 @@ pub(crate) enum PolicyCommand {
         policies: Option<PathBuf>,
     },
     /// Print a profile's text, to read it or to begin your own with it
-    Show {
-        /// The profile: a shipped one's name, a file in `policies/`, or a path
-        #[arg(value_name = "NAME")]
-        profile: String,
-        /// Print it under this name, as the first version of your own
-        #[arg(long, value_name = "NEW")]
-        name: Option<String>,
-        /// Search profiles in this folder only (and among the shipped ones)
-        #[arg(long, value_name = "DIR")]
-        policies: Option<PathBuf>,
-    },
+    Show(ProfileArgs),
     /// Print the profile lines that a run lacked, for a person to judge
     Suggest {
         /// A run's id, an unambiguous beginning of it, or `latest`
         #[arg(value_name = "RUN")]
         run: String,
     },
+}
+
+/// `policy show`.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArgs {
+    /// The profile: a shipped one's name, a file in `policies/`, or a path
+    #[arg(value_name = "NAME")]
+    pub(crate) profile: String,
+    /// Print it under this name, as the first version of your own
+    #[arg(long, value_name = "NEW")]
+    pub(crate) name: Option<String>,
+    /// Write it to this file, which must not be there yet; its folder is made [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Search profiles in this folder only (and among the shipped ones)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policies: Option<PathBuf>,
 }
 
 /// `plan`.

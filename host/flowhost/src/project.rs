@@ -18,7 +18,7 @@ use std::sync::Arc;
 use flowhost_words::PluginKind;
 use serde_json::{Map, Value};
 
-pub use flowhost_run::{Member, Project};
+pub use flowhost_run::{Member, OwnProfile, Project};
 pub use told::{SecondKeys, without_key};
 
 use crate::ambient::Ambient;

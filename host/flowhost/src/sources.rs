@@ -14,6 +14,7 @@ use std::sync::Arc;
 use flowhost_author::remote::Place;
 use flowhost_engine::Inspected;
 use flowhost_policy::{Manifest, Profile};
+use flowhost_run::OwnProfile;
 
 use crate::ambient::{Ambient, Unusable};
 use crate::config::Config;
@@ -557,6 +558,34 @@ impl<'a> Sources<'a> {
             .unwrap_or(&path)
             .display()
             .to_string()
+    }
+
+    /// Where a profile of the user's own would go that begins with a shipped one: a file that is not there, under a
+    /// name that none has and that is not `promised` to another plugin.
+    #[must_use]
+    pub fn own_profile(
+        &self,
+        name: &str,
+        dir: &Path,
+        promised: &mut BTreeSet<PathBuf>,
+    ) -> OwnProfile {
+        let folders = self.profile_folders(dir);
+        let path = |folder: &Path, name: &str| folder.join(format!("{name}.toml"));
+        // The last folder is the plan's, or the only one.
+        let folder = folders.last().map_or(dir, Folder::path);
+        let wanted = shipped::as_profile_name(name);
+        let more = (2_u32..).map(|count| format!("{wanted}-{count}"));
+        let free = |name: &String| {
+            let there = |folder: &Folder| self.ambient.is_file(&path(folder.path(), name));
+            let is_promised = promised.contains(&path(folder, name));
+            !is_shipped(name) && !is_promised && !folders.iter().any(there)
+        };
+        let name = std::iter::once(wanted.clone()).chain(more).find(free);
+        let name = name.unwrap_or(wanted);
+        let file = path(folder, &name);
+        let shown = self.shown(&file);
+        promised.insert(file);
+        OwnProfile { name, file: shown }
     }
 
     fn profile_folders(&self, dir: &Path) -> Vec<Folder> {

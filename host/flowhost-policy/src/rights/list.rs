@@ -24,6 +24,10 @@ pub(crate) struct Texts {
     pub(crate) table: &'static str,
     /// `call`.
     pub(crate) key: &'static str,
+    /// A text of it, for the first line of a profile that has none.
+    pub(crate) example: &'static str,
+    /// What a table must say as well, a line each; empty where the list is enough.
+    pub(crate) beside: &'static str,
     /// Whether a text can be asked for at all.
     pub(crate) is_name: fn(&str) -> bool,
     /// Whether a text of the list stands for what is asked for.
@@ -64,7 +68,7 @@ impl Texts {
     }
 
     /// The whole line as it would have to stand, with its table.
-    fn line(&self, list: &[String], wanted: &str) -> String {
+    pub(crate) fn line(&self, list: &[String], wanted: &str) -> String {
         let all: Vec<String> = list
             .iter()
             .map(String::as_str)
@@ -72,6 +76,15 @@ impl Texts {
             .map(quoted)
             .collect();
         format!("[{}]\n{} = [{}]", self.table, self.key, all.join(", "))
+    }
+
+    /// As [`Texts::line`], for a profile that may not have the table: with all that the table must say.
+    fn table_with(&self, list: &[String], wanted: &str) -> String {
+        let line = self.line(list, wanted);
+        match list.is_empty() && !self.beside.is_empty() {
+            true => format!("{line}\n{}", self.beside),
+            false => line,
+        }
     }
 
     /// Meets the granted texts with those of every document, and sorts what is left.
@@ -135,7 +148,11 @@ impl Kind<String, String> for Texts {
     }
 
     fn cure(&self, granted: &[String], asked: &String) -> String {
-        self.line(granted, asked)
+        self.table_with(granted, asked)
+    }
+
+    fn first(&self) -> String {
+        self.table_with(&[], self.example)
     }
 }
 

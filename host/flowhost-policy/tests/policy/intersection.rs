@@ -572,3 +572,46 @@ fn a_trace_names_the_plans_own_line_of_each_right() {
         told("tools.call[1]")
     );
 }
+
+#[test]
+fn what_is_missing_of_two_lists_is_told_of_each() {
+    let manifest = Manifest::from_imports("a", ["flowhost:messaging/messaging@0.1.0"]);
+    let profile = Profile::parse("version = 1\nname = \"p\"\n", "p.toml").unwrap();
+    let (_, trace) = effective(&manifest, &profile, &Narrowing::none("a"), None);
+    let told = shown(&trace);
+    for key in ["publish", "subscribe"] {
+        let line = format!(
+            "needs.messages.{key} = granted (the imports of a): asked for, not in the profile; set under [messages]: \
+             {key} = [\"topic\"]"
+        );
+        assert!(told.contains(&line), "{told}");
+    }
+}
+
+#[test]
+fn what_a_component_without_a_manifest_does_not_import_is_not_taken_away_by_a_manifest() {
+    let manifest = Manifest::from_imports("a", []);
+    let profile = Profile::parse("version = 1\nname = \"p\"\nlog = true\n", "p.toml").unwrap();
+    let (_, trace) = effective(&manifest, &profile, &Narrowing::none("a"), None);
+    let told = shown(&trace);
+    assert!(
+        told.contains("log = true (p.toml:3): removed by the component (the imports of a)"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_model_that_is_missing_comes_with_the_amounts_that_a_profile_must_name() {
+    let text = "version = 1\nname = \"a\"\nkind = \"agent\"\nrelease = \"1.0.0\"\n[needs]\nmodel = { allow = [\"local/x\"] }\n";
+    let manifest = Manifest::parse(text, "plugin.toml").unwrap();
+    let head = "version = 1\nname = \"p\"\n";
+    let profile = Profile::parse(head, "p.toml").unwrap();
+    let (_, trace) = effective(&manifest, &profile, &Narrowing::none("a"), None);
+    let cures = trace.iter().filter_map(|entry| match &entry.outcome {
+        Outcome::Missing { cure } => Some(cure.as_str()),
+        _ => None,
+    });
+    let cures: Vec<&str> = cures.collect();
+    let mended = Profile::parse(&format!("{head}{}\n", cures.join("\n")), "p.toml");
+    assert_eq!(mended.unwrap().grants.model.allow, ["local/x"]);
+}

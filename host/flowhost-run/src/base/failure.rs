@@ -78,15 +78,26 @@ impl Failure {
     }
 }
 
-/// How the cure of a denial begins: most are lines of a profile, the second key to a private address
-/// is an option.
+/// How the cure of a denial by `rule` begins: most are lines of a profile, which belong somewhere in it; the second
+/// key to a private address is an option.
 #[must_use]
-pub fn would_allow(cure: &str) -> &'static str {
-    if cure.starts_with("--") {
-        "this option of `flowhost run` would allow it:"
-    } else {
-        "this profile line would allow it:"
-    }
+pub fn would_allow(rule: &str, cure: &str) -> String {
+    let head = cure.lines().next().unwrap_or_default();
+    let place = match head {
+        head if head.starts_with("--") => {
+            return "this option of `flowhost run` would allow it:".to_owned();
+        }
+        head if head.starts_with("[[") => "this table more in its profile".to_owned(),
+        head if head.starts_with('[') => format!("this line of {head} in its profile"),
+        _ if rule.starts_with("files[") => {
+            "this in the [[files]] of that folder in its profile".to_owned()
+        }
+        _ if rule.starts_with("http[") || rule.starts_with("egress.") => {
+            "this in the [[http]] of that address in its profile".to_owned()
+        }
+        _ => "this above the first [table] of its profile".to_owned(),
+    };
+    format!("{place} would allow it:")
 }
 
 /// What to do about a denial that no profile can lift, because what was asked for is wrong in itself.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::base::finding::Finding;
 use crate::before::estimate::{ANSWER_TOKENS, Amount, First, LLM_AGENT, one_call_each};
 use crate::before::preflight::Preflight;
-use crate::before::rights::granted_by;
+use crate::before::rights::lacking;
 use crate::given::project::{Member, Project, at_part};
 
 /// Whether a gateway is needed to look at the project: making one reads keys and certificates.
@@ -69,10 +69,8 @@ fn not_granted(
         "it is configured to ask the model `{model}`, which profile `{}` does not grant",
         profile.name
     );
-    let lines = denied.cure.unwrap_or_default();
-    // The profile has the table already, and a second one would not be read.
-    let line = lines.lines().last().unwrap_or_default();
-    let cure = granted_by(member, "model", line);
+    let lines = denied.cure;
+    let cure = lines.map_or(String::new(), |lines| lacking(member, &lines));
     Some(at_part(project, key, "/config/model", &message).cure(cure))
 }
 

@@ -15,7 +15,7 @@ use crate::before::agents::takes;
 use crate::before::functions::of_its_tools;
 use crate::before::offers::Offers;
 use crate::before::preflight::Preflight;
-use crate::before::rights::granted_by;
+use crate::before::rights;
 use crate::given::project::{Member, Project, at_part};
 use crate::plugins::router::prefix;
 
@@ -289,7 +289,7 @@ impl Agent<'_> {
         );
         let more = wanted.iter().map(|wanted| wanted.pattern());
         let line = with_more("call", &profile.grants.tools.call, more);
-        let cure = granted_by(self.member, "tools", &line);
+        let cure = rights::lacking(self.member, &format!("[tools]\n{line}"));
         Some(self.part(part, &message).cure(cure))
     }
 }
@@ -355,7 +355,7 @@ impl Agent<'_> {
         let lines: Vec<String> = publish.into_iter().chain(deaf.then(hear)).collect();
         let cure = match lines.is_empty() {
             true => self.explained(),
-            false => granted_by(self.member, "messages", &lines.join("\n")),
+            false => rights::lacking(self.member, &format!("[messages]\n{}", lines.join("\n"))),
         };
         let part = match asks {
             true => "/config/peers",

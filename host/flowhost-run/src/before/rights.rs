@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use flowhost_engine::{Capability, unanswered};
-use flowhost_flow::PluginDecl;
-use flowhost_policy::Ask;
+use flowhost_policy::{Ask, Layer, Outcome, Right, TraceEntry};
 
 use crate::base::finding::Finding;
-use crate::given::project::{Member, Project, file_of};
+use crate::given::project::{Member, OwnProfile, Project, file_of};
 
 /// A right that a plugin needs and does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +17,8 @@ pub(crate) struct Missing {
     interface: String,
     /// The profile that does not grant it.
     profile: String,
-    /// The profile's file and line.
-    at: String,
+    /// Who takes it away, if the profile has it, and where.
+    taken: Option<(Layer, String)>,
     /// The lines that would grant it; empty when this build serves no such interface.
     lines: String,
 }
@@ -43,70 +42,98 @@ fn finding(project: &Project, missing: &Missing) -> Finding {
         plugin,
         interface,
         profile,
-        at,
+        taken,
         lines,
     } = missing;
     let member = project.members.get(plugin);
-    let place = member.map(|member| member.decl.place("/profile"));
+    let part = match taken {
+        Some((Layer::Plan, _)) => "/narrow",
+        _ => "/profile",
+    };
+    let place = member.map(|member| member.decl.place(part));
     let place = place.unwrap_or_default();
-    let message = format!(
-        "plugin `{plugin}` imports `{interface}`, which profile `{profile}` does not grant"
-    );
-    let cure = if lines.is_empty() {
-        "no profile can: this build serves no such interface".to_owned()
-    } else {
-        match member.filter(|member| member.shipped) {
-            Some(member) => own_profile(&member.decl, lines),
-            None => format!("this would grant it, in {at}:\n{lines}"),
+    let why = match taken {
+        None => format!("which profile `{profile}` does not grant"),
+        Some((Layer::Operator, _)) => {
+            format!("which profile `{profile}` may not give: it came with the plan")
         }
+        Some((by, at)) => {
+            format!("which profile `{profile}` grants and the {by} ({at}) takes away")
+        }
+    };
+    let message = format!("plugin `{plugin}` imports `{interface}`, {why}");
+    let cure = match (taken, member) {
+        (Some((by, _)), _) => left(*by, lines),
+        (None, _) if lines.is_empty() => {
+            "no profile can: this build serves no such interface".to_owned()
+        }
+        (None, Some(member)) => lacking(member, lines),
+        (None, None) => format!("this would grant it, in the profile `{profile}`:\n{lines}"),
     };
     Finding::new(file_of(project, plugin), message)
         .at(place.line, place.column)
         .cure(cure)
 }
 
-/// A shipped profile is part of the build and means the same everywhere: the cure is one's own.
-fn own_profile(decl: &PluginDecl, lines: &str) -> String {
-    let PluginDecl { name, profile, .. } = decl;
-    let place = match lines.starts_with('[') {
-        true => "to",
-        false => "above the first `[table]` of",
-    };
-    format!(
-        "{} add this {place} policies/{name}.toml:\n{lines}",
-        copied(name, profile)
-    )
+/// What lets a plugin keep what its profile grants.
+fn left(by: Layer, lines: &str) -> String {
+    let right = lines.trim_start_matches('[');
+    let key = right.split([' ', ']', '\n']).next().unwrap_or(right);
+    match by {
+        Layer::Plan => format!("take `{key}` out of `grants` in the plugin's `narrow`"),
+        Layer::Operator => {
+            "if you have read the profile and stand behind it, name its folder with `--policies`"
+                .to_owned()
+        }
+        _ => format!("let the plugin's manifest ask for `{key}` under [needs]"),
+    }
+}
+
+/// What to do about lines that a plugin's profile lacks: where they go. A shipped profile is part of the build and
+/// means the same everywhere, so that the cure is one's own.
+pub(crate) fn lacking(member: &Member, lines: &str) -> String {
+    let profile = &member.profile;
+    match &member.own {
+        Some(own) => {
+            let placed = profile.placed(&own.file, lines);
+            format!("{} {placed}", copied(own, &profile.name))
+        }
+        None => {
+            let placed = profile.placed(&profile.file, lines);
+            format!("this would grant it, {placed}")
+        }
+    }
 }
 
 /// How a shipped profile becomes one's own, up to what is to be written into it.
-fn copied(name: &str, profile: &str) -> String {
+fn copied(own: &OwnProfile, shipped: &str) -> String {
     format!(
-        "`{profile}` is shipped and stays as it is. Make a profile of your own in `policies/` beside the plan:\n\
-         mkdir -p policies\n\
-         flowhost policy show {profile} --name {name} > policies/{name}.toml\n\
-         then write `profile: {name}` in the plan, and"
+        "`{shipped}` is shipped and stays as it is. Make a profile of your own:\n{}\n\
+         then write `profile: {}` in the plan, and this",
+        own.command(shipped),
+        own.name
     )
 }
 
-/// How lines of a table come into the profile of a plugin, which a second table of the name would not reach.
-pub(crate) fn granted_by(member: &Member, table: &str, lines: &str) -> String {
-    let Member { decl, profile, .. } = member;
-    let has_it = profile.grants.named.contains(table);
-    match (member.shipped, has_it) {
-        (true, true) => format!(
-            "{} in [{table}] of policies/{name}.toml:\n{lines}",
-            copied(&decl.name, &profile.name),
-            name = decl.name
-        ),
-        (true, false) => own_profile(decl, &format!("[{table}]\n{lines}")),
-        (false, true) => format!(
-            "this would grant it, in [{table}] of {}:\n{lines}",
-            profile.file
-        ),
-        (false, false) => format!(
-            "this would grant it, in {}:\n[{table}]\n{lines}",
-            profile.file
-        ),
+/// Tells of each plugin once how its profile becomes one's own: a second time the command is refused, because the file
+/// is there and has lines in it.
+pub(crate) fn told_once(project: &Project, findings: &mut [Finding]) {
+    // In the order in which they are told, so that it is the first that says it.
+    findings.sort_by_cached_key(|it| (it.file.clone(), it.line, it.column));
+    for member in project.members.values() {
+        let Some(own) = &member.own else {
+            continue;
+        };
+        let shipped = &member.profile.name;
+        let how = copied(own, shipped);
+        let again = format!(
+            "`{shipped}` is shipped and stays as it is. When {} is made, as is said above, write this",
+            own.file
+        );
+        let theirs = findings.iter_mut().filter(|it| it.hint.starts_with(&how));
+        for finding in theirs.skip(1) {
+            finding.hint = finding.hint.replacen(&how, &again, 1);
+        }
     }
 }
 
@@ -136,7 +163,7 @@ fn missing_of(key: &str, member: &Member, capabilities: &[Arc<dyn Capability>]) 
         plugin: key.to_owned(),
         interface: missing.import,
         profile: member.profile.name.clone(),
-        at: place_of(member, missing.right),
+        taken: taken(member, missing.right),
         lines: lines_for(member, missing.right, missing.lines),
     });
     let mut told: Vec<Missing> = told.collect();
@@ -150,7 +177,7 @@ fn missing_of(key: &str, member: &Member, capabilities: &[Arc<dyn Capability>]) 
             plugin: key.to_owned(),
             interface: missing.interface,
             profile: member.profile.name.clone(),
-            at: member.profile.file.clone(),
+            taken: None,
             lines: missing.cure.unwrap_or_default(),
         });
     }
@@ -172,10 +199,13 @@ fn lines_for(member: &Member, right: &str, usual: &str) -> String {
     }
 }
 
-/// `policies/x.toml:12` for a right that the profile mentions, else the file.
-fn place_of(member: &Member, right: &str) -> String {
-    match member.profile.position(right) {
-        Some(at) => format!("{}:{}", member.profile.file, at.line),
-        None => member.profile.file.clone(),
-    }
+/// Who takes a right away that the profile grants, and where.
+fn taken(member: &Member, right: &str) -> Option<(Layer, String)> {
+    let of_it =
+        |entry: &&TraceEntry| Right::of_path(&entry.right).is_some_and(|it| it.key == right);
+    let gone = |entry: &TraceEntry| match &entry.outcome {
+        Outcome::Removed { by, at } => Some((*by, at.clone())),
+        _ => None,
+    };
+    member.trace.iter().filter(of_it).find_map(gone)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use flowhost_engine::Inspected;
 use flowhost_flow::{Plan, PluginDecl};
 use flowhost_policy::{Effective, Manifest, Profile, TraceEntry};
+use flowhost_words::shell_word;
 use serde_json::{Map, Value};
 
 use crate::base::finding::Finding;
@@ -74,8 +75,9 @@ pub struct Member {
     pub manifest: Manifest,
     /// What may be had.
     pub profile: Profile,
-    /// Whether that profile is one that comes with this build: it stays as it is, whatever is missing.
-    pub shipped: bool,
+    /// Where one of the user's own would go, if that profile comes with this build: it stays as it is, whatever is
+    /// missing.
+    pub own: Option<OwnProfile>,
     /// What it gets. Granted folders that an input names are filled in.
     pub effective: Effective,
     /// Where each right came from.
@@ -95,6 +97,24 @@ impl Project {
     pub(crate) fn is_unresolved(&self, key: &str) -> bool {
         let declared = || self.plan.all_plugins().iter().any(|(name, _)| name == key);
         !self.members.contains_key(key) && declared()
+    }
+}
+
+/// A profile of the user's own that is not there yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnProfile {
+    /// Its name, which no profile that would be found has, and no other plugin's own one.
+    pub name: String,
+    /// Its file as a person would write it.
+    pub file: String,
+}
+
+impl OwnProfile {
+    /// The command that makes it, with what the shipped profile says.
+    #[must_use]
+    pub fn command(&self, shipped: &str) -> String {
+        let (name, file) = (&self.name, shell_word(&self.file));
+        format!("flowhost policy show {shipped} --name {name} --out {file}")
     }
 }
 

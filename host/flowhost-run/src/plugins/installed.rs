@@ -540,6 +540,7 @@ fn lowered_by(trace: &[TraceEntry]) -> BTreeMap<String, (Layer, String)> {
 fn document(layer: Layer) -> &'static str {
     match layer {
         Layer::Manifest => "plugin's manifest",
+        Layer::Component => "component's imports",
         Layer::Profile => "profile",
         Layer::Plan => "plan's `narrow`",
         Layer::Caller => "caller's rights",

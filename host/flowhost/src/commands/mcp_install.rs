@@ -5,6 +5,7 @@ use std::path::Path;
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost_flow::Exit;
+use flowhost_words::shell_word;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Client, InstallArgs};
@@ -91,7 +92,7 @@ fn lines(client: Client, name: &str, program: &str, arguments: &[String]) -> Lin
     match client {
         Client::ClaudeCode => {
             let words = std::iter::once(program).chain(arguments.iter().map(String::as_str));
-            let words: Vec<String> = words.map(quoted).collect();
+            let words: Vec<String> = words.map(shell_word).collect();
             Lines {
                 client: "claude-code",
                 place: "run this in the folder of the project".to_owned(),
@@ -117,16 +118,6 @@ fn lines(client: Client, name: &str, program: &str, arguments: &[String]) -> Lin
                 text: format!("[mcp_servers.{name}]\ncommand = {command}\nargs = {list}"),
             }
         }
-    }
-}
-
-/// A word as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

@@ -191,11 +191,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Policy(PolicyCommand::Test { file, policies }) => {
             policy_test::perform(&file, policies.as_deref(), context)
         }
-        Command::Policy(PolicyCommand::Show {
-            profile,
-            name,
-            policies,
-        }) => policy_show::perform(&profile, name.as_deref(), policies.as_deref(), context),
+        Command::Policy(PolicyCommand::Show(args)) => policy_show::perform(&args, context),
         Command::Policy(PolicyCommand::Suggest { run }) => policy_suggest::perform(&run, context),
         Command::Mcp(McpCommand::Serve(args)) => mcp_serve::perform(&args, context),
         Command::Mcp(McpCommand::Inspect(args)) => mcp_inspect::perform(&args, context),

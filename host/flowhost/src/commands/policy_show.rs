@@ -3,39 +3,68 @@
 use std::path::Path;
 
 use flowhost::failure::Failure;
-use flowhost::output::neutral;
+use flowhost::output::{neutral, one_line};
 use flowhost::sources::{ProfileText, Sources, is_shipped, read_profile};
 use flowhost_flow::Exit;
 use flowhost_policy::Profile;
 
+use crate::cli::ProfileArgs;
 use crate::commands::Context;
 
-pub(crate) fn perform(
-    wanted: &str,
-    name: Option<&str>,
-    policies: Option<&Path>,
-    context: &mut Context,
-) -> Result<Exit, Failure> {
+pub(crate) fn perform(args: &ProfileArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let wanted = &args.profile;
     let refused = |findings| Failure::findings(&format!("the profile `{wanted}`"), findings);
     let here = context.ambient.cwd().to_owned();
-    let sources = Sources::new(&context.ambient, &context.config, policies);
+    let sources = Sources::new(&context.ambient, &context.config, args.policies.as_deref());
     let text = sources.profile_text(wanted, &here);
     let ProfileText { file, text, .. } = text.map_err(|finding| refused(vec![finding]))?;
     context.texts.add(&file, text.as_str());
     let parsed = read_profile(&text, &file).map_err(refused)?;
-    let (profile, text) = match name {
+    let (profile, text) = match args.name.as_deref() {
         None => (parsed, text),
         Some(name) => renamed(&parsed, &text, name)?,
     };
-    if context.output.json {
-        context.output.document(&serde_json::json!({
+    if let Some(out) = &args.out {
+        write(out, &profile.name, &text, context)?;
+    }
+    let output = &context.output;
+    match (output.json, &args.out) {
+        (true, out) => output.document(&serde_json::json!({
             "name": profile.name, "file": file, "shipped": is_shipped(wanted),
-            "hash": profile.hash(), "text": text,
-        }));
-    } else {
-        context.output.result(&neutral(&text));
+            "hash": profile.hash(), "text": text, "written": out,
+        })),
+        (false, Some(out)) => {
+            let wrote = one_line(&format!("wrote {}", out.display()));
+            output.message(&format!("{wrote}\n"));
+        }
+        (false, None) => output.result(&neutral(&text)),
     }
     Ok(Exit::Ok)
+}
+
+/// Writes it, and never over what is there: that may be the only copy of what somebody thought about.
+fn write(out: &Path, name: &str, text: &str, context: &Context) -> Result<(), Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let shown = out.display();
+    if out.file_stem().and_then(|stem| stem.to_str()) != Some(name)
+        || out.extension().is_none_or(|it| it != "toml")
+    {
+        let message = format!("the profile `{name}` cannot be in `{shown}`");
+        return Err(usage(message).hint(format!(
+            "a profile has the name of its file: `{name}.toml`, or another name with `--name`"
+        )));
+    }
+    let path = context.ambient.resolve(out);
+    let ambient = &context.ambient;
+    if ambient.is_file(&path) || ambient.is_dir(&path) || ambient.is_link(&path) {
+        return Err(usage(format!("`{shown}` is there already"))
+            .hint("nothing was written; choose another name, and name the file after it"));
+    }
+    if let Some(folder) = path.parent() {
+        ambient.create_dir(folder)?;
+    }
+    ambient.write(&path, text.as_bytes())?;
+    Ok(())
 }
 
 /// The profile under another name, with everything else as it stands, comments included.
@@ -49,7 +78,7 @@ fn renamed(profile: &Profile, text: &str, name: &str) -> Result<(Profile, String
         Ok(profile) if profile.name == name => Ok((profile, text)),
         _ => Err(
             Failure::new(Exit::Usage, format!("`{name}` cannot be a profile's name"))
-                .hint("use letters, digits, `-` and `_`"),
+                .hint("use lower-case letters, digits, `-` and `_`, at most 64"),
         ),
     }
 }

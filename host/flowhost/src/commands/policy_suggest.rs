@@ -7,6 +7,7 @@ mod found;
 mod patch;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
@@ -25,7 +26,8 @@ pub(crate) fn perform(run: &str, context: &Context) -> Result<Exit, Failure> {
     let run = &files.run;
     let records = runs::show_in(&*files.source, &files.dir).map_err(unreadable)?;
     let refusals: Vec<(&str, Refusal<'_>)> = records.iter().filter_map(refusal).collect();
-    let changes = changes(&records, &refusals, context);
+    let dir = found::folder_of_plan(&files.dir, context);
+    let changes = changes(&records, &refusals, &dir, context);
     if context.output.json {
         context.output.document(&document(run, &refusals, &changes));
     } else {
@@ -77,6 +79,7 @@ fn refusal(record: &RecordEntry) -> Option<(&str, Refusal<'_>)> {
 fn changes(
     records: &[RecordEntry],
     refusals: &[(&str, Refusal<'_>)],
+    dir: &Path,
     context: &Context,
 ) -> Vec<Change> {
     let loaded = found::loaded(records);
@@ -86,16 +89,17 @@ fn changes(
         let plugins = by_profile.entry(loaded).or_default();
         plugins.entry(plugin).or_default().push(*refusal);
     }
-    let change = |(loaded, plugins)| change(loaded, &plugins, context);
+    let change = |(loaded, plugins)| change(loaded, &plugins, dir, context);
     by_profile.into_iter().map(change).collect()
 }
 
 fn change(
     loaded: Loaded,
     refusals: &BTreeMap<&str, Vec<Refusal<'_>>>,
+    dir: &Path,
     context: &Context,
 ) -> Change {
-    let found = found::find(&loaded, context);
+    let found = found::find(&loaded, dir, context);
     let amended = found
         .as_ref()
         .and_then(|found| amended(&found.text, refusals));
@@ -135,7 +139,7 @@ fn document(run: &str, refusals: &[(&str, Refusal<'_>)], changes: &[Change]) -> 
         json!({
             "profile": change.profile,
             "file": change.found.as_ref().map(|found| &found.file),
-            "shipped": change.found.as_ref().is_some_and(|found| found.shipped),
+            "shipped": change.found.as_ref().is_some_and(|found| found.own.is_some()),
             "plugins": change.plugins,
             "lines": change.shown(),
             "options": change.suggestion.options,
@@ -165,26 +169,16 @@ fn remarks(refusals: usize, changes: &[Change]) -> String {
     remarks
 }
 
-/// The command without which the shell has no folder to write `file` in.
-fn folder_of(file: &str) -> String {
-    match file.rsplit_once('/') {
-        Some((folder, _)) => format!("  mkdir -p {folder}\n"),
-        None => String::new(),
-    }
-}
-
 fn about(change: &Change) -> String {
     let (profile, plugins) = (&change.profile, change.plugins());
     let mut lines = Vec::new();
     match &change.found {
         _ if change.shown().is_empty() => {}
-        Some(found) if found.shipped => lines.push(format!(
+        Some(Found { own: Some(own), .. }) => lines.push(format!(
             "`{profile}` is shipped and stays as it is; make your own first, and write `profile: {}` for {plugins} \
-             in the plan:\n{}  flowhost policy show {profile} --name {} > {}",
-            found.name,
-            folder_of(&found.file),
-            found.name,
-            found.file
+             in the plan:\n  {}",
+            own.name,
+            own.command(profile)
         )),
         Some(_) => {}
         None => lines.push(format!(

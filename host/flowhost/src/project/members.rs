@@ -49,7 +49,7 @@ pub(super) fn resolve(
     let mut homes = Vec::new();
     homes_of(plan, dir, "", &mut homes);
     let pins = Pins::of(sources, dir, homes.iter().map(|home| home.decl));
-    let mut members = BTreeMap::new();
+    let (mut members, mut promised) = (BTreeMap::new(), BTreeSet::new());
     // Nothing is told of a folder whose input is told of already.
     let faults = plan.faults();
     let dirs = plan.inputs.iter();
@@ -67,7 +67,11 @@ pub(super) fn resolve(
             found: Vec::new(),
             withheld: Withheld::default(),
         };
-        let member = one.member(bound);
+        let mut member = one.member(bound);
+        if let Some(member) = member.as_mut().filter(|_| is_shipped(&home.decl.profile)) {
+            let own = sources.own_profile(&home.decl.name, &home.dir, &mut promised);
+            member.own = Some(own);
+        }
         findings.append(&mut one.found);
         withheld.told.append(std::mem::take(&mut one.withheld.told));
         withheld.secrets.append(&mut one.withheld.secrets);
@@ -160,7 +164,6 @@ impl Resolver<'_> {
         if self.is_told("/kind") {
             decl.kind = inspection.role;
         }
-        let shipped = is_shipped(&decl.profile);
         Some(Member {
             decl,
             config: config?,
@@ -169,7 +172,7 @@ impl Resolver<'_> {
             inspection,
             manifest,
             profile,
-            shipped,
+            own: None,
             effective,
             trace,
         })

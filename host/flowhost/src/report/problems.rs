@@ -90,8 +90,12 @@ pub fn show(color: bool, finding: &Finding, texts: &Texts) -> String {
 }
 
 /// A line's words, between which it may be broken: at spaces, but not within backticks. What stands in those is a
-/// path, a name or a line of a plan, which a person takes with the mouse as it is.
+/// path, a name or a line of a plan, which a person takes with the mouse as it is; a line that is a command is one
+/// word, because a shell would take its second half for another.
 fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    if line.starts_with("flowhost ") {
+        return Box::new(std::iter::once(Word::from(line)));
+    }
     // A text that was cut may have opened a quotation that nothing closes.
     let closed = line.matches('`').count().is_multiple_of(2);
     let (mut quoted, mut after_space) = (false, false);
@@ -253,6 +257,16 @@ mod tests {
             text,
             "error: it failed\n  Caused by: a\n  Caused by: b\n\nhint: do c\n"
         );
+    }
+
+    #[test]
+    fn a_command_to_type_is_one_line_however_long_it_is() {
+        let command = format!("flowhost policy show deny-all --name x --out {}", "folder/".repeat(20));
+        let finding = Finding::new("plan.yaml", "m").cure(format!("Make one:\n{command}\nthen go on"));
+        let text = show(false, &finding, &Texts::default());
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        assert!(lines.contains(&command.as_str()), "{text}");
+        assert!(lines.contains(&"then go on"), "{text}");
     }
 
     #[test]

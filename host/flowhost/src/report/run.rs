@@ -105,7 +105,7 @@ fn denied(output: &Output, denial: &Denial, times: usize, plan: &Plan) -> String
     }
     if !cure.is_empty() {
         let lines = neutral(cure).replace('\n', "\n    ");
-        let _infallible = writeln!(text, "  {}\n    {lines}", would_allow(cure));
+        let _infallible = writeln!(text, "  {}\n    {lines}", would_allow(rule, cure));
         if let Some(own) = own_first(denial, plan) {
             let _infallible = writeln!(text, "  {own}");
         }

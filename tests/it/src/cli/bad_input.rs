@@ -232,11 +232,10 @@ fn cap_001_a_plugin_that_wants_more_than_its_profile_names_plugin_interface_and_
        ·                                                                 ────────
      6 │ 
        ╰────
-      help: `deny-all` is shipped and stays as it is. Make a profile of your own in `policies/` beside
-            the plan:
-            mkdir -p policies
-            flowhost policy show deny-all --name deny_files > policies/deny_files.toml
-            then write `profile: deny_files` in the plan, and add this to policies/deny_files.toml:
+      help: `deny-all` is shipped and stays as it is. Make a profile of your own:
+            flowhost policy show deny-all --name deny_files --out policies/deny_files.toml
+            then write `profile: deny_files` in the plan, and this at the end of
+            policies/deny_files.toml:
             [[files]]
             guest = "/docs"
             host = "docs"

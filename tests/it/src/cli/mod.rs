@@ -16,6 +16,7 @@ mod consensus;
 mod content;
 mod contract;
 mod crash;
+mod cures;
 mod dashboard;
 mod dev;
 mod early;

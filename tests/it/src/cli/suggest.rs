@@ -128,8 +128,7 @@ fn a_shipped_profile_becomes_ones_own_first() {
     ----- stderr
     1 refusal; judge each line before you add it
     `networked-tool` is shipped and stays as it is; make your own first, and write `profile: my-networked-tool` for `ok_http` in the plan:
-      mkdir -p policies
-      flowhost policy show networked-tool --name my-networked-tool > policies/my-networked-tool.toml
+      flowhost policy show networked-tool --name my-networked-tool --out policies/my-networked-tool.toml
     `patch -p0` applies what is printed, here
     ----- exit 0
     "#);

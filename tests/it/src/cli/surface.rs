@@ -184,15 +184,20 @@ fn policy_show_prints_a_profile_and_begins_a_new_one() {
     }
     // What the message of a missing right says, done word by word.
     let refused = home.flowhost(&["validate", "plan.yaml"]).expect(1).stderr;
-    let command = "flowhost policy show deny-all --name deny_log > policies/deny_log.toml";
+    let command = "policy show deny-all --name deny_log --out policies/deny_log.toml";
     assert!(refused.contains(command), "{refused}");
-    let arguments = ["policy", "show", "deny-all", "--name", "deny_log"];
-    let mine = home.flowhost(&arguments).expect(0).stdout;
-    assert!(refused.contains("above the first `[table]`"), "{refused}");
+    let arguments: Vec<&str> = command.split(' ').collect();
+    home.flowhost(&arguments).expect(0);
+    let mine = home.read("policies/deny_log.toml");
+    assert!(refused.contains("below the line `name = …`"), "{refused}");
     home.file(
         "policies/deny_log.toml",
-        mine.replacen("[limits]", "log = true\n\n[limits]", 1),
+        mine.replacen("\ndescription", "\nlog = true\ndescription", 1),
     );
+    // A second time it would take away what was written.
+    let again = home.flowhost(&arguments).expect(64);
+    assert!(again.stderr.contains("is there already"), "{}", again.all());
+    assert!(home.read("policies/deny_log.toml").contains("log = true"));
     let plan = home.read("plan.yaml");
     home.file(
         "plan.yaml",

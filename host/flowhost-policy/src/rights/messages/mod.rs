@@ -42,6 +42,8 @@ const PUBLISH: Texts = Texts {
     path: "messages.publish",
     table: "messages",
     key: "publish",
+    example: "topic",
+    beside: "",
     is_name: pattern::is_topic,
     matches: pattern::matches,
     overlap: pattern::overlap,

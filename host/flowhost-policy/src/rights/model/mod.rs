@@ -42,6 +42,8 @@ const ALLOW: Texts = Texts {
     path: "model.allow",
     table: "model",
     key: "allow",
+    example: "mock/*",
+    beside: "tokens = 20_000\nusd = 0.50",
     is_name: |text| text.contains('/') && is_path_of_names(text),
     matches: pattern::matches,
     overlap: pattern::overlap,

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     ask::Ask,
     canonical::Lines,
-    decision::Verdict,
+    decision::{Denied, Verdict},
     narrow::Raised,
     read::{Author, Fields, Reader, node::Node},
     rights::{Asks, Question},
@@ -34,6 +34,8 @@ const NAMES: Texts = Texts {
     path: "secrets.names",
     table: "secrets",
     key: "names",
+    example: "NAME",
+    beside: "",
     is_name: is_secret_name,
     // No pattern: a secret is written out.
     matches: |name, wanted| name == wanted,
@@ -60,7 +62,15 @@ pub fn decide_secret<'a>(grant: &'a SecretsGrant, wanted: &str) -> Verdict<'a, S
 ///
 /// [`Denied`](crate::Denied) with `secrets.reveal#none` or `secrets.reveal.name`.
 pub fn decide_reveal<'a>(grant: &'a SecretsGrant, wanted: &str) -> Verdict<'a, String> {
-    REVEAL.decide(&grant.reveal, wanted)
+    REVEAL.decide(&grant.reveal, wanted).map_err(|denied| {
+        // Whose value may be read must be known by name too, or the line is refused.
+        let named = grant.names.iter().any(|name| name == wanted);
+        let names = NAMES.line(&grant.names, wanted);
+        let names = names.lines().last().filter(|_| !named).unwrap_or_default();
+        let with_names = |cure: String| format!("{cure}\n{names}").trim_end().to_owned();
+        let cure = denied.cure.map(with_names);
+        Denied { cure, ..denied }
+    })
 }
 
 /// A secret's name: letters, digits and `_`, as an environment variable has it.

@@ -39,6 +39,8 @@ const NAMESPACES: Texts = Texts {
     path: "state.namespaces",
     table: "state",
     key: "namespaces",
+    example: "notes",
+    beside: "",
     is_name: is_plain_name,
     // No pattern: a namespace is written out.
     matches: |namespace, wanted| namespace == wanted,

@@ -61,6 +61,8 @@ const CALL: Texts = Texts {
     path: "tools.call",
     table: "tools",
     key: "call",
+    example: "plugin/tool",
+    beside: "",
     is_name: is_path_of_names,
     matches: pattern::matches,
     overlap: pattern::overlap,

@@ -132,7 +132,7 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
     };
     match fault {
         Fault::Denied(denied) => match &denied.cure {
-            Some(cure) => failure.with_hint(format!("{}\n{cure}", would_allow(cure))),
+            Some(cure) => failure.with_hint(format!("{}\n{cure}", would_allow(&denied.rule, cure))),
             None => match ask_otherwise(&denied.rule) {
                 Some(hint) => failure.with_hint(hint),
                 None => failure,

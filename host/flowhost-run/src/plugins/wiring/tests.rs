@@ -37,7 +37,7 @@ fn project(budget: &str) -> Project {
             inspection: component(key),
             manifest: Manifest::from_imports(key, []),
             profile,
-            shipped: false,
+            own: None,
             effective: Effective {
                 hash: format!("sha256:rights-{key}"),
                 ..Effective::default()

@@ -3,12 +3,15 @@
 //! The ledger has the name and the file as the run's user saw it; the file may have moved or changed
 //! since, so whoever reads the answer must be told which text it is about.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
+use flowhost::kept::BUNDLE_BYTES_MAX;
+use flowhost::project::OwnProfile;
 use flowhost::sources::{DOCUMENT_BYTES_MAX, Sources, is_shipped};
 use flowhost_evidence::runs::RecordEntry;
 use flowhost_ledger::records::Record;
+use flowhost_run::bundle::{BUNDLE, Bundle};
 
 use crate::commands::{Context, policy_show};
 
@@ -23,10 +26,9 @@ pub(super) struct Loaded {
 pub(super) struct Found {
     /// The file to change.
     pub(super) file: String,
-    /// The name that a plan calls it by.
-    pub(super) name: String,
     pub(super) text: String,
-    pub(super) shipped: bool,
+    /// Of a shipped one, the first version of the user's own, which is not there yet.
+    pub(super) own: Option<OwnProfile>,
 }
 
 /// The profile of each plugin, by the plugin's key.
@@ -45,19 +47,18 @@ fn entry(record: &RecordEntry) -> Option<(&str, Loaded)> {
     Some((&load.plugin, loaded))
 }
 
-/// The text behind it; for a shipped one, the first version of the user's own.
-pub(super) fn find(loaded: &Loaded, context: &Context) -> Option<Found> {
-    let here = context.ambient.cwd();
+/// The text behind it; for a shipped one, the first version of the user's own, where a plan of the folder `dir`
+/// finds it.
+pub(super) fn find(loaded: &Loaded, dir: &Path, context: &Context) -> Option<Found> {
     let sources = Sources::new(&context.ambient, &context.config, None);
-    let name = loaded.name.clone();
-    if is_shipped(&name) {
-        let text = sources.profile_text(&name, here).ok()?.text;
-        let own = format!("my-{name}");
+    let name = &loaded.name;
+    if is_shipped(name) {
+        let text = sources.profile_text(name, dir).ok()?.text;
+        let own = sources.own_profile(&format!("my-{name}"), dir, &mut BTreeSet::new());
         return Some(Found {
-            file: format!("policies/{own}.toml"),
-            text: policy_show::renamed_text(&text, &own)?,
-            name: own,
-            shipped: true,
+            file: own.file.clone(),
+            text: policy_show::renamed_text(&text, &own.name)?,
+            own: Some(own),
         });
     }
     let path = context.ambient.resolve(Path::new(&loaded.file));
@@ -65,14 +66,25 @@ pub(super) fn find(loaded: &Loaded, context: &Context) -> Option<Found> {
     let (file, text) = match recorded {
         Ok(text) if !loaded.file.is_empty() => (loaded.file.clone(), text),
         _ => {
-            let found = sources.profile_text(&name, here).ok()?;
+            let found = sources.profile_text(name, dir).ok()?;
             (found.file, found.text)
         }
     };
     Some(Found {
         file,
-        name,
         text,
-        shipped: false,
+        own: None,
     })
+}
+
+/// The folder of a run's plan, as the run kept it in `run_dir`; here, where it kept none or has moved.
+pub(super) fn folder_of_plan(run_dir: &Path, context: &Context) -> PathBuf {
+    let ambient = &context.ambient;
+    let here = ambient.cwd();
+    let bytes = ambient.read(&run_dir.join(BUNDLE), BUNDLE_BYTES_MAX).ok();
+    let bundle = bytes.and_then(|bytes| Bundle::read(&bytes).ok());
+    let plan = bundle.map(|bundle| here.join(bundle.cwd).join(bundle.plan));
+    let folder = plan.and_then(|plan| plan.parent().map(Path::to_owned));
+    let folder = folder.filter(|folder| ambient.is_dir(folder));
+    folder.unwrap_or_else(|| here.to_owned())
 }

@@ -1,0 +1,113 @@
+//! What a message says to do, done word by word: then it is done.
+
+use serde_json::Value;
+
+use super::plan;
+use crate::support::Home;
+
+/// What is wrong with the folder's plan.
+fn problems(home: &Home) -> Vec<Value> {
+    let told = home.flowhost(&["validate", "plan.yaml", "--json"]).json();
+    let problems = told["problems"].as_array();
+    problems.unwrap_or_else(|| panic!("{told:#}")).clone()
+}
+
+/// Runs a command that was told, as a shell would.
+#[track_caller]
+fn typed(home: &Home, command: &str) {
+    let script = command.replacen("flowhost", "\"$FLOWHOST\"", 1);
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", &script]).current_dir(home.path());
+    shell.env("FLOWHOST", crate::support::executable());
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}\n{said}");
+}
+
+/// Writes the lines that a cure ends with where it says.
+#[track_caller]
+fn written(home: &Home, cure: &str) {
+    const PLACES: [&str; 2] = ["below the line `name = …` of ", "at the end of "];
+    let found = PLACES.iter().find_map(|place| Some((*place, cure.split_once(place)?.1)));
+    let (place, rest) = found.unwrap_or_else(|| panic!("no place: {cure}"));
+    let (file, lines) = rest.split_once(":\n").unwrap();
+    let text = home.read(file);
+    let at = match place == PLACES[0] {
+        true => {
+            let name = text.find("\nname = ").unwrap() + 1;
+            name + text[name..].find('\n').unwrap() + 1
+        }
+        false => text.len(),
+    };
+    home.file(file, format!("{}{lines}\n{}", &text[..at], &text[at..]));
+}
+
+#[test]
+fn the_cures_of_several_plugins_that_lack_rights_are_followed_one_after_the_other() {
+    let home = Home::new();
+    let agent = |name: &str| {
+        format!(
+            "  {name}: {{ kind: agent, source: \"builtin:llm-agent\", profile: deny-all, config: {{ role: r, \
+             model: mock/any, max_tokens: 100 }} }}\n"
+        )
+    };
+    let steps = "  a: { uses: Writer, with: { q: x } }\n  b: { uses: critic, with: { q: x } }";
+    home.file("plan.yaml", plan(&(agent("Writer") + &agent("critic")), steps));
+    // A file of the user's that has nothing to do with it.
+    let mine = "version = 1\nname = \"writer\"\ndescription = \"mine\"\n";
+    home.file("policies/writer.toml", mine);
+    let problems = problems(&home);
+    let plan = home.read("plan.yaml");
+    let mut plan: Vec<String> = plan.lines().map(str::to_owned).collect();
+    let mut commands = 0;
+    for problem in &problems {
+        let cure = problem["hint"].as_str().unwrap();
+        for command in cure.lines().filter(|line| line.starts_with("flowhost ")) {
+            typed(&home, command);
+            commands += 1;
+        }
+        if let Some((_, rest)) = cure.split_once("then write `profile: ") {
+            let own = rest.split('`').next().unwrap();
+            let line = usize::try_from(problem["line"].as_u64().unwrap()).unwrap() - 1;
+            plan[line] = plan[line].replace("profile: deny-all", &format!("profile: {own}"));
+        }
+        written(&home, cure);
+    }
+    assert!(problems.len() > 2, "each lacks several: {problems:#?}");
+    assert_eq!(commands, 2, "one for each plugin: {problems:#?}");
+    assert_eq!(home.read("policies/writer.toml"), mine);
+    home.file("plan.yaml", plan.join("\n"));
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
+
+#[test]
+fn a_file_whose_folder_has_a_space_is_made_by_the_command_as_it_is_told() {
+    let home = Home::new();
+    home.guest("deny_files");
+    let source = home.path().join("deny_files.wasm");
+    let steps = "  only: { uses: deny_files/run, with: {} }";
+    home.file("my plans/plan.yaml", plan(&super::tool("deny_files", "deny-all"), steps));
+    home.file("my plans/deny_files.wasm", std::fs::read(source).unwrap());
+    let told = home.flowhost(&["validate", "my plans/plan.yaml", "--json"]).expect(1);
+    let cure = told.json()["problems"][0]["hint"].as_str().unwrap().to_owned();
+    let command = cure.lines().find(|line| line.starts_with("flowhost "));
+    typed(&home, command.unwrap());
+    assert!(home.path().join("my plans/policies/deny_files.toml").is_file());
+}
+
+#[test]
+fn a_right_that_the_plan_takes_away_is_not_asked_of_the_profile() {
+    let home = Home::new();
+    home.guest("deny_log");
+    home.file("policies/p.toml", "version = 1\nname = \"p\"\nlog = true\n");
+    let plugin = "  deny_log: { kind: tool, source: ./deny_log.wasm, profile: p, narrow: { grants: { log: false } } }\n";
+    let steps = "  only: { uses: deny_log/run, with: {} }";
+    home.file("plan.yaml", plan(plugin, steps));
+    let problems = problems(&home);
+    let message = problems[0]["message"].as_str().unwrap();
+    assert!(message.contains("profile `p` grants and the plan"), "{message}");
+    let cure = problems[0]["hint"].as_str().unwrap();
+    assert!(cure.contains("take `log` out of `grants`"), "{cure}");
+    home.file("plan.yaml", plan(plugin, steps).replace("log: false", ""));
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
