@@ -148,6 +148,22 @@ impl Settings {
     }
 }
 
+impl Config {
+    /// Everything that is wrong with it.
+    #[must_use]
+    pub fn problems(&self) -> Vec<ConfigProblem> {
+        Settings::read(self).err().unwrap_or_default()
+    }
+
+    /// Whether calls of this provider can be paid or need not be: without it none is made.
+    fn has_price(&self, provider: &str) -> bool {
+        let is_free = |it: &ProviderConfig| it.unpriced || it.kind == ProviderKind::Mock;
+        let mut prices = self.prices.keys();
+        self.providers.get(provider).is_some_and(is_free)
+            || prices.any(|model| model.split('/').next() == Some(provider))
+    }
+}
+
 /// Collects problems; a value that cannot be read is replaced, because then nothing is returned.
 #[derive(Default)]
 struct Reader {
@@ -161,6 +177,7 @@ impl Reader {
             .iter()
             .map(|(name, provider)| (name.clone(), self.provider(name, provider)))
             .collect();
+        self.unpaid(config);
         if !providers.contains_key(MOCK) {
             let mock = self.provider(MOCK, &ProviderConfig::new(ProviderKind::Mock));
             providers.insert(MOCK.to_owned(), mock);
@@ -172,6 +189,20 @@ impl Reader {
             prices: self.prices(&config.prices, &providers),
             failover: self.failover(&config.failover, &providers),
             providers,
+        }
+    }
+
+    /// Adds to the cure of an address what the first call would be refused for after it.
+    fn unpaid(&mut self, config: &Config) {
+        for problem in &mut self.problems {
+            let key = problem.key.strip_prefix("models.providers.");
+            let name = key.and_then(|key| key.strip_suffix(".url"));
+            if let Some(name) = name.filter(|name| !config.has_price(name)) {
+                problem.cure = format!(
+                    "{}\nand `unpriced = true`, or what it costs, in [models.prices.\"{name}/*\"]",
+                    problem.cure
+                );
+            }
         }
     }
 

@@ -20,6 +20,7 @@ pub use sources::SourceLine;
 pub use tls::{TlsLine, host_of};
 
 mod folder;
+mod providers;
 mod read;
 mod sources;
 mod tls;
@@ -379,6 +380,9 @@ fn checked(text: &str, name: &str) -> Result<Document, Vec<Finding>> {
     }
     problems.extend(sources::problems(&document.sources, text, name));
     problems.extend(tls::problems(&document.tls, text, name));
+    if !problems.is_empty() {
+        providers::complete(&mut problems, &document.models, text, name);
+    }
     problems.sort_by_key(|problem| (problem.line, problem.column));
     match problems.is_empty() {
         true => Ok(document),
@@ -427,6 +431,34 @@ mod tests {
             found[0].starts_with("/w/flowhost.toml:2:1: unknown key `policy`"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn what_a_provider_lacks_and_has_wrong_is_told_at_once() {
+        let text = "[models.providers.mine]\nmodel = \"x\"\n[models.providers.other]\nkind = \"openai\"\n\
+                    parallel = 0\n";
+        let found = Config::parse(text, Path::new("/w/flowhost.toml")).unwrap_err();
+        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        for (line, part) in [
+            (1, "the keys `kind` and `url` are missing"),
+            (2, "unknown key `model`"),
+            (3, "models.providers.other.url: the server's address is missing"),
+            (5, "models.providers.other.parallel: 0 is outside"),
+        ] {
+            let place = format!("/w/flowhost.toml:{line}:");
+            let is_it = |it: &String| it.starts_with(&place) && it.contains(part);
+            assert!(told.iter().any(is_it), "{part}: {told:#?}");
+        }
+        assert_eq!(told.len(), 4, "{told:#?}");
+        // What is told may be written as it stands.
+        let lines = |at: usize| {
+            let (_, lines) = found[at].hint.split_once(":\n").unwrap();
+            lines.to_owned()
+        };
+        let mended = format!("[models.providers.mine]\n{}\n", lines(0));
+        let config = Config::parse(&mended, Path::new("/w/flowhost.toml")).unwrap();
+        assert!(config.models.problems().is_empty(), "{mended}");
+        assert!(config.models.providers["mine"].unpriced);
     }
 
     #[test]

@@ -127,7 +127,10 @@ fn finding(file: &str, text: &str, error: &Error) -> Finding {
     let Plain { message, expected } = plain(error.message());
     let finding = Finding::at_offset(file, text, error.span(), &message);
     match (expected.as_str(), nearest(&message, &expected)) {
-        ("", _) => finding,
+        ("", _) => match message.strip_prefix("the key ") {
+            Some(rest) => finding.cure(format!("add {}", rest.trim_end_matches(" is missing"))),
+            None => finding,
+        },
         (_, Some(near)) => finding.cure(format!("did you mean `{near}`? expected {expected}")),
         (_, None) => finding.cure(format!("expected {expected}")),
     }

@@ -18,7 +18,8 @@ fn typed(home: &Home, command: &str) {
     let script = command.replacen("flowhost", "\"$FLOWHOST\"", 1);
     let mut shell = std::process::Command::new("/bin/sh");
     shell.args(["-c", &script]).current_dir(home.path());
-    shell.env("FLOWHOST", crate::support::executable());
+    shell.env_clear().env("FLOWHOST", crate::support::executable());
+    shell.env("HOME", home.path().join("home-of-user"));
     let output = shell.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command}\n{said}");
@@ -28,7 +29,7 @@ fn typed(home: &Home, command: &str) {
 #[track_caller]
 fn written(home: &Home, cure: &str) {
     const PLACES: [&str; 2] = ["below the line `name = …` of ", "at the end of "];
-    let found = PLACES.iter().find_map(|place| Some((*place, cure.split_once(place)?.1)));
+    let found = PLACES.iter().find_map(|place| Some((*place, cure.split_once(*place)?.1)));
     let (place, rest) = found.unwrap_or_else(|| panic!("no place: {cure}"));
     let (file, lines) = rest.split_once(":\n").unwrap();
     let text = home.read(file);
