@@ -130,6 +130,21 @@ pub fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Result<Vec<u8>, 
     Ok(component)
 }
 
+/// The first manifest of a component that has none: it asks for what the component imports.
+///
+/// # Errors
+/// [`WrapError`], when the component cannot be read or imports what nobody serves.
+pub fn first_manifest(name: &str, kind: PluginKind, component: &[u8]) -> Result<String, WrapError> {
+    let needs: String = imported(component)?
+        .into_iter()
+        .map(|key| format!("{}\n", ask(key)))
+        .collect();
+    let kind = kind.wit_name();
+    Ok(format!(
+        "version = 1\nname = \"{name}\"\nkind = \"{kind}\"\nrelease = \"0.1.0\"\n\n[needs]\n{needs}"
+    ))
+}
+
 /// Checks that the manifest asks for exactly what the component uses.
 ///
 /// # Errors

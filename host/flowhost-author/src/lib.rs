@@ -12,7 +12,8 @@ mod sbom;
 mod statement;
 
 pub use component::{
-    Mismatch, NotAComponent, WrapError, check_manifest, component, needs_no_right, with_manifest,
+    Mismatch, NotAComponent, WrapError, check_manifest, component, first_manifest, needs_no_right,
+    with_manifest,
 };
 pub use manifest::{ManifestError, with_tools};
 pub use pack::{Pack, PackError};

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flowhost_author::first_manifest;
 use flowhost_engine::{Inspection, ShapeLimits, inspect};
 use flowhost_flow::{Exit, OutputSchema};
 use flowhost_policy::{Manifest, Position, Right};
@@ -11,7 +12,7 @@ use flowhost_words::PluginKind;
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::remote::Pin;
-use crate::sources::{Sources, program_name};
+use crate::sources::{Sources, as_document_name, program_name};
 
 /// What can be seen of it.
 #[derive(Debug)]
@@ -70,6 +71,32 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
         inspection,
         manifest,
     })
+}
+
+/// Why a component without a manifest is refused where somebody vouches for it or hands it on, with one that it could
+/// have.
+#[must_use]
+pub fn without_manifest(
+    sources: &Sources<'_>,
+    path: &Path,
+    bytes: &[u8],
+    inspection: &Inspection,
+) -> Failure {
+    let refused = Failure::new(Exit::Internal, format!("`{}` is refused", sources.shown(path)));
+    let refused = refused.because(
+        "it has no manifest inside, and none stands beside it: nothing says what it asks for",
+    );
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    match first_manifest(&as_document_name(&stem), inspection.role, bytes) {
+        Ok(text) => {
+            let beside = sources.shown(&path.with_extension("toml"));
+            refused.hint(format!(
+                "write this to `{beside}`, which asks for what it imports:\n{}",
+                text.trim_end()
+            ))
+        }
+        Err(error) => refused.caused_by(&error),
+    }
 }
 
 /// A manifest that says of the component what it is not: what it asks for was then written for another one.

@@ -26,7 +26,7 @@ use crate::remote::{Pin, Remote};
 use crate::report::problems::Texts;
 
 pub use kept::KeptRun;
-pub use shipped::{SHIPPED, is_shipped, read_profile};
+pub use shipped::{SHIPPED, as_document_name, is_shipped, read_profile};
 use shipped::{TAKEN_CURE, is_another, taken};
 
 /// Bytes of a component: above the engine's own limit, which gives the better message.
@@ -573,7 +573,7 @@ impl<'a> Sources<'a> {
         let path = |folder: &Path, name: &str| folder.join(format!("{name}.toml"));
         // The last folder is the plan's, or the only one.
         let folder = folders.last().map_or(dir, Folder::path);
-        let wanted = shipped::as_profile_name(name);
+        let wanted = as_document_name(name);
         let more = (2_u32..).map(|count| format!("{wanted}-{count}"));
         let free = |name: &String| {
             let there = |folder: &Folder| self.ambient.is_file(&path(folder.path(), name));

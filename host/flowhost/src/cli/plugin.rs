@@ -37,7 +37,7 @@ pub(crate) enum PluginCommand {
     },
     /// Build a project's component, with its manifest inside and held against what it imports
     Build {
-        /// The project
+        /// The project, or a component with its manifest beside it, which is put inside a copy
         #[arg(value_name = "DIR", default_value = ".")]
         project: PathBuf,
         /// Write the component to this file [default: dist/NAME.wasm in the project]
@@ -50,7 +50,7 @@ pub(crate) enum PluginCommand {
     Inspect(InspectArgs),
     /// Vouch for a component: what it is, asks for and says of its tools, in NAME.wasm.sig beside it
     Sign {
-        /// A component with its manifest inside
+        /// A component with its manifest inside or beside it
         #[arg(value_name = "FILE")]
         component: PathBuf,
         /// The signing key's file [default: this host's key]
@@ -128,7 +128,7 @@ pub(crate) enum PluginCommand {
 /// `plugin add`.
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
-    /// A component with its manifest inside, or a pack: a file, or where it is (`https://…`, `oci://…`)
+    /// A component with its manifest, or a pack: a file, or where it is (`https://…`, `oci://…`)
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     /// The plan

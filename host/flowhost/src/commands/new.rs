@@ -7,6 +7,7 @@ use flowhost::failure::Failure;
 use flowhost::output::neutral;
 use flowhost::starter::{self, Starter};
 use flowhost_flow::Exit;
+use flowhost_words::shell_word;
 use serde_json::json;
 
 use crate::cli::{NewArgs, StarterArg};
@@ -40,7 +41,7 @@ pub(crate) fn perform(args: &NewArgs, context: &Context) -> Result<Exit, Failure
         let _infallible = writeln!(text, "{}", folder.join(path).display());
     }
     if !args.dry_run {
-        let folder = folder.display();
+        let folder = shell_word(&folder.display().to_string());
         let _infallible = writeln!(text, "\nnext: cd {folder} && flowhost run plan.yaml");
     }
     context.output.result(&neutral(&text));

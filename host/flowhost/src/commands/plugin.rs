@@ -8,10 +8,11 @@ use flowhost::failure::Failure;
 use flowhost::fresh;
 use flowhost::output::neutral;
 use flowhost::plugin::template::Given;
-use flowhost::plugin::{Built, Lang, Project, Template, build, kit, new};
+use flowhost::plugin::{Built, Lang, Project, Template, build, kit, new, wrap};
 use flowhost::sources::Sources;
 use flowhost_flow::Exit;
 use flowhost_policy::RIGHTS;
+use flowhost_words::shell_word;
 use serde_json::{Value, json};
 
 use crate::cli::{LangArg, PluginCommand, ReportArg, TestArgs};
@@ -121,7 +122,7 @@ fn make(
         let _infallible = writeln!(text, "{}/ ({copies} files of the SDK)", folder.display());
     }
     if !dry_run {
-        let folder = shown.display();
+        let folder = shell_word(&shown.display().to_string());
         let steps = [wanted.lang.install(), "flowhost plugin build"];
         let steps: Vec<&str> = steps.into_iter().filter(|step| !step.is_empty()).collect();
         let _infallible = writeln!(text, "\nnext: cd {folder} && {}", steps.join(" && "));
@@ -131,8 +132,16 @@ fn make(
 }
 
 fn compile(folder: &Path, out: Option<&Path>, context: &mut Context) -> Result<Exit, Failure> {
-    let project = Project::read(&context.ambient, folder, &mut context.texts)?;
-    let built = build(&context.ambient, &project, out)?;
+    let built = match context.ambient.is_file(folder) {
+        true => {
+            let sources = Sources::new(&context.ambient, &context.config, None);
+            wrap(&context.ambient, &sources, folder, out)?
+        }
+        false => {
+            let project = Project::read(&context.ambient, folder, &mut context.texts)?;
+            build(&context.ambient, &project, out)?
+        }
+    };
     let sources = Sources::new(&context.ambient, &context.config, None);
     let shown = sources.shown(&built.path);
     let needs = needs(&built);

@@ -13,7 +13,7 @@ use flowhost::sources::DOCUMENT_BYTES_MAX;
 use flowhost_author::remote::Place;
 use flowhost_flow::Exit;
 use flowhost_policy::RIGHTS;
-use flowhost_words::PluginKind;
+use flowhost_words::{PluginKind, shell_word};
 use serde_json::json;
 
 use crate::cli::AddArgs;
@@ -24,8 +24,7 @@ use crate::commands::{Context, plugin_remote};
 type Wanted = (PathBuf, Vec<u8>);
 
 pub(crate) fn perform(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
-    let (bytes, from) = found(&args.source, context)?;
-    let read = Component::read(bytes, &args.source)?;
+    let (read, from) = found(&args.source, context)?;
     let name = args
         .name
         .as_deref()
@@ -53,13 +52,16 @@ enum From {
     Elsewhere(String),
 }
 
-fn found(source: &str, context: &Context) -> Result<(Vec<u8>, From), Failure> {
+fn found(source: &str, context: &Context) -> Result<(Component, From), Failure> {
     if !Place::is_meant(source) {
-        let pack = brought(Path::new(source), context)?;
-        return Ok((pack.component, From::Here(pack.signature)));
+        let file = Path::new(source);
+        let mut pack = brought(file, context)?;
+        let read = Component::of(file, &mut pack, context)?;
+        return Ok((read, From::Here(pack.signature)));
     }
     let fetched = plugin_remote::newest(source, context)?;
-    Ok((fetched.component, From::Elsewhere(fetched.exact)))
+    let read = Component::read(fetched.component, source)?;
+    Ok((read, From::Elsewhere(fetched.exact)))
 }
 
 /// What is to be written: component, signature, profile, and the plan last, so that a plan never names what
@@ -97,6 +99,10 @@ fn wanted(
     let mut wanted = Vec::new();
     if let From::Here(signature) = from {
         wanted.push((component.clone(), read.bytes.clone()));
+        if !read.is_whole() {
+            let text = read.text.clone().into_bytes();
+            wanted.push((component.with_extension("toml"), text));
+        }
         wanted.extend(signature.map(|text| (signature_file(&component), text.into_bytes())));
     }
     let policy = folder.join(format!("policies/{name}.toml"));
@@ -158,7 +164,7 @@ fn said(args: &AddArgs, name: &str, read: &Component, wanted: &[Wanted], context
     let next = match args.yes {
         false => "nothing was written; `--yes` writes it".to_owned(),
         true => {
-            let plan = args.plan.display();
+            let plan = shell_word(&args.plan.display().to_string());
             let mut next = format!("next: {}flowhost validate {plan}", to_judge(wanted));
             if context
                 .ambient

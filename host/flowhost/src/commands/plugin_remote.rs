@@ -10,10 +10,11 @@ use flowhost::remote::{Fetched, Papers, Remote};
 use flowhost_author::Pack;
 use flowhost_author::remote::Published;
 use flowhost_flow::Exit;
+use flowhost_words::shell_word;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::plugin_ship::{Component, brought};
+use crate::commands::plugin_ship::{Component, brought, how_to_sign};
 
 pub(crate) fn publish(
     file: &Path,
@@ -21,14 +22,24 @@ pub(crate) fn publish(
     replace: bool,
     context: &Context,
 ) -> Result<Exit, Failure> {
+    let mut pack = brought(file, context)?;
+    let read = Component::of(file, &mut pack, context)?;
+    if !read.is_whole() {
+        let file = shell_word(&file.display().to_string());
+        let message = format!("`{file}` cannot be published as it is");
+        return Err(Failure::new(Exit::Internal, message)
+            .because("its manifest stands beside it, and a registry keeps the component alone")
+            .hint(format!(
+                "`flowhost plugin build {file}` puts it inside; sign and publish the file that it writes"
+            )));
+    }
+    let how = how_to_sign(file, &pack);
     let Pack {
-        component,
         signature,
         readme,
         sbom,
         ..
-    } = brought(file, context)?;
-    let read = Component::read(component, &file.display().to_string())?;
+    } = pack;
     let papers = Papers {
         readme: readme.map(String::into_bytes),
         sbom: sbom.map(String::into_bytes),
@@ -60,8 +71,8 @@ pub(crate) fn publish(
         false => "published",
     };
     let signed = match signature {
-        Some(_) => "signed",
-        None => "not signed: `flowhost plugin sign` before publishing",
+        Some(_) => "signed".to_owned(),
+        None => format!("not signed: {how}, before publishing"),
     };
     let exact = &pushed.exact;
     let text = format!(

@@ -2,18 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use flowhost::component::{self, Seen, without_manifest};
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::host::signing_key;
 use flowhost::output::neutral;
 use flowhost::plugin::trust::{Trust, opened, signature_file};
 use flowhost::plugin::{Lang, Project};
-use flowhost::sources::DOCUMENT_BYTES_MAX;
-use flowhost_author::{Pack, STATEMENT_TYPE, check_manifest, sbom, statement};
+use flowhost::sources::{DOCUMENT_BYTES_MAX, Sources};
+use flowhost_author::{Pack, STATEMENT_TYPE, WrapError, check_manifest, sbom, statement};
 use flowhost_engine::{Inspection, ShapeLimits, inspect};
 use flowhost_flow::Exit;
 use flowhost_ledger::{HostKey, VKey, dsse};
 use flowhost_policy::Manifest;
+use flowhost_words::shell_word;
 use serde_json::json;
 
 use crate::commands::Context;
@@ -21,15 +23,17 @@ use crate::commands::Context;
 /// Bytes of a component or a pack: above their own limits, which give the better message.
 pub(crate) const FILE_BYTES_MAX: u64 = 320 << 20;
 
-/// A component with the manifest inside it.
+/// A component with the manifest that a host holds it to.
 pub(crate) struct Component {
     pub(crate) bytes: Vec<u8>,
     pub(crate) inspection: Inspection,
     pub(crate) manifest: Manifest,
-    text: String,
+    /// The manifest as it is written.
+    pub(crate) text: String,
 }
 
 impl Component {
+    /// With the manifest inside it, which alone travels with it.
     pub(crate) fn read(bytes: Vec<u8>, shown: &str) -> Result<Self, Failure> {
         let refused = || Failure::new(Exit::Internal, format!("`{shown}` is refused"));
         let inspection = inspect(&bytes, &ShapeLimits::default());
@@ -37,20 +41,88 @@ impl Component {
         let Some(text) = &inspection.manifest else {
             return Err(refused()
                 .because("it has no manifest inside, so nothing says what it asks for")
-                .hint("`flowhost plugin build` puts it there"));
+                .hint("its author puts it there: `flowhost plugin build` of its project or file"));
         };
         let text = String::from_utf8_lossy(text).into_owned();
         let manifest = Manifest::parse(&text, "plugin.toml").map_err(|problems| {
             let findings = problems.into_iter().map(Finding::from).collect();
             Failure::findings(&format!("the manifest inside `{shown}`"), findings)
         })?;
-        check_manifest(&bytes, &text).map_err(|error| refused().caused_by(&error))?;
-        Ok(Self {
+        let read = Self {
             bytes,
             inspection,
             manifest,
             text,
-        })
+        };
+        read.checked(shown)
+    }
+
+    /// Of a file of its own: the manifest inside, else the one beside it, which counts in a run as well.
+    pub(crate) fn of_file(file: &Path, context: &Context) -> Result<Self, Failure> {
+        let sources = Sources::new(&context.ambient, &context.config, None);
+        let shown = file.display().to_string();
+        let Seen {
+            path,
+            bytes,
+            inspection,
+            manifest,
+        } = component::look(&sources, &shown, context.ambient.cwd())?;
+        let found = sources.manifest(&path, inspection.manifest.as_deref());
+        let (Some(manifest), Ok(Some((_, text)))) = (manifest, found) else {
+            return Err(without_manifest(&sources, &path, &bytes, &inspection));
+        };
+        let read = Self {
+            bytes: bytes.to_vec(),
+            inspection,
+            manifest,
+            text,
+        };
+        read.checked(&shown)
+    }
+
+    /// Of what was [`brought`]: a pack has its manifest inside its component.
+    pub(crate) fn of(file: &Path, pack: &mut Pack, context: &Context) -> Result<Self, Failure> {
+        match is_packed(pack) {
+            true => Self::read(
+                std::mem::take(&mut pack.component),
+                &file.display().to_string(),
+            ),
+            false => Self::of_file(file, context),
+        }
+    }
+
+    /// Whether nothing has to come with it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.inspection.manifest.is_some()
+    }
+
+    /// Holds the manifest against what the component imports.
+    fn checked(self, shown: &str) -> Result<Self, Failure> {
+        let Err(error) = check_manifest(&self.bytes, &self.text) else {
+            return Ok(self);
+        };
+        let cure = match &error {
+            WrapError::Mismatch(mismatch) => mismatch.cure(),
+            _ => String::new(),
+        };
+        let refused = Failure::new(Exit::Internal, format!("`{shown}` is refused"));
+        Err(refused.caused_by(&error).hint(cure))
+    }
+}
+
+/// Whether it came as a pack, and not as a file of its own.
+pub(crate) fn is_packed(pack: &Pack) -> bool {
+    !pack.manifest.is_empty()
+}
+
+/// What makes the signature that a file lacks.
+pub(crate) fn how_to_sign(file: &Path, pack: &Pack) -> String {
+    match is_packed(pack) {
+        true => "its author signs the component by `flowhost plugin sign` and packs it again".to_owned(),
+        false => {
+            let file = shell_word(&file.display().to_string());
+            format!("`flowhost plugin sign {file}` makes one")
+        }
     }
 }
 
@@ -70,8 +142,7 @@ pub(crate) fn sign(
     key: Option<&Path>,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let bytes = context.ambient.read(component, FILE_BYTES_MAX)?;
-    let read = Component::read(bytes, &component.display().to_string())?;
+    let read = Component::of_file(component, context)?;
     let key = key_of(key, context)?;
     let said = statement(&read.inspection.digest, &read.manifest);
     let envelope = dsse::sign(&key, STATEMENT_TYPE, said.as_bytes());
@@ -93,18 +164,14 @@ pub(crate) fn sign(
 
 pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<Exit, Failure> {
     let shown = file.display().to_string();
-    let Pack {
-        component,
-        signature,
-        ..
-    } = brought(file, context)?;
-    let read = Component::read(component, &shown)?;
+    let mut pack = brought(file, context)?;
+    let read = Component::of(file, &mut pack, context)?;
     let unsigned = || Failure::new(Exit::Internal, format!("nobody vouches for `{shown}`"));
-    let signature = signature.ok_or_else(|| {
-        unsigned()
+    let Some(signature) = &pack.signature else {
+        return Err(unsigned()
             .because("it has no signature")
-            .hint("`flowhost plugin sign` makes one")
-    })?;
+            .hint(how_to_sign(file, &pack)));
+    };
     let trust = Trust::find(&context.ambient, &context.config)?;
     let trusted = match keys {
         [] => trust.keys,
@@ -117,7 +184,7 @@ pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<
     }
     let digest = &read.inspection.digest;
     let key = opened(
-        &signature,
+        signature,
         digest,
         Some(&read.manifest),
         &trusted,
@@ -185,7 +252,8 @@ pub(crate) fn pack(
         Ok(bytes) => bytes,
         Err(error) if error.is_missing() => {
             let message = format!("`{}` is not built yet", component.display());
-            let hint = "run `flowhost plugin build` first";
+            let folder = shell_word(&folder.display().to_string());
+            let hint = format!("run `flowhost plugin build {folder}` first");
             return Err(Failure::new(Exit::Internal, message).hint(hint));
         }
         Err(error) => return Err(error.into()),
@@ -215,11 +283,8 @@ pub(crate) fn pack(
         None => dist.join(format!("{name}.fhp")),
     };
     context.ambient.write(&path, &written)?;
-    let shown = path
-        .strip_prefix(context.ambient.cwd())
-        .unwrap_or(&path)
-        .display()
-        .to_string();
+    let sources = Sources::new(&context.ambient, &context.config, None);
+    let shown = sources.shown(&path);
     match context.output.json {
         true => context
             .output
@@ -227,8 +292,11 @@ pub(crate) fn pack(
             "size": written.len(), "signed": pack.signature.is_some() })),
         false => {
             let signed = match pack.signature {
-                Some(_) => "signed",
-                None => "not signed: `flowhost plugin sign` before packing",
+                Some(_) => "signed".to_owned(),
+                None => {
+                    let component = shell_word(&sources.shown(&component));
+                    format!("not signed: `flowhost plugin sign {component}` before packing")
+                }
             };
             let text = format!("{shown}\n  {} bytes, {digest}\n  {signed}\n", written.len());
             context.output.result(&neutral(&text));

@@ -12,8 +12,10 @@ use flowhost_words::PluginKind;
 use super::describe;
 use super::project::Project;
 use crate::ambient::Ambient;
+use crate::component::without_manifest;
 use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::sources::{COMPONENT_BYTES_MAX, Sources};
 
 /// What came out.
 #[derive(Debug)]
@@ -33,9 +35,52 @@ pub struct Built {
 /// When a tool is missing, the project does not build, or manifest and component disagree.
 pub fn build(ambient: &Ambient, project: &Project, out: Option<&Path>) -> Result<Built, Failure> {
     let made = project.lang.make(ambient, project)?;
-    let (bytes, manifest, inspection) = finished(project, made.component)?;
+    let (text, manifest) = (&project.text, &project.manifest);
+    let finished = finished(text, manifest, made.component)?;
+    written(ambient, finished, &project.folder, out)
+}
+
+/// Puts the manifest that stands beside a component inside it, and writes that as [`build`] does: the file itself
+/// stays as it is.
+///
+/// # Errors
+/// When it has one inside, or none beside it, or the two disagree.
+pub fn wrap(
+    ambient: &Ambient,
+    sources: &Sources<'_>,
+    file: &Path,
+    out: Option<&Path>,
+) -> Result<Built, Failure> {
+    let path = ambient.resolve(file);
+    let bytes = ambient.read(&path, COMPONENT_BYTES_MAX)?;
+    let inspection = inspected(&bytes)?;
+    if inspection.manifest.is_some() {
+        let message = format!("`{}` has its manifest inside already", sources.shown(&path));
+        return Err(Failure::new(Exit::Internal, message).hint("nothing is left to do for it"));
+    }
+    let found = sources.manifest(&path, None);
+    let found = found.map_err(|finding| {
+        Failure::new(Exit::Internal, finding.to_string()).hint(finding.hint.clone())
+    })?;
+    let Some((from, text)) = found else {
+        return Err(without_manifest(sources, &path, &bytes, &inspection));
+    };
+    let manifest = Manifest::parse(&text, &from).map_err(wrong)?;
+    let finished = finished(&text, &manifest, bytes)?;
+    written(ambient, finished, path.parent().unwrap_or(ambient.cwd()), out)
+}
+
+/// A component with its manifest inside.
+type Finished = (Vec<u8>, Manifest, Inspection);
+
+fn written(
+    ambient: &Ambient,
+    (bytes, manifest, inspection): Finished,
+    folder: &Path,
+    out: Option<&Path>,
+) -> Result<Built, Failure> {
     let name = format!("dist/{}.wasm", manifest.name);
-    let path = out.map_or_else(|| project.folder.join(name), |out| ambient.resolve(out));
+    let path = out.map_or_else(|| folder.join(name), |out| ambient.resolve(out));
     if let Some(folder) = path.parent() {
         ambient.create_dir(folder)?;
     }
@@ -48,23 +93,22 @@ pub fn build(ambient: &Ambient, project: &Project, out: Option<&Path>) -> Result
 }
 
 /// The component with its manifest inside, checked as a host checks it.
-fn finished(
-    project: &Project,
-    component: Vec<u8>,
-) -> Result<(Vec<u8>, Manifest, Inspection), Failure> {
+fn finished(text: &str, manifest: &Manifest, component: Vec<u8>) -> Result<Finished, Failure> {
     let inspection = inspected(&component)?;
-    let (said, is) = (project.manifest.kind, inspection.role);
+    let (said, is) = (manifest.kind, inspection.role);
     if said != Some(is) {
         let (said, is) = (said.map_or("nothing", PluginKind::wit_name), is.wit_name());
-        let message = format!("plugin.toml says `kind = \"{said}\"`, and the component is a {is}");
+        let file = &manifest.file;
+        let message =
+            format!("{file} says `kind = \"{said}\"`, and the component is of kind \"{is}\"");
         return Err(Failure::new(Exit::Internal, message).hint(format!("write `kind = \"{is}\"`")));
     }
     let text = match inspection.role {
         PluginKind::Tool => {
             let tools = describe::tools(&component, &inspection)?;
-            with_tools(&project.text, &tools).map_err(disagreement)?
+            with_tools(text, &tools).map_err(disagreement)?
         }
-        _ => project.text.clone(),
+        _ => text.to_owned(),
     };
     let bytes = with_manifest(component, &text).map_err(unfit)?;
     let inspection = inspected(&bytes)?;

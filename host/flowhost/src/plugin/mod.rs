@@ -18,7 +18,7 @@ mod trial;
 pub mod trust;
 pub mod vouched;
 
-pub use build::{Built, build};
+pub use build::{Built, build, wrap};
 pub use lang::Lang;
 pub use project::Project;
 pub use template::Template;

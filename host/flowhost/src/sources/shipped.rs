@@ -53,20 +53,22 @@ pub fn is_shipped(wanted: &str) -> bool {
     SHIPPED.iter().any(|(name, _)| *name == wanted)
 }
 
-/// A plugin's name as a profile may have it: small letters, digits, `-` and `_`, with room for a number.
-pub(super) fn as_profile_name(name: &str) -> String {
+/// A plugin's or a file's name as a profile or manifest may have it: small letters, digits, `-` and `_`, with room
+/// for a number.
+#[must_use]
+pub fn as_document_name(name: &str) -> String {
     let plain = |c: char| match c.to_ascii_lowercase() {
         c if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' => c,
         _ => '-',
     };
     let name: String = name.chars().take(NAME_MAX).map(plain).collect();
     match name.as_str() {
-        "" | "self" => "my-profile".to_owned(), // `self` means the plugin itself
+        "" | "self" => "mine".to_owned(), // `self` means the plugin itself
         _ => name,
     }
 }
 
-/// Characters of a name that [`as_profile_name`] keeps: four less than a profile's name may have.
+/// Characters of a name that [`as_document_name`] keeps: four less than a profile's name may have.
 const NAME_MAX: usize = 60;
 
 /// What helps where a name is [`taken`].

@@ -133,6 +133,56 @@ fn a_guest_without_a_manifest_cannot_be_vouched_for() {
     );
 }
 
+/// An author whose tools embed nothing: each message is followed to the letter, until an operator who asks for
+/// signatures loads the component.
+#[test]
+fn a_component_with_its_manifest_beside_it_is_signed_checked_added_and_loaded() {
+    let home = home();
+    home.guest("ok_echo");
+    let refused = run(&home, &["plugin", "sign", "ok_echo.wasm", "--json"]).expect(1).json();
+    let hint = refused["hints"][0].as_str().unwrap().to_owned();
+    let (place, manifest) = hint.split_once(":\n").unwrap();
+    assert!(place.starts_with("write this to `ok_echo.toml`"), "{hint}");
+    home.file("ok_echo.toml", manifest);
+    let unsigned = run(&home, &["plugin", "verify", "ok_echo.wasm"]).expect(1);
+    let told = "`flowhost plugin sign ok_echo.wasm` makes one";
+    assert!(unsigned.stderr.contains(told), "{}", unsigned.all());
+    run(&home, &["plugin", "sign", "ok_echo.wasm"]).expect(0);
+    let key = key(&home);
+    let checked = run(&home, &["plugin", "verify", "ok_echo.wasm", "--key", &key]).expect(0);
+    assert!(checked.stdout.contains("ok_echo 0.1.0"), "{}", checked.all());
+    let seen = run(&home, &["plugin", "inspect", "ok_echo.wasm"]).expect(0);
+    assert!(seen.stdout.contains("ok_echo 0.1.0"), "{}", seen.all());
+    run(&home, &["plugin", "sign", "guard.wasm"]).expect(0);
+    trusting(&home, &key, "[plugins]\nsigned = true\n");
+    let add = ["plugin", "add", "ok_echo.wasm", "--name", "echo", "--yes"];
+    run(&home, &add).expect(0);
+    assert_eq!(home.read("plugins/echo.toml"), home.read("ok_echo.toml"));
+    run(&home, &["validate", "plan.yaml"]).expect(0);
+    // Without it, the signature is about nothing.
+    std::fs::remove_file(home.path().join("plugins/echo.toml")).unwrap();
+    run(&home, &["validate", "plan.yaml"]).expect(1);
+}
+
+#[test]
+fn a_manifest_beside_a_component_is_put_inside_before_it_is_published() {
+    let home = home();
+    home.guest("ok_echo");
+    home.file(
+        "ok_echo.toml",
+        "version = 1\nname = \"ok_echo\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n",
+    );
+    let place = "oci://127.0.0.1:1/echo:1";
+    let refused = run(&home, &["plugin", "publish", "ok_echo.wasm", place]).expect(1);
+    let told = "`flowhost plugin build ok_echo.wasm` puts it inside";
+    assert!(refused.stderr.contains(told), "{}", refused.all());
+    let built = run(&home, &["plugin", "build", "ok_echo.wasm"]).expect(0);
+    assert!(built.stdout.starts_with("dist/ok_echo.wasm\n"), "{}", built.all());
+    run(&home, &["plugin", "sign", "dist/ok_echo.wasm"]).expect(0);
+    let again = run(&home, &["plugin", "build", "dist/ok_echo.wasm"]).expect(1);
+    assert!(again.stderr.contains("inside already"), "{}", again.all());
+}
+
 #[test]
 fn a_pack_that_holds_anything_else_is_refused_by_name() {
     let home = home();
