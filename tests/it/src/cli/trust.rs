@@ -133,17 +133,24 @@ fn a_guest_without_a_manifest_cannot_be_vouched_for() {
     );
 }
 
+/// A component without a manifest, and beside it the one that `plugin sign` says it could have.
+#[track_caller]
+fn described(home: &Home) {
+    home.guest("ok_echo");
+    let sign = ["plugin", "sign", "ok_echo.wasm", "--json"];
+    let refused = run(home, &sign).expect(1).json();
+    let hint = refused["hints"][0].as_str().unwrap();
+    let (place, manifest) = hint.split_once(":\n").unwrap();
+    assert!(place.starts_with("write this to `ok_echo.toml`"), "{hint}");
+    home.file("ok_echo.toml", manifest);
+}
+
 /// An author whose tools embed nothing: each message is followed to the letter, until an operator who asks for
 /// signatures loads the component.
 #[test]
 fn a_component_with_its_manifest_beside_it_is_signed_checked_added_and_loaded() {
     let home = home();
-    home.guest("ok_echo");
-    let refused = run(&home, &["plugin", "sign", "ok_echo.wasm", "--json"]).expect(1).json();
-    let hint = refused["hints"][0].as_str().unwrap().to_owned();
-    let (place, manifest) = hint.split_once(":\n").unwrap();
-    assert!(place.starts_with("write this to `ok_echo.toml`"), "{hint}");
-    home.file("ok_echo.toml", manifest);
+    described(&home);
     let unsigned = run(&home, &["plugin", "verify", "ok_echo.wasm"]).expect(1);
     let told = "`flowhost plugin sign ok_echo.wasm` makes one";
     assert!(unsigned.stderr.contains(told), "{}", unsigned.all());
@@ -167,11 +174,7 @@ fn a_component_with_its_manifest_beside_it_is_signed_checked_added_and_loaded() 
 #[test]
 fn a_manifest_beside_a_component_is_put_inside_before_it_is_published() {
     let home = home();
-    home.guest("ok_echo");
-    home.file(
-        "ok_echo.toml",
-        "version = 1\nname = \"ok_echo\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n",
-    );
+    described(&home);
     let place = "oci://127.0.0.1:1/echo:1";
     let refused = run(&home, &["plugin", "publish", "ok_echo.wasm", place]).expect(1);
     let told = "`flowhost plugin build ok_echo.wasm` puts it inside";
