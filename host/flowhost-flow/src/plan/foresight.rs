@@ -3,16 +3,23 @@
 //!
 //! Must tell nothing that could come right in a run. What a step gives may be null, because it may have been skipped.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use crate::consensus::Verdict;
+use crate::effort::Limits;
 use crate::expr::kinds::{Kinds, Known, as_condition};
 use crate::expr::{Expr, Given, Names, Reference, Sure, Template};
+use crate::plan::settled::{COST_MAX, COST_OF_ONE_MAX};
 use crate::plan::{Body, InputType, Plan, Step, Work};
 use crate::problem::{At, Problem, Problems, child};
 use crate::schema_check::Misfit;
+
+/// Items of one written list that are looked at: a hundred compilations of a tool's schema take some tenths of a
+/// second. A longer list is judged item by item in the run.
+pub(super) const ITEMS_FORESEEN_MAX: usize = 100;
 
 /// An expression of a plan, where it stands, and what it must give there.
 #[derive(Clone, Debug)]
@@ -62,6 +69,8 @@ pub struct Foresight<'p> {
     verdict: Known<'p>,
     /// Of each step that runs once or per item: what one of its runs gives.
     outputs: BTreeMap<&'p str, Known<'p>>,
+    /// What expressions that items alone decide may still cost.
+    left: Cell<u64>,
 }
 
 impl<'p> Foresight<'p> {
@@ -106,6 +115,7 @@ impl<'p> Foresight<'p> {
             failure: failure(),
             verdict: verdict(),
             outputs,
+            left: Cell::new(COST_MAX),
         }
     }
 
@@ -137,6 +147,44 @@ impl<'p> Foresight<'p> {
     #[must_use]
     pub fn given<'t>(&self, with: &'t Template) -> Given<'t> {
         with.given(&|expr| self.kinds(expr, None))
+    }
+
+    /// The first item that a step's `foreach` has written out and of which its `with` cannot fit `schema`, counted
+    /// from 0, with what does not fit. Of a long list the first hundred are looked at.
+    #[must_use]
+    pub fn misfit_of_items(&self, step: &Step, schema: &Value) -> Option<(usize, Vec<Misfit>)> {
+        let foreach = step.foreach.as_ref()?;
+        let items = foreach.items.settled(&|expr| self.value(expr, &[]));
+        let items = items.constant()?.as_array()?.iter().enumerate();
+        let mut items = items.take(ITEMS_FORESEEN_MAX);
+        items.find_map(|(index, item)| {
+            let number = Value::from(index);
+            let names = [
+                ("item", item),
+                ("index", &number),
+                (foreach.name.as_str(), item),
+            ];
+            let with = step.with.settled(&|expr| self.value(expr, &names));
+            let misfits = self.misfits(&with, schema);
+            (!misfits.is_empty()).then_some((index, misfits))
+        })
+    }
+
+    /// The value of an expression that these names alone decide, as long as there is something left to spend.
+    fn value(&self, expr: &Expr, names: &[(&str, &Value)]) -> Option<Value> {
+        let known = |root: &str| names.iter().any(|(name, _)| *name == root);
+        let mut references = expr.references().iter();
+        let cost = self.left.get().min(COST_OF_ONE_MAX);
+        if cost == 0 || !references.all(|reference| known(&reference.root)) {
+            return None;
+        }
+        let limits = Limits {
+            cost,
+            stop: &|| false,
+        };
+        let (spent, value) = expr.cost_within(&Names::new(names), &limits);
+        self.left.set(self.left.get().saturating_sub(spent));
+        value.ok()
     }
 
     fn judge(&self, stated: &Stated, problems: &mut Problems) {

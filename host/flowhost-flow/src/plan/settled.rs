@@ -15,9 +15,9 @@ use crate::plan::{Body, OnFailure, Plan, Step, Then, Work};
 use crate::problem::{Problem, Problems, child};
 
 /// Units that all expressions of a plan may cost here: some tenths of a second. What is beyond is left to the run.
-const COST_MAX: u64 = 2_000_000;
+pub(super) const COST_MAX: u64 = 2_000_000;
 /// Units of one expression.
-const COST_OF_ONE_MAX: u64 = 100_000;
+pub(super) const COST_OF_ONE_MAX: u64 = 100_000;
 /// Characters of a value that a message shows.
 const SHOWN_CHARS_MAX: usize = 40;
 

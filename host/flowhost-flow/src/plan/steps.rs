@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flowhost_words::nearest;
 
 use crate::plan::defaults::{Defaults, duration, guards, on_fail, retry};
+use crate::plan::foresight::ITEMS_FORESEEN_MAX;
 use crate::plan::keys::{STEP, is_name};
 use crate::plan::parse::{budget, expr, template, text};
 use crate::plan::tree::{Data, Node};
@@ -15,7 +16,7 @@ use crate::plan::{
     Barrier, Check, Consensus, Effects, Foreach, Gate, Guard, OnFailure, OnTimeout, Prompt,
     Require, SchemaSource, Step, Then, TokenRange, Wants, Work,
 };
-use crate::problem::Problems;
+use crate::problem::{Places, Problems};
 use crate::retry::RetryPolicy;
 use crate::schema_check::OutputSchema;
 
@@ -54,7 +55,7 @@ pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut
     Step {
         id: id.to_owned(),
         at: node.at,
-        places: node.places(),
+        places: places(node),
         needs,
         when: expr(node.get("when"), problems),
         foreach: node.get("foreach").map(|node| foreach(node, problems)),
@@ -317,6 +318,17 @@ fn sub_plan(id: &str, node: &Node, reference: &str, problems: &mut Problems) {
         let message = format!("step `{id}`: `with` of a sub-plan is a map of its inputs");
         problems.add(with.at, message, "");
     }
+}
+
+/// The places of a step's parts, and of the items that its `foreach` has written out.
+fn places(node: &Node) -> Places {
+    let mut places = node.places();
+    let items = node.get("foreach").and_then(|it| it.get("items"));
+    let items = items.into_iter().flat_map(Node::elements).enumerate();
+    for (index, item) in items.take(ITEMS_FORESEEN_MAX) {
+        places.insert(format!("/foreach/items/{index}"), item.at);
+    }
+    places
 }
 
 fn foreach(node: &Node, problems: &mut Problems) -> Foreach {

@@ -42,10 +42,12 @@ fn in_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding
     found.extend(sure.iter().cloned());
     check_steps(plan, found, &|step| {
         let on_all_inputs = input_problem(project, prefix, (step, &step.with), &foresight);
-        on_all_inputs.or_else(|| {
+        let on_these = || {
             let with = settled.as_ref()?.with(step)?;
             input_problem(project, prefix, (step, &with), &foresight)
-        })
+        };
+        let of_items = || item_problem(project, prefix, step, &foresight);
+        on_all_inputs.or_else(on_these).or_else(of_items)
     });
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
@@ -99,6 +101,28 @@ fn input_problem(
     );
     Some(StepFault {
         part,
+        message,
+        cure: takes(&tool.input),
+    })
+}
+
+/// An item that a `foreach` has written out, and of which the step makes what its tool does not take.
+fn item_problem(
+    project: &Project,
+    prefix: &str,
+    step: &Step,
+    foresight: &Foresight<'_>,
+) -> Option<StepFault> {
+    let (plugin, tool) = project.tool_of(prefix, step)?;
+    let (index, misfits) = foresight.misfit_of_items(step, &tool.input)?;
+    let message = format!(
+        "item {} of `items` does not fit: what `with` makes of it, `{plugin}/{}` does not take: {}",
+        index + 1,
+        tool.name,
+        list(&misfits)
+    );
+    Some(StepFault {
+        part: format!("/foreach/items/{index}"),
         message,
         cure: takes(&tool.input),
     })

@@ -14,6 +14,7 @@ use flowhost::report::run::{own_first, text};
 use flowhost::telemetry::{self, Telemetry, unreached};
 use flowhost_engine::PoolConfig;
 use flowhost_flow::budget::Currency;
+use flowhost_flow::plan::Work;
 use flowhost_flow::{Exit, FailureClass, Plan, RunStatus};
 use flowhost_run::{FactObserver, Finished, Host, Run, RunDocument};
 use serde_json::json;
@@ -264,6 +265,42 @@ fn headline(failure: &flowhost_flow::Failure, status: RunStatus) -> String {
     }
 }
 
+/// Where the plan says what a step is given: the component that refused it is seldom what is wrong. None for a step
+/// that calls no plugin.
+fn where_given(path: &str, plan: &Plan) -> Option<String> {
+    let mut plan = plan;
+    let mut parts = path.split('/').peekable();
+    while let Some(part) = parts.next() {
+        let (id, rest) = part.split_once(['[', '#']).unwrap_or((part, ""));
+        let step = plan.step(id)?;
+        match &step.work {
+            Work::Plan { reference } if parts.peek().is_some() => {
+                plan = plan.sub_plan(reference)?.as_ref();
+            }
+            Work::Call { .. } => {
+                let place = |part: &str| {
+                    let at = step.place(part);
+                    format!("{}:{}:{}", plan.file, at.line, at.column)
+                };
+                let with = place("/with");
+                let item = rest.trim_end_matches(']').parse::<usize>().ok();
+                let item = item.filter(|_| step.foreach.is_some());
+                return Some(match item {
+                    None => format!("what it is given stands in its `with` ({with})"),
+                    Some(index) => format!(
+                        "what does not fit comes from item {} of its `items` ({}), of which `with` ({with}) makes the \
+                         input",
+                        index + 1,
+                        place(&format!("/foreach/items/{index}"))
+                    ),
+                });
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
 fn report(finished: &Finished, plan: &Plan, context: &Context) {
     let output = &context.output;
     if output.json {
@@ -280,6 +317,9 @@ fn report(finished: &Finished, plan: &Plan, context: &Context) {
     )
     .because(failure.message.clone())
     .hint(failure.hint.clone());
+    if failure.class == FailureClass::Invalid && failure.hint.is_empty() {
+        shown = shown.hint(where_given(&failure.step, plan).unwrap_or_default());
+    }
     if failure.class == FailureClass::Denied {
         let denials = finished.outcome.denials.iter();
         let own = denials.filter_map(|denial| own_first(denial, plan));
