@@ -5,6 +5,7 @@
 //! probably meant to be, and what an agent is told first. This crate is pure, knows no other crate of ours,
 //! and holds words only: what a word means, and what follows from it, is the business of whoever reads it.
 
+mod article;
 mod challenge;
 pub mod first;
 mod kind;
@@ -12,6 +13,7 @@ pub mod meant;
 mod near;
 mod shell;
 
+pub use article::with_article;
 pub use challenge::{Challenge, challenges};
 pub use kind::PluginKind;
 pub use near::{WORDS_MAX, nearest};

@@ -290,7 +290,7 @@ impl HeadOf {
     pub(super) fn odd(&mut self, record: &StoredRecord, why: &FieldError) {
         self.remark(
             record,
-            &format!("a `{}` cannot be read: {why}", short(&record.kind_text)),
+            &format!("a record of kind `{}` cannot be read: {why}", short(&record.kind_text)),
         );
     }
 

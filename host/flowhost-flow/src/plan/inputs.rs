@@ -217,7 +217,8 @@ pub(super) fn check_decl(input: &InputDecl, node: &Node, problems: &mut Problems
     for value in &input.allowed {
         if !input.ty.fits(value) {
             let message = format!("input `{name}`: `enum` lists a value that is not {one}");
-            problems.add(place("enum"), message, "");
+            let cure = "take it out, or give the input another `type`";
+            problems.add(place("enum"), message, cure);
         }
     }
     if let Some(message) = input

@@ -316,7 +316,7 @@ fn sub_plan(id: &str, node: &Node, reference: &str, problems: &mut Problems) {
         && !matches!(with.data, Data::Map(_))
     {
         let message = format!("step `{id}`: `with` of a sub-plan is a map of its inputs");
-        problems.add(with.at, message, "");
+        problems.add(with.at, message, "for example `with: { name: value }`");
     }
 }
 

@@ -3,7 +3,7 @@
 //! Must not build anything: the conversion that follows reads what fits and leaves the rest at its
 //! default, because whatever does not fit has been reported here.
 
-use flowhost_words::{meant, nearest};
+use flowhost_words::{meant, nearest, with_article};
 use semver::VersionReq;
 
 use crate::plan::habits;
@@ -135,12 +135,14 @@ fn suggest_keys(section: &Section) -> String {
 fn unknown_key(key: &Key, emptied: Option<&Key>, section: &Section, problems: &mut Problems) {
     let (text, name) = (&key.text, section.name);
     if section.later.contains(&text.as_str()) {
-        let message = format!("the key `{text}` of a {name} is not part of this build yet");
+        let name = with_article(name);
+        let message = format!("the key `{text}` of {name} is not part of this build yet");
         return problems.add(key.at, message, "remove it: nothing would enforce it");
     }
     if matches!(text.as_str(), "on" | "true" | "yes") {
+        let name = with_article(name);
         let message = format!(
-            "a {name} has no key `{text}`; YAML 1.1 readers turn `on` into `true`, so no key is \
+            "{name} has no key `{text}`; YAML 1.1 readers turn `on` into `true`, so no key is \
              called that"
         );
         return problems.add(key.at, message, "use `needs`, `when` or `on_failure`");
@@ -200,8 +202,10 @@ fn walk_map(node: &Node, inner: &Shape, what: &str, problems: &mut Problems) {
         if is_part(section, &key.text, value) {
             if !told {
                 let (text, name) = (&key.text, section.name);
-                let message =
-                    format!("`{text}` is a key of a {name}, and stands where names of {what} do");
+                let message = format!(
+                    "`{text}` is a key of {}, and stands where names of {what} do",
+                    with_article(name)
+                );
                 let cure = match above {
                     Some(above) => format!("indent it under `{}`", above.text),
                     None => format!("give the {name} a name, and indent this under it"),

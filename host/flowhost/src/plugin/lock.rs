@@ -11,7 +11,7 @@ use flowhost_flow::Exit;
 use flowhost_ledger::VKey;
 use flowhost_policy::RIGHTS;
 use flowhost_run::{Member, Project};
-use flowhost_words::PluginKind;
+use flowhost_words::{PluginKind, with_article};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -328,7 +328,11 @@ fn differences(key: &str, before: &Entry, now: &Entry) -> Vec<Change> {
     }
     if before.kind != now.kind {
         told(
-            format!("is a {}, and was a {}", now.kind, before.kind),
+            format!(
+                "is {}, and was {}",
+                with_article(&now.kind),
+                with_article(&before.kind)
+            ),
             true,
         );
     }

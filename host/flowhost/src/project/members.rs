@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use flowhost_run::functions::{ToolNames, check_functions};
 use flowhost_run::{Finding, Member};
-use flowhost_words::PluginKind;
+use flowhost_words::{PluginKind, with_article};
 
 use super::inputs::Bound;
 use super::pins::Pins;
@@ -375,7 +375,7 @@ impl Resolver<'_> {
         }
         if decl.kind != inspection.role {
             let role = inspection.role.as_str();
-            let message = format!("`kind` is not what the component is: a {role}");
+            let message = format!("`kind` is not what the component is: {}", with_article(role));
             self.found
                 .push(self.at("/kind", message).cure(format!("kind: {role}")));
         }

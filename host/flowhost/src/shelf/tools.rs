@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flowhost_flow::Exit;
 use flowhost_policy::{Manifest, ToolDescriptor};
 use flowhost_serve::{Hints, Kind, Offer};
-use flowhost_words::PluginKind;
+use flowhost_words::{PluginKind, with_article};
 use serde_json::{Value, json};
 
 use super::{Filling, Maker, pin, request};
@@ -43,7 +43,7 @@ impl Filling<'_> {
             Failure::new(Exit::Internal, message).because(why)
         };
         if inspection.role != PluginKind::Tool {
-            let why = format!("it is a {} and not a tool", inspection.role.as_str());
+            let why = format!("it is {} and not a tool", with_article(inspection.role.as_str()));
             return Err(refused(why).hint("a plan can use it: serve the plan"));
         }
         manifest.ok_or_else(|| {

@@ -61,12 +61,16 @@ impl<'p> Check<'p> {
             self.agent(arbiter, place("arbiter"));
         }
         if spec.min_participation as usize > spec.agents.len().max(1) {
+            let there = match spec.agents.len() {
+                1 => "is 1 agent".to_owned(),
+                count => format!("are {count} agents"),
+            };
             let message = format!(
-                "`min_participation` is {} and there are {} agents",
-                spec.min_participation,
-                spec.agents.len()
+                "`min_participation` is {} and there {there}",
+                spec.min_participation
             );
-            self.problems.add(place("min_participation"), message, "");
+            let cure = "lower it, or name more `agents`";
+            self.problems.add(place("min_participation"), message, cure);
         }
     }
 
@@ -107,7 +111,8 @@ impl<'p> Check<'p> {
         }
         for name in spec.weights.keys().filter(|it| !spec.agents.contains(it)) {
             let message = format!("`{name}` has a weight and is not an agent of this consensus");
-            self.problems.add(place("weights"), message, "");
+            let cure = "take the weight out, or name it under `agents`";
+            self.problems.add(place("weights"), message, cure);
         }
         if !spec.rule.is_vote() && !spec.vote.is_empty() {
             let message = format!("`vote` means nothing to the rule `{word}`");

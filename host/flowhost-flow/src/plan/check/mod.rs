@@ -27,6 +27,9 @@ mod reach;
 use order::Before;
 use reach::Reach;
 
+/// What a handler or a compensation may do.
+const CALL_CURE: &str = "for example `uses: plugin` or `uses: plugin/function`";
+
 /// Checks, and gives what the plan's expressions read of outputs, and the expressions themselves.
 pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) -> (Vec<Read>, Vec<Stated>) {
     let count = plan.steps().len();
@@ -92,7 +95,11 @@ impl<'p> Check<'p> {
         if let Some(node) = root.get("steps")
             && steps.is_empty()
         {
-            self.problems.add(node.at, "a plan needs a step", "");
+            self.problems.add(
+                node.at,
+                "a plan needs a step",
+                "for example `steps: { first: { uses: plugin } }`",
+            );
         }
         let nodes = root.get("steps").map(Node::by_name).unwrap_or_default();
         for step in steps {
@@ -246,7 +253,7 @@ impl<'p> Check<'p> {
         self.work(compensate, node);
         if let Work::Plan { .. } = compensate.work {
             self.problems
-                .add(node.at, "a compensation calls a plugin, not a plan", "");
+                .add(node.at, "a compensation calls a plugin, not a plan", CALL_CURE);
         }
         if let Some(with) = node.get("with") {
             self.template(&compensate.with, with, &Reach::Compensation);
@@ -257,7 +264,7 @@ impl<'p> Check<'p> {
         self.work(handler, node);
         if let Work::Plan { .. } = handler.work {
             self.problems
-                .add(node.at, "a handler calls a plugin, not a plan", "");
+                .add(node.at, "a handler calls a plugin, not a plan", CALL_CURE);
         }
         if let Some(with) = node.get("with") {
             self.template(&handler.with, with, &Reach::Handler);
@@ -296,7 +303,8 @@ impl<'p> Check<'p> {
                 && wanted as usize > count
             {
                 let message = format!("the barrier requires {wanted} of {count}");
-                self.problems.add(place, message, "");
+                let cure = "require fewer, or list more steps in `needs`";
+                self.problems.add(place, message, cure);
             }
         }
     }
