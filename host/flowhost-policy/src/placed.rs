@@ -78,7 +78,10 @@ mod tests {
             let at = out.iter().position(|line| line.starts_with(what));
             at.unwrap_or_else(|| panic!("{told}: no `{what}`"))
         };
-        let from = match place.strip_prefix("under ").and_then(|it| it.split_once(' ')) {
+        let from = match place
+            .strip_prefix("under ")
+            .and_then(|it| it.split_once(' '))
+        {
             Some((table, _)) => find(&out, table) + 1,
             None => 0,
         };

@@ -82,7 +82,10 @@ pub fn without_manifest(
     bytes: &[u8],
     inspection: &Inspection,
 ) -> Failure {
-    let refused = Failure::new(Exit::Internal, format!("`{}` is refused", sources.shown(path)));
+    let refused = Failure::new(
+        Exit::Internal,
+        format!("`{}` is refused", sources.shown(path)),
+    );
     let refused = refused.because(
         "it has no manifest inside, and none stands beside it: nothing says what it asks for",
     );

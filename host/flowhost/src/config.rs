@@ -442,7 +442,10 @@ mod tests {
         for (line, part) in [
             (1, "the keys `kind` and `url` are missing"),
             (2, "unknown key `model`"),
-            (3, "models.providers.other.url: the server's address is missing"),
+            (
+                3,
+                "models.providers.other.url: the server's address is missing",
+            ),
             (5, "models.providers.other.parallel: 0 is outside"),
         ] {
             let place = format!("/w/flowhost.toml:{line}:");

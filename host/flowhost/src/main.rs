@@ -81,7 +81,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(Exit::Usage.code())
 }
 
-/// Where a command is that was typed without the one that it belongs to: `flowhost show`.
+/// Where a command is that was typed without the one that it belongs to: `show` for `runs show`.
 fn elsewhere(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
         return None;

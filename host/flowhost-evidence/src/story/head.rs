@@ -290,7 +290,10 @@ impl HeadOf {
     pub(super) fn odd(&mut self, record: &StoredRecord, why: &FieldError) {
         self.remark(
             record,
-            &format!("a record of kind `{}` cannot be read: {why}", short(&record.kind_text)),
+            &format!(
+                "a record of kind `{}` cannot be read: {why}",
+                short(&record.kind_text)
+            ),
         );
     }
 

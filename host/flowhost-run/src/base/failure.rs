@@ -113,6 +113,6 @@ pub fn ask_otherwise(rule: &str) -> Option<&'static str> {
 pub(crate) fn ledger_failure(message: &str, error: &dyn std::error::Error) -> Failure {
     Failure::new(Exit::Internal, message).caused_by(error).hint(
         "nothing was acknowledged that is not on the disk; check free space and the disk, \
-               then `flowhost runs resume` goes on",
+               then `flowhost runs resume RUN` goes on",
     )
 }

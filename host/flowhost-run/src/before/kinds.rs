@@ -84,7 +84,7 @@ fn input_problem(
                 "the {what} of `{plugin}/{}` cannot be held against its manifest: {why}",
                 tool.name
             );
-            let cure = "mend `[[tools]]` of the plugin's manifest; `flowhost inspect` shows all such places";
+            let cure = "mend `[[tools]]` of the plugin's manifest; `flowhost inspect COMPONENT` shows all such places";
             return Some(StepFault {
                 part: "/uses".to_owned(),
                 message,

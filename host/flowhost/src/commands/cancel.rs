@@ -46,7 +46,7 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
             return Err(match status {
                 "" => failure
                     .because("the index of runs does not know it")
-                    .hint("`flowhost verify` of the state folder says more"),
+                    .hint("`flowhost verify DIR` of the state folder says more"),
                 KILLED | INTERRUPTED => failure
                     .because(format!("nobody is at work on it: it was {status}"))
                     .hint(format!(

@@ -15,6 +15,7 @@ use flowhost_ledger::{
     Bundle, HostKey, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, Recorder as _,
     SEALED_KEY, StoredRecord, erase_sealed_key, prove_in, read_run,
 };
+use flowhost_words::shell_word;
 
 use crate::cli::EvidenceCommand;
 use crate::commands::specs::{self, Then};
@@ -88,6 +89,7 @@ fn export(context: &Context, run: &str, out: &Path, sealed: bool) -> Result<Exit
     } else {
         let mut text = format!("{file}: run {run}, {bytes} bytes\n");
         if let Some(key) = keys.first() {
+            let file = shell_word(&file);
             text.push_str(&format!(
                 "check it anywhere with: flowhost verify {file} --key '{key}'\n"
             ));
@@ -123,7 +125,7 @@ fn with_payload(dir: &Path, seq: u64) -> Result<StoredRecord, Failure> {
 fn unreadable(error: &dyn std::error::Error) -> Failure {
     Failure::new(Exit::Internal, "the ledger cannot be read")
         .caused_by(error)
-        .hint("`flowhost verify` says where the first fault is")
+        .hint("`flowhost verify RUN` says where the first fault is")
 }
 
 /// The record and all others whose payloads are stored as one with its own; empty where it is gone.

@@ -93,7 +93,7 @@ pub(super) fn kept_plan(run: &str, context: &Context) -> Result<(String, String)
     let text = text.map_err(|error| {
         Failure::new(Exit::Internal, format!("the plan of run {run} cannot be read"))
             .caused_by(&error)
-            .hint("runs before `bundle.json` did not keep their plan; `flowhost runs show` has their steps")
+            .hint("runs before `bundle.json` did not keep their plan; `flowhost runs show RUN` has their steps")
     })?;
     let bundle: Value = serde_json::from_str(&text).unwrap_or_default();
     let (file, text) = plan_of(&bundle).ok_or_else(|| {
@@ -101,7 +101,7 @@ pub(super) fn kept_plan(run: &str, context: &Context) -> Result<(String, String)
             Exit::Internal,
             format!("`{BUNDLE}` of run {run} does not hold its plan"),
         )
-        .hint("`flowhost verify` says whether it is the file that the run wrote")
+        .hint("`flowhost verify RUN` says whether it is the file that the run wrote")
     })?;
     Ok((file.to_owned(), text.to_owned()))
 }

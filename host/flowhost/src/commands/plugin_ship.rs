@@ -118,7 +118,9 @@ pub(crate) fn is_packed(pack: &Pack) -> bool {
 /// What makes the signature that a file lacks.
 pub(crate) fn how_to_sign(file: &Path, pack: &Pack) -> String {
     match is_packed(pack) {
-        true => "its author signs the component by `flowhost plugin sign` and packs it again".to_owned(),
+        true => {
+            "its author signs the component by `flowhost plugin sign` and packs it again".to_owned()
+        }
         false => {
             let file = shell_word(&file.display().to_string());
             format!("`flowhost plugin sign {file}` makes one")

@@ -50,7 +50,7 @@ fn meant_by<'e>(
     entries.iter().find(|it| it.run_id == run).ok_or_else(|| {
         Failure::new(Exit::Internal, format!("the run {run} cannot be removed"))
             .because("the index of runs does not know it: somebody else put its folder there")
-            .hint("`flowhost verify` of the state folder says more")
+            .hint("`flowhost verify DIR` of the state folder says more")
     })
 }
 
@@ -222,7 +222,7 @@ fn refused(error: &RemoveError) -> Failure {
         RemoveError::Removed(_) => {
             failure.hint("`flowhost runs list --removed` shows what was removed")
         }
-        _ => failure.hint("`flowhost verify` of the state folder says what is wrong with it"),
+        _ => failure.hint("`flowhost verify DIR` of the state folder says what is wrong with it"),
     }
 }
 

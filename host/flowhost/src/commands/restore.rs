@@ -59,6 +59,6 @@ fn refused(error: &RemoveError) -> Failure {
         RemoveError::Archive { .. } => failure.hint(
             "bring the file back to where it was; `flowhost verify FILE` checks it where it is",
         ),
-        _ => failure.hint("`flowhost verify` of the state folder says what is wrong with it"),
+        _ => failure.hint("`flowhost verify DIR` of the state folder says what is wrong with it"),
     }
 }

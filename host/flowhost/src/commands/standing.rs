@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost_evidence::runs::{RecordEntry, WAITING};
 use flowhost_ledger::records::{Record, RunPause};
+use flowhost_words::shell_word;
 
 /// A run that can go on.
 pub(super) struct Standing {
@@ -73,12 +74,17 @@ impl Standing {
 
     /// What to type, in this order.
     pub(super) fn commands(&self, run: &str) -> Vec<String> {
-        let speak = |(path, wants): (&String, &String)| match wants.as_str() {
-            "signal" => format!("flowhost runs signal {run} {path} --payload JSON"),
-            _ => format!("flowhost runs approve {run} {path} --by NAME (or reject)"),
+        let speak = |(path, wants): (&String, &String)| {
+            let path = shell_word(path);
+            match wants.as_str() {
+                "signal" => format!("flowhost runs signal {run} {path} --payload JSON"),
+                _ => format!("flowhost runs approve {run} {path} --by NAME (or reject)"),
+            }
         };
-        let settle =
-            |step: &String| format!("flowhost runs settle {run} {step} --as done|failed|retry");
+        let settle = |step: &String| {
+            let step = shell_word(step);
+            format!("flowhost runs settle {run} {step} --as done (or failed, or retry)")
+        };
         let gates = self.gates.iter().map(speak);
         let doubtful = self.doubtful.iter().map(settle);
         let resume = format!("flowhost runs resume {run}");

@@ -26,8 +26,15 @@ pub(super) fn complete(found: &mut Vec<Finding>, models: &Config, text: &str, fi
     found.retain(|it| !is_said(it));
     found.extend(lacking);
     // One that is misspelt is not missing too.
-    let misspelt = found.iter().any(|it| it.hint.starts_with("did you mean `url`?"));
-    let is_written = |name: &str| models.providers.get(name).is_some_and(|it| it.url.is_some());
+    let misspelt = found
+        .iter()
+        .any(|it| it.hint.starts_with("did you mean `url`?"));
+    let is_written = |name: &str| {
+        models
+            .providers
+            .get(name)
+            .is_some_and(|it| it.url.is_some())
+    };
     let of_providers = models.problems().into_iter().filter(|problem| {
         let Some(key) = problem.key.strip_prefix("models.providers.") else {
             return false;
@@ -104,7 +111,10 @@ impl Own<'_> {
         }
         let mut lines = vec![format!("write under [models.providers.{}]:", self.name)];
         if !has("kind") {
-            lines.push(format!("kind = \"openai\"   # what it speaks: {}", KINDS.join(", ")));
+            lines.push(format!(
+                "kind = \"openai\"   # what it speaks: {}",
+                KINDS.join(", ")
+            ));
         }
         if !has("url") {
             lines.push("url = \"https://api.example.com/v1\"   # none for mock".to_owned());

@@ -67,7 +67,12 @@ pub fn wrap(
     };
     let manifest = Manifest::parse(&text, &from).map_err(wrong)?;
     let finished = finished(&text, &manifest, bytes)?;
-    written(ambient, finished, path.parent().unwrap_or(ambient.cwd()), out)
+    written(
+        ambient,
+        finished,
+        path.parent().unwrap_or(ambient.cwd()),
+        out,
+    )
 }
 
 /// A component with its manifest inside.

@@ -128,7 +128,7 @@ impl Lock {
                 Exit::Internal,
                 format!("`{}` is not a lock file", path.display()),
             )
-            .hint("remove it, look at the plan with `flowhost plugin list`, and lock it again")
+            .hint("remove it, look at the plan with `flowhost plugin list PLAN`, and lock it again with `flowhost plugin lock PLAN`")
         };
         let read: Document = toml::from_str(text).map_err(|error| wrong().caused_by(&error))?;
         if read.version != VERSION {

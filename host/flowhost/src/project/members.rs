@@ -375,7 +375,10 @@ impl Resolver<'_> {
         }
         if decl.kind != inspection.role {
             let role = inspection.role.as_str();
-            let message = format!("`kind` is not what the component is: {}", with_article(role));
+            let message = format!(
+                "`kind` is not what the component is: {}",
+                with_article(role)
+            );
             self.found
                 .push(self.at("/kind", message).cure(format!("kind: {role}")));
         }

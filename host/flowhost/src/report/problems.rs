@@ -33,7 +33,7 @@ pub fn unreadable(error: Unreadable) -> Failure {
         Unreadable::Records(why) => failure.caused_by(why),
         Unreadable::Payloads(why) => failure.caused_by(why),
     };
-    failure.hint("`flowhost verify` names the exact place")
+    failure.hint("`flowhost verify RUN` names the exact place")
 }
 
 /// Prints a failure to standard error.
@@ -261,8 +261,12 @@ mod tests {
 
     #[test]
     fn a_command_to_type_is_one_line_however_long_it_is() {
-        let command = format!("flowhost policy show deny-all --name x --out {}", "folder/".repeat(20));
-        let finding = Finding::new("plan.yaml", "m").cure(format!("Make one:\n{command}\nthen go on"));
+        let command = format!(
+            "flowhost policy show deny-all --name x --out {}",
+            "folder/".repeat(20)
+        );
+        let finding =
+            Finding::new("plan.yaml", "m").cure(format!("Make one:\n{command}\nthen go on"));
         let text = show(false, &finding, &Texts::default());
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         assert!(lines.contains(&command.as_str()), "{text}");

@@ -320,7 +320,9 @@ impl Shelf for Shelves {
                     let message = format!("the page of run {run} has {} bytes", page.len());
                     return Err(Failure::new(Exit::Internal, message)
                         .because(format!("a client is given {DOCUMENT_MAX} at most"))
-                        .hint("`flowhost runs report` writes it to a file"));
+                        .hint(format!(
+                            "`flowhost runs report {run} --out FILE` writes it to a file"
+                        )));
                 }
                 Ok(page.into_bytes())
             }
@@ -332,7 +334,7 @@ impl Shelf for Shelves {
                         format!("the evidence of run {run} cannot be handed out"),
                     )
                     .because(error.to_string())
-                    .hint("`flowhost evidence export` writes it to a file, however large it is")
+                    .hint(format!("`flowhost evidence export {run} --out FILE` writes it to a file, however large it is"))
                 })?;
                 Ok(out.0)
             }

@@ -43,7 +43,10 @@ impl Filling<'_> {
             Failure::new(Exit::Internal, message).because(why)
         };
         if inspection.role != PluginKind::Tool {
-            let why = format!("it is {} and not a tool", with_article(inspection.role.as_str()));
+            let why = format!(
+                "it is {} and not a tool",
+                with_article(inspection.role.as_str())
+            );
             return Err(refused(why).hint("a plan can use it: serve the plan"));
         }
         manifest.ok_or_else(|| {

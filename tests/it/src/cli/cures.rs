@@ -1,9 +1,11 @@
 //! What a message says to do, done word by word: then it is done.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::plan;
-use crate::support::Home;
+use crate::support::{Home, repository};
 
 /// What is wrong with the folder's plan.
 fn problems(home: &Home) -> Vec<Value> {
@@ -18,7 +20,9 @@ fn typed(home: &Home, command: &str) {
     let script = command.replacen("flowhost", "\"$FLOWHOST\"", 1);
     let mut shell = std::process::Command::new("/bin/sh");
     shell.args(["-c", &script]).current_dir(home.path());
-    shell.env_clear().env("FLOWHOST", crate::support::executable());
+    shell
+        .env_clear()
+        .env("FLOWHOST", crate::support::executable());
     shell.env("HOME", home.path().join("home-of-user"));
     let output = shell.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -29,7 +33,9 @@ fn typed(home: &Home, command: &str) {
 #[track_caller]
 fn written(home: &Home, cure: &str) {
     const PLACES: [&str; 2] = ["below the line `name = …` of ", "at the end of "];
-    let found = PLACES.iter().find_map(|place| Some((*place, cure.split_once(*place)?.1)));
+    let found = PLACES
+        .iter()
+        .find_map(|place| Some((*place, cure.split_once(*place)?.1)));
     let (place, rest) = found.unwrap_or_else(|| panic!("no place: {cure}"));
     let (file, lines) = rest.split_once(":\n").unwrap();
     let text = home.read(file);
@@ -53,7 +59,10 @@ fn the_cures_of_several_plugins_that_lack_rights_are_followed_one_after_the_othe
         )
     };
     let steps = "  a: { uses: Writer, with: { q: x } }\n  b: { uses: critic, with: { q: x } }";
-    home.file("plan.yaml", plan(&(agent("Writer") + &agent("critic")), steps));
+    home.file(
+        "plan.yaml",
+        plan(&(agent("Writer") + &agent("critic")), steps),
+    );
     // A file of the user's that has nothing to do with it.
     let mine = "version = 1\nname = \"writer\"\ndescription = \"mine\"\n";
     home.file("policies/writer.toml", mine);
@@ -87,13 +96,25 @@ fn a_file_whose_folder_has_a_space_is_made_by_the_command_as_it_is_told() {
     home.guest("deny_files");
     let source = home.path().join("deny_files.wasm");
     let steps = "  only: { uses: deny_files/run, with: {} }";
-    home.file("my plans/plan.yaml", plan(&super::tool("deny_files", "deny-all"), steps));
+    home.file(
+        "my plans/plan.yaml",
+        plan(&super::tool("deny_files", "deny-all"), steps),
+    );
     home.file("my plans/deny_files.wasm", std::fs::read(source).unwrap());
-    let told = home.flowhost(&["validate", "my plans/plan.yaml", "--json"]).expect(1);
-    let cure = told.json()["problems"][0]["hint"].as_str().unwrap().to_owned();
+    let told = home
+        .flowhost(&["validate", "my plans/plan.yaml", "--json"])
+        .expect(1);
+    let cure = told.json()["problems"][0]["hint"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let command = cure.lines().find(|line| line.starts_with("flowhost "));
     typed(&home, command.unwrap());
-    assert!(home.path().join("my plans/policies/deny_files.toml").is_file());
+    assert!(
+        home.path()
+            .join("my plans/policies/deny_files.toml")
+            .is_file()
+    );
 }
 
 #[test]
@@ -106,9 +127,82 @@ fn a_right_that_the_plan_takes_away_is_not_asked_of_the_profile() {
     home.file("plan.yaml", plan(plugin, steps));
     let problems = problems(&home);
     let message = problems[0]["message"].as_str().unwrap();
-    assert!(message.contains("profile `p` grants and the plan"), "{message}");
+    assert!(
+        message.contains("profile `p` grants and the plan"),
+        "{message}"
+    );
     let cure = problems[0]["hint"].as_str().unwrap();
     assert!(cure.contains("take `log` out of `grants`"), "{cure}");
     home.file("plan.yaml", plan(plugin, steps).replace("log: false", ""));
     home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
+
+/// All files below a folder that end so.
+fn files_below(folder: &std::path::Path, ending: &str, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, ending, found);
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+}
+
+/// The commands in backticks of the host's own sources, as far as they are written on one line.
+fn named_commands() -> BTreeSet<String> {
+    const BEGIN: &str = "`flowhost ";
+    let mut files = Vec::new();
+    files_below(&repository().join("host"), ".rs", &mut files);
+    let mut named = BTreeSet::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for line in text.lines() {
+            for (at, _) in line.match_indices(BEGIN) {
+                let rest = &line[at + BEGIN.len()..];
+                named.extend(rest.find('`').map(|end| rest[..end].to_owned()));
+            }
+        }
+    }
+    named
+}
+
+#[test]
+fn every_command_that_a_message_names_is_there_with_its_options() {
+    let named = named_commands();
+    assert!(named.len() > 50, "{named:#?}");
+    let home = Home::new();
+    let mut helps: BTreeMap<Vec<String>, String> = BTreeMap::new();
+    let mut help_of = |path: &[&str]| {
+        let key: Vec<String> = path.iter().map(ToString::to_string).collect();
+        let asked = || {
+            let arguments: Vec<&str> = path.iter().copied().chain(["--help"]).collect();
+            home.flowhost(&arguments).expect(0).stdout
+        };
+        helps.entry(key).or_insert_with(asked).clone()
+    };
+    // A placeholder, or something that a message fills in, is no command.
+    let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+    let word = |word: &str| word.split('|').next().unwrap().to_owned();
+    for command in &named {
+        let mut words = command.split_whitespace().map(word);
+        let mut path: Vec<String> = Vec::new();
+        let mut help = String::new();
+        while let Some(next) = words
+            .next()
+            .filter(|it| it.chars().all(plain) && !it.starts_with('-'))
+        {
+            path.push(next);
+            let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+            help = help_of(&parts);
+            if !help.contains("\nCommands:\n") {
+                break;
+            }
+        }
+        let options = command.split_whitespace().filter(|it| it.starts_with("--"));
+        for option in options.filter(|_| !path.is_empty()) {
+            let option = option.split('=').next().unwrap();
+            assert!(help.contains(option), "`flowhost {command}`:\n{help}");
+        }
+    }
 }

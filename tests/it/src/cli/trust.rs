@@ -157,7 +157,11 @@ fn a_component_with_its_manifest_beside_it_is_signed_checked_added_and_loaded() 
     run(&home, &["plugin", "sign", "ok_echo.wasm"]).expect(0);
     let key = key(&home);
     let checked = run(&home, &["plugin", "verify", "ok_echo.wasm", "--key", &key]).expect(0);
-    assert!(checked.stdout.contains("ok_echo 0.1.0"), "{}", checked.all());
+    assert!(
+        checked.stdout.contains("ok_echo 0.1.0"),
+        "{}",
+        checked.all()
+    );
     let seen = run(&home, &["plugin", "inspect", "ok_echo.wasm"]).expect(0);
     assert!(seen.stdout.contains("ok_echo 0.1.0"), "{}", seen.all());
     run(&home, &["plugin", "sign", "guard.wasm"]).expect(0);
@@ -180,7 +184,11 @@ fn a_manifest_beside_a_component_is_put_inside_before_it_is_published() {
     let told = "`flowhost plugin build ok_echo.wasm` puts it inside";
     assert!(refused.stderr.contains(told), "{}", refused.all());
     let built = run(&home, &["plugin", "build", "ok_echo.wasm"]).expect(0);
-    assert!(built.stdout.starts_with("dist/ok_echo.wasm\n"), "{}", built.all());
+    assert!(
+        built.stdout.starts_with("dist/ok_echo.wasm\n"),
+        "{}",
+        built.all()
+    );
     run(&home, &["plugin", "sign", "dist/ok_echo.wasm"]).expect(0);
     let again = run(&home, &["plugin", "build", "dist/ok_echo.wasm"]).expect(1);
     assert!(again.stderr.contains("inside already"), "{}", again.all());

@@ -252,8 +252,11 @@ impl<'p> Check<'p> {
         };
         self.work(compensate, node);
         if let Work::Plan { .. } = compensate.work {
-            self.problems
-                .add(node.at, "a compensation calls a plugin, not a plan", CALL_CURE);
+            self.problems.add(
+                node.at,
+                "a compensation calls a plugin, not a plan",
+                CALL_CURE,
+            );
         }
         if let Some(with) = node.get("with") {
             self.template(&compensate.with, with, &Reach::Compensation);

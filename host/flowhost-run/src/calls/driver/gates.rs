@@ -12,6 +12,7 @@ use flowhost_flow::plan::Wants;
 use flowhost_flow::planner::{GateAnswer, GateId, Note, OpenGate};
 use flowhost_flow::{Event, Exit};
 use flowhost_ledger::trace;
+use flowhost_words::shell_word;
 use tokio::time::Instant;
 
 use crate::calls::driver::Driver;
@@ -68,11 +69,12 @@ impl Driver {
                 gate.wants.word(),
                 when(*until_ms)
             ));
+            let typed = shell_word(path);
             hints.push(match gate.wants {
                 Wants::Approval => {
-                    format!("`flowhost runs approve {run} {path} --by NAME` (or `reject`)")
+                    format!("`flowhost runs approve {run} {typed} --by NAME` (or `reject`)")
                 }
-                Wants::Signal => format!("`flowhost runs signal {run} {path} --payload JSON`"),
+                Wants::Signal => format!("`flowhost runs signal {run} {typed} --payload JSON`"),
             });
             steps.push(path.clone());
         }

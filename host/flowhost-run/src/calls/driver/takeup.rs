@@ -8,6 +8,7 @@ use std::time::Duration;
 use flowhost_bus::Subscription;
 use flowhost_flow::planner::{CallId, Note, RunEnd};
 use flowhost_flow::{Amounts, Call, CallResult, Event, Exit, FailureClass, Time};
+use flowhost_words::shell_word;
 use tokio::time::Instant;
 
 use crate::calls::desk::Recording;
@@ -255,9 +256,10 @@ impl Driver {
             named.join(", ")
         );
         let (run, first) = (&self.scope.run, paths.first().cloned().unwrap_or_default());
+        let first = shell_word(&first);
         let hint = format!(
-            "look whether it happened, then `flowhost runs settle {run} {first} --as done|failed|retry` and \
-             `flowhost runs resume {run}`"
+            "look whether it happened, then `flowhost runs settle {run} {first} --as done` (or `failed`, or `retry`) \
+             and `flowhost runs resume {run}`"
         );
         self.pause(Exit::Waiting, &message, hint, paths);
     }

@@ -67,14 +67,14 @@ pub enum FedError {
 
 /// What to do about a ledger that cannot be read.
 pub(super) const DAMAGED: &str =
-    "`flowhost verify` shows the whole of it; a damaged ledger is never repaired";
+    "`flowhost verify RUN` shows the whole of it; a damaged ledger is never repaired";
 
 impl From<FedError> for Failure {
     fn from(error: FedError) -> Self {
         let failure = Self::new(Exit::Internal, "the run cannot be resumed").caused_by(&error);
         match error {
             FedError::NotBegun => failure.hint(
-                "if it was killed, start its plan again with `flowhost run`: nothing was done",
+                "if it was killed, start its plan again with `flowhost run PLAN`: nothing was done",
             ),
             FedError::Records(_) => failure.hint(DAMAGED),
             _ => failure,

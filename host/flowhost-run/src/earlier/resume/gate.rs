@@ -5,6 +5,7 @@ use flowhost_flow::Exit;
 use flowhost_flow::plan::Wants;
 use flowhost_flow::planner::{GateAnswer, OpenGate};
 use flowhost_ledger::records::{Gate, RecordKind as _, StepPart};
+use flowhost_words::shell_word;
 use serde_json::Value;
 
 use crate::base::failure::Failure;
@@ -44,18 +45,21 @@ pub(crate) fn answer(
 ) -> Result<u64, Failure> {
     let now_ms = host.config.world.now_ms();
     speak(host, kept, run, |resumed, actor| {
-        let gate = find(resumed, &said.gate, now_ms)?;
+        let gate = find(resumed, run, &said.gate, now_ms)?;
         let (event, payload) = match (&said.word, gate.wants) {
             (Word::Approve(note), Wants::Approval) => ("approved", note.clone()),
             (Word::Reject(note), Wants::Approval) => ("rejected", note.clone()),
             (Word::Signal(payload), Wants::Signal) => ("signalled", payload.to_string()),
             (_, wants) => {
-                let verb = match wants {
-                    Wants::Approval => "runs approve` or `flowhost runs reject",
-                    Wants::Signal => "runs signal",
+                let gate = shell_word(&said.gate);
+                let cure = match wants {
+                    Wants::Approval => {
+                        format!("`flowhost runs approve {run} {gate} --by NAME` (or `reject`)")
+                    }
+                    Wants::Signal => format!("`flowhost runs signal {run} {gate} --payload JSON`"),
                 };
                 let why = format!("`{}` waits for {}", said.gate, word_of(wants));
-                return Err(refused(&said.gate, why).hint(format!("`flowhost {verb}`")));
+                return Err(refused(&said.gate, why).hint(cure));
             }
         };
         let record = Gate {
@@ -81,8 +85,14 @@ const fn word_of(wants: Wants) -> &'static str {
 }
 
 /// The gate of this path, if it can be spoken to.
-fn find<'r>(resumed: &'r Resumed, path: &str, now_ms: u64) -> Result<&'r OpenGate, Failure> {
+fn find<'r>(
+    resumed: &'r Resumed,
+    run: &str,
+    path: &str,
+    now_ms: u64,
+) -> Result<&'r OpenGate, Failure> {
     let open = &resumed.rebuilt.gates;
+    let goes_on = format!("`flowhost runs resume {run}`");
     let Some(gate) = open.values().find(|gate| gate.path == path) else {
         let waiting: Vec<String> = open
             .values()
@@ -112,17 +122,17 @@ fn find<'r>(resumed: &'r Resumed, path: &str, now_ms: u64) -> Result<&'r OpenGat
                     format!("it was signalled{by} before")
                 }
             };
-            Err(refused(path, why).hint("`flowhost runs resume` goes on with what was said"))
+            Err(refused(path, why).hint(format!("{goes_on} goes on with what was said")))
         }
         Some(Reached { until_ms, .. }) if *until_ms <= now_ms => {
             let why = format!("its time was up at {}", when(*until_ms));
             Err(refused(path, why)
-                .hint("`flowhost runs resume` goes on with what the plan says of that"))
+                .hint(format!("{goes_on} goes on with what the plan says of that")))
         }
         Some(_) => Ok(gate),
         None => Err(
             refused(path, "its process was killed before the gate was open")
-                .hint("`flowhost runs resume` opens it"),
+                .hint(format!("{goes_on} opens it")),
         ),
     }
 }

@@ -238,8 +238,9 @@ fn find(
     let (seal, listener) = (opened.seal.as_ref(), host.config.views.listener());
     let Beside { past, fed, heard } = past::read_beside(&dir, seal, listener, &plan)?;
     if let Some(status) = &past.ended {
-        return Err(cannot(format!("it has ended: {status}"))
-            .hint("`flowhost runs show` says how; start its plan again with `flowhost run`"));
+        return Err(cannot(format!("it has ended: {status}")).hint(
+            "`flowhost runs show RUN` says how; start its plan again with `flowhost run PLAN`",
+        ));
     }
     begun_whole(&past)?;
     let made_of = made_of(host, &dir, &past)?;
@@ -304,7 +305,7 @@ pub fn at_work(process: Option<u32>) -> Failure {
         Some(process) => format!("process {process} is at work on it"),
         None => "another process is at work on it".to_owned(),
     };
-    cannot(who).hint("`flowhost runs watch` follows it until it waits for somebody, or ends")
+    cannot(who).hint("`flowhost runs watch RUN` follows it until it waits for somebody, or ends")
 }
 
 /// The document of what the run was made of, if it is the one that its first records name.
@@ -312,7 +313,7 @@ fn made_of(host: &Inner, dir: &Path, past: &Past) -> Result<Bundle, Failure> {
     let Some(recorded) = &past.bundle_sha256 else {
         return Err(cannot("its records do not say what it was made of")
             .because("a host of the first wave made it, or it was killed before its first step")
-            .hint("start its plan again with `flowhost run`"));
+            .hint("start its plan again with `flowhost run PLAN`"));
     };
     let path = dir.join(BUNDLE);
     let bytes = host

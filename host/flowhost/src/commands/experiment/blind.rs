@@ -12,6 +12,7 @@ use flowhost::output::{counted, neutral};
 use flowhost_evidence::trials::{Key, Keyed, Outputs, Review, Scores, reviews};
 use flowhost_flow::Exit;
 use flowhost_ledger::timestamp;
+use flowhost_words::shell_word;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -89,8 +90,8 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
             "{} in {}; fill in scores.yaml there, then: flowhost experiment review {} --key {} --by NAME\n",
             counted(count, "output"),
             args.out.display(),
-            args.out.join("scores.yaml").display(),
-            args.key.display(),
+            shell_word(&args.out.join("scores.yaml").display().to_string()),
+            shell_word(&args.key.display().to_string()),
         );
         context.output.result(&neutral(&text));
     }
