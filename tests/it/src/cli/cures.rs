@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::plan;
+use super::preflight::refused_alike;
 use crate::support::{Home, repository};
 
 /// What is wrong with the folder's plan.
@@ -204,5 +205,42 @@ fn every_command_that_a_message_names_is_there_with_its_options() {
             let option = option.split('=').next().unwrap();
             assert!(help.contains(option), "`flowhost {command}`:\n{help}");
         }
+    }
+}
+
+#[test]
+fn an_item_that_is_written_out_and_does_not_fit_is_refused_where_it_stands() {
+    let home = Home::new();
+    let plugin = "  markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let steps = "  each:\n    foreach: { items: [\"# a\", 7], as: text }\n    uses: markdown/headings\n    \
+                 with: { text: \"${{ text }}\" }";
+    home.file("plan.yaml", plan(plugin, steps));
+    let said = refused_alike(&home);
+    assert!(said.contains("item 2 of `items` does not fit"), "{said}");
+    let told = home.flowhost(&["validate", "plan.yaml", "--json"]).json();
+    let problem = &told["problems"][0];
+    let lines = home.read("plan.yaml");
+    let line = usize::try_from(problem["line"].as_u64().unwrap()).unwrap();
+    let column = usize::try_from(problem["column"].as_u64().unwrap()).unwrap();
+    let at = &lines.lines().nth(line - 1).unwrap()[column - 1..];
+    assert!(at.starts_with("7]"), "{problem:#}");
+}
+
+#[test]
+fn an_item_that_the_run_finds_not_to_fit_is_told_with_its_places_in_the_plan() {
+    let home = Home::new();
+    home.warm();
+    let plugin = "  markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let steps = "  each:\n    foreach: { items: \"${{ inputs.all }}\", as: text }\n    uses: markdown/headings\n    \
+                 with: { text: \"${{ text }}\" }";
+    let text = plan(plugin, steps).replace("plugins:", "inputs: { all: { type: list } }\nplugins:");
+    home.file("plan.yaml", text);
+    let ran = home.flowhost(&["run", "plan.yaml", "--input", "all=[\"a\", 7]"]);
+    assert_ne!(ran.code, 0, "{}", ran.all());
+    for told in [
+        "what does not fit comes from item 2 of its `items` (plan.yaml:10:",
+        "of which `with` (plan.yaml:12:5) makes the input",
+    ] {
+        assert!(ran.stderr.contains(told), "{}", ran.all());
     }
 }
