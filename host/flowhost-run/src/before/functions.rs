@@ -100,7 +100,7 @@ fn wrong_function(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(Strin
 /// What to do where a plugin has not the tool that is asked for: the one that was meant, and those that it has.
 pub(crate) fn of_its_tools(plugin: &str, wanted: &str, names: &[&str]) -> String {
     if names.is_empty() {
-        let cure = "take a component that exports a tool; `flowhost inspect` shows what one offers";
+        let cure = "take a component that exports a tool; `flowhost inspect COMPONENT` shows what one offers";
         return cure.to_owned();
     }
     let listed = format!("tools of `{plugin}`: {}", names.join(", "));

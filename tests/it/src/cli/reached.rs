@@ -43,7 +43,7 @@ fn problems(home: &Home) -> Vec<(String, String)> {
 
 /// Writes what a cure says at the end of the profile that it names.
 fn follow(home: &Home, file: &str, cure: &str) {
-    let begin = format!("this would grant it, in {file}:\n");
+    let begin = format!("this would grant it, at the end of {file}:\n");
     let lines = cure
         .strip_prefix(&begin)
         .unwrap_or_else(|| panic!("{begin}: {cure}"));
@@ -135,7 +135,7 @@ fn tools_that_a_profile_does_not_grant_come_with_the_lines_that_would() {
     let (_, cure) = &problems(&home)[0];
     assert_eq!(
         cure,
-        "this would grant it, in [tools] of policies/own.toml:\ncall = [\"files/read\", \"md/headings\", \"md/*\"]"
+        "this would grant it, under [tools] of policies/own.toml, in the place of `call` there:\ncall = [\"files/read\", \"md/headings\", \"md/*\"]"
     );
 
     let tools = agent("a", "agent-model", "tools: [md/headings]");
@@ -143,8 +143,8 @@ fn tools_that_a_profile_does_not_grant_come_with_the_lines_that_would() {
     let said = refused_alike(&home);
     assert!(said.contains("`agent-model` is shipped"), "{said}");
     let (_, cure) = &problems(&home)[0];
-    let end =
-        "and in [tools] of policies/a.toml:\ncall = [\"files/*\", \"markdown/*\", \"md/headings\"]";
+    let end = "and this under [tools] of policies/a.toml, in the place of `call` there:\n\
+               call = [\"files/*\", \"markdown/*\", \"md/headings\"]";
     assert!(cure.ends_with(end), "{cure}");
 }
 
