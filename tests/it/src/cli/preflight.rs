@@ -718,6 +718,27 @@ fn a_prompt_that_steps_share_is_held_against_each_of_them() {
 }
 
 #[test]
+fn a_prompt_that_asks_whether_a_name_is_there_runs_for_steps_with_and_without_it() {
+    let home = Home::new();
+    home.warm();
+    let steps = "  one: { uses: a, prompt: ask.md, with: { text: x } }\n  \
+                 two: { uses: a, prompt: ask.md, with: { more: { y: x } } }\n\
+                 outputs: { said: \"${{ steps.one.output.text + steps.two.output.text }}\" }";
+    home.file(
+        "plan.yaml",
+        plan(&agent("a", "agent-any-model", "model: mock/a"), steps),
+    );
+    home.file(
+        "ask.md",
+        "{% if input.text is defined %}{{ input.text }}{% else %}{{ input.more.y }}{% endif %}\n\
+         {{ input.more.y if step == 'two' else 'none' }}\n",
+    );
+    home.file("scripts/a.md", "done");
+    let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    assert_eq!(ran.json()["outputs"]["said"], "donedone", "{}", ran.all());
+}
+
+#[test]
 fn a_name_that_only_the_run_can_miss_is_named_with_its_template_and_step() {
     let home = Home::new();
     home.warm();
