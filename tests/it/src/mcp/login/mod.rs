@@ -351,7 +351,11 @@ fn fails(manners: Manners, why: &str) {
 #[test]
 fn mcp_024_nothing_is_believed_of_an_authority_that_is_not_what_it_should_be() {
     let well = Manners::default();
-    let cases: [(Twist<Value>, &str); 7] = [
+    let cases: [(Twist<Value>, &str); 8] = [
+        (
+            |it| it["filler"] = json!("x".repeat(300 << 10)),
+            "length limit exceeded",
+        ),
         (
             |it| it["issuer"] = json!("https://evil.example"),
             "it is of `https://evil.example`",
