@@ -2,7 +2,7 @@
 //! only follows from it is not told.
 
 use super::plan;
-use super::preflight::refused_alike;
+use super::preflight::{OWN, refused_alike};
 use crate::support::Home;
 
 /// A plan with faults of every kind: of its form, of names, of types, of rights, of a model, of a template.
@@ -200,4 +200,27 @@ fn a_budget_that_cannot_suffice_a_model_and_a_tool_are_told_together() {
     let said = refused_alike(&home);
     assert!(!said.contains("cannot suffice"), "{said}");
     assert!(said.contains("did you mean `ok_echo/run`?"), "{said}");
+}
+
+#[test]
+fn a_provider_that_cannot_be_used_hides_no_missing_right() {
+    let home = Home::new();
+    home.guest("deny_files");
+    home.file(
+        OWN,
+        "[models.providers.house]\nkind = \"openai\"\nunpriced = true\nurl = \"http://127.0.0.1:9/v1/chat/completions\"\n",
+    );
+    let plugins = "  writer: { kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: { role: r, model: \
+                   house/a } }\n  deny_files: { kind: tool, source: ./deny_files.wasm, profile: deny-all }\n";
+    let steps =
+        "  ask: { uses: writer, with: { text: x } }\n  read: { uses: deny_files/run, with: {} }";
+    home.file("plan.yaml", plan(plugins, steps));
+    let said = refused_alike(&home);
+    for words in [
+        "has 2 problems\n",
+        "models.providers.house.url:",
+        "plugin `deny_files` imports `flowhost:files/",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
 }

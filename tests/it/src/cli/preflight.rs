@@ -309,7 +309,7 @@ fn a_profile_that_came_with_the_plan_grants_no_folder_elsewhere() {
 }
 
 /// Where a person's own configuration stands.
-const OWN: &str = "home-of-user/.config/flowhost/flowhost.toml";
+pub(super) const OWN: &str = "home-of-user/.config/flowhost/flowhost.toml";
 
 fn agent(name: &str, profile: &str, config: &str) -> String {
     format!(
