@@ -33,6 +33,7 @@ mod sdk;
 mod simulate;
 mod test;
 mod tidy;
+mod walk;
 mod wit_docs;
 mod wit_lock;
 
@@ -74,6 +75,8 @@ enum Task {
     Bench(bench::Options),
     /// Builds a release and packs it into `dist/`.
     Dist,
+    /// Goes the way of an author and of a stranger with the release archive: every kind in every language.
+    Walk(walk::Options),
     /// Kills the executable, and a writing ledger, again and again, and counts what was lost or done twice.
     Crash(crash::Options),
     /// Simulates runs with everything going wrong, one seed or many.
@@ -112,6 +115,7 @@ fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
         Task::OrderSaga => order_saga::run(folders),
         Task::Bench(options) => bench::run(folders, &options),
         Task::Dist => dist::run(folders),
+        Task::Walk(options) => walk::run(folders, &options),
         Task::Crash(options) => crash::run(folders, &options),
         Task::Simulate(options) => simulate::run(folders, &options),
         Task::McpPeers(options) => mcp_peers::run(folders, &options),
