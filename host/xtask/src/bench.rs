@@ -20,6 +20,10 @@ pub(crate) struct Options {
     pub(crate) all: bool,
 }
 
+/// How programs are built for release, here and for a release archive. Programs alone: a library that is built for its own
+/// sake, too, is compiled in another way, and each program would be linked anew, which takes ten minutes of two cores.
+pub(crate) const PROGRAMS: [&str; 4] = ["build", "--release", "--locked", "--bins"];
+
 /// Measures, and writes the two files.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     guests::run(
@@ -32,7 +36,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     )?;
     say::step("building for release");
     let packages = ["--package", "flowhost", "--package", "flowhost-benches"];
-    let mut build = vec!["build", "--release"];
+    let mut build = PROGRAMS.to_vec();
     build.extend(packages);
     process::run(&mut process::cargo(&folders.root, &build))?;
     say::step("measuring (some minutes)");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use crate::bench::PROGRAMS;
 use crate::folders::Folders;
 use crate::{guests, process, say, sdk};
 
@@ -26,10 +27,9 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
     sdk::scripts(folders)?;
     guests::foreign::script_plugins(folders)?;
     say::step("building the release");
-    process::run(&mut process::cargo(
-        &folders.root,
-        &["build", "--release", "--locked", "--package", "flowhost"],
-    ))?;
+    let mut build = PROGRAMS.to_vec();
+    build.extend(["--package", "flowhost"]);
+    process::run(&mut process::cargo(&folders.root, &build))?;
     let name = format!(
         "flowhost-{}-{}",
         env!("CARGO_PKG_VERSION"),
