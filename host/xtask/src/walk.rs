@@ -357,6 +357,10 @@ impl<'a> Walk<'a> {
                 .context("cannot copy the server")?;
             return Ok(());
         }
+        if !written.exists() {
+            // It asks for nothing, and `deny-all` is enough for it.
+            return Ok(());
+        }
         let asked = read(&written)?;
         // Comments that explain begin the file; what is asked for begins with its table.
         let (told, rights) = match asked.find("# [") {
