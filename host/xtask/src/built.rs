@@ -2,7 +2,7 @@
 //!
 //! Which features a crate is built with depends on the packages that Cargo is asked for: a test of one package
 //! alone has the runtime compiled anew, for minutes. So the whole workspace is asked for, and only the one kind of
-//! test program is built.
+//! test program is built. With optimisation nothing is there to be shared, and one package alone is built.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -40,19 +40,32 @@ pub(crate) fn host(folders: &Folders) -> Result<()> {
     process::run(&mut process::cargo(&folders.root, &build))
 }
 
+/// How a test program is built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum How<'a> {
+    /// With the features of the whole workspace, as the test command has built most of it already.
+    Shared,
+    /// With optimisation, and of one package alone.
+    Optimised { package: &'a str },
+}
+
 /// Builds the tests of this target (`--lib`, or `--test` and a name) and gives a command that runs those of `name`, in
 /// their package's folder as Cargo does.
 pub(crate) fn tests(
     folders: &Folders,
     target: &[&str],
     name: &str,
-    release: bool,
+    how: How<'_>,
 ) -> Result<Command> {
-    let mut arguments = vec!["test", "--workspace", "--no-run", ENGINE_TARGETS];
+    let mut arguments = vec![
+        "test",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ];
     arguments.extend(target);
-    arguments.push("--message-format=json-render-diagnostics");
-    if release {
-        arguments.push("--release");
+    match how {
+        How::Shared => arguments.extend(["--workspace", ENGINE_TARGETS]),
+        How::Optimised { package } => arguments.extend(["--release", "--package", package]),
     }
     let shown = format!("cargo {}", arguments.join(" "));
     let built = process::cargo(&folders.root, &arguments)

@@ -2,6 +2,8 @@
 //! a server counts, and the ledger's writer alone. The tests belong to those that are killed; this only
 //! sets how often.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use clap::Args;
 
@@ -20,6 +22,10 @@ pub(crate) struct Options {
     /// Which random moments the executable is killed at.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// The executable, for example one that was built for release: it comes to its moments sooner
+    /// [default: the one of the test command]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flowhost: Option<PathBuf>,
 }
 
 /// Kills of a campaign that nobody sets a number for.
@@ -30,7 +36,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     let neither = options.kills.is_none() && options.cycles.is_none();
     let both = neither.then_some(OFTEN);
     if let Some(kills) = options.kills.or(both) {
-        whole(folders, kills, options.seed)?;
+        whole(folders, kills, options.seed, options.flowhost.as_deref())?;
     }
     if let Some(cycles) = options.cycles.or(both) {
         writer(folders, cycles)?;
@@ -38,7 +44,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn whole(folders: &Folders, kills: u64, seed: u64) -> Result<()> {
+fn whole(folders: &Folders, kills: u64, seed: u64, flowhost: Option<&Path>) -> Result<()> {
     guests::run(
         folders,
         &guests::Options {
@@ -48,7 +54,10 @@ fn whole(folders: &Folders, kills: u64, seed: u64) -> Result<()> {
         },
     )?;
     // With the tests of `flowhost` itself, for which Cargo builds the executable.
-    let mut command = built::tests(folders, &["--test", "*"], "it", false)?;
+    let mut command = built::tests(folders, &["--test", "*"], "it", built::How::Shared)?;
+    if let Some(named) = flowhost {
+        command.env("FLOWHOST_UNDER_TEST", std::path::absolute(named)?);
+    }
     say::step(format_args!("{kills} kills of the executable"));
     process::run(
         command

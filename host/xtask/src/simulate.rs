@@ -25,7 +25,13 @@ pub(crate) struct Options {
 
 /// Simulates.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
-    let mut command = built::tests(folders, &["--lib"], "flowhost_run", options.release)?;
+    let how = match options.release {
+        true => built::How::Optimised {
+            package: "flowhost-run",
+        },
+        false => built::How::Shared,
+    };
+    let mut command = built::tests(folders, &["--lib"], "flowhost_run", how)?;
     command.args(["standin::sim::whatever_goes_wrong", "--nocapture"]);
     match options.seed {
         Some(seed) => {
