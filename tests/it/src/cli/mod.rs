@@ -42,6 +42,7 @@ mod locked;
 mod messages;
 mod network;
 mod not_resumed;
+mod offered;
 mod packets;
 pub(crate) mod pipeline;
 mod plugins;
@@ -72,6 +73,7 @@ mod trials;
 mod trust;
 mod typescript;
 mod vouched;
+mod withheld;
 
 use crate::support::{Home, stable};
 
