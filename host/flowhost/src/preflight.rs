@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::host::Index;
 use crate::models;
+use crate::offers;
 use crate::project::{Loaded, Project};
 use crate::state::State;
 
@@ -83,10 +84,11 @@ impl Asking<'_> {
         Err(found.failure(&shown(plan), Vec::new()))
     }
 
-    /// Why a plan that was read is refused, if it is.
+    /// Why a plan that was read is refused, if it is. A run asks components without a manifest itself; where there will
+    /// be none, what it would have heard is told with the rest.
     #[must_use]
-    pub fn refusal(&self, plan: &Path, loaded: &Loaded, offers: &Offers) -> Option<Failure> {
-        match &loaded.project {
+    pub fn refusal(&self, plan: &Path, loaded: &Loaded) -> Option<Failure> {
+        let refused = |offers: &Offers| match &loaded.project {
             Some(project) if loaded.findings.is_empty() => {
                 self.refused(plan, project, offers).err()
             }
@@ -94,7 +96,12 @@ impl Asking<'_> {
                 let findings = loaded.findings.clone();
                 Some(self.unsound(plan, project.as_ref(), offers, findings))
             }
-        }
+        };
+        let failure = refused(&Offers::default())?;
+        let project = loaded.project.as_ref();
+        let asked = project.map(|it| offers::of_project(self.ambient, self.state, it));
+        let whole = asked.and_then(|asked| refused(&asked.offers));
+        Some(whole.unwrap_or(failure))
     }
 
     /// Why a plan is refused of which this was found when it was read: that, and what else a run would meet, before

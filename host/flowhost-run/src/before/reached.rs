@@ -146,7 +146,7 @@ impl Agent<'_> {
         for wanted in self.wanted() {
             match self.tools_of(wanted.plugin, offers) {
                 None if self.is_told_of(wanted.plugin) => {}
-                None => found.others.push(self.nobody(&wanted)),
+                None => found.others.push(self.nobody(&wanted, offers)),
                 Some(Known::Tools(names)) if wanted.is_none_of(&names) => {
                     found.others.push(self.no_tool(&wanted, &names));
                 }
@@ -224,7 +224,7 @@ impl Agent<'_> {
         }
     }
 
-    fn nobody(&self, wanted: &Wanted<'_>) -> Finding {
+    fn nobody(&self, wanted: &Wanted<'_>, offers: &Offers) -> Finding {
         let Wanted {
             part,
             said,
@@ -242,7 +242,15 @@ impl Agent<'_> {
                 "add `{CODE}: {{ kind: tool, source: \"builtin:code\", profile: NAME }}` to `plugins:`, with a profile \
                  whose [tools] say what programs may call (docs/code-mode.md)"
             ),
-            Some(near) => format!("did you mean `{near}/{tool}`?"),
+            Some(near) => match self.tools_of(near, offers) {
+                Some(Known::Tools(names)) if wanted.is_none_of(&names) => {
+                    format!(
+                        "did you mean the plugin `{near}`? {}",
+                        of_its_tools(near, tool, &names)
+                    )
+                }
+                _ => format!("did you mean `{near}/{tool}`?"),
+            },
             None if others.is_empty() => {
                 "add the plugin to `plugins:`, or take the tool out of `tools`".to_owned()
             }

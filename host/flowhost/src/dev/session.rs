@@ -9,8 +9,7 @@ use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
 use flowhost_flow::plan::Body;
 use flowhost_run::{
-    Earlier, Events, Finished, Heard, Host, Member, Offers, Project, Run, RunEvent, RunOptions,
-    Swapped,
+    Earlier, Events, Finished, Heard, Host, Member, Project, Run, RunEvent, RunOptions, Swapped,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -271,8 +270,7 @@ impl Session<'_> {
                 config: self.config,
                 state: self.state,
             };
-            // Components without a manifest the run asks itself, where a person can still end the wait.
-            let refusal = asking.refusal(&request.plan, &loaded, &Offers::default());
+            let refusal = asking.refusal(&request.plan, &loaded);
             (loaded, refusal)
         });
         self.watch_for(&loaded, &texts, refusal.is_some());

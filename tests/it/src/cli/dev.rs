@@ -194,11 +194,15 @@ fn what_validate_refuses_is_refused_in_the_same_words_and_what_was_good_stays() 
     assert_eq!(dev.until("run-ended").0["exit_code"], 0);
     let good = home.read("plan.yaml");
     let config = "profile: deny-all, config: { deep: true } }";
-    home.file("plan.yaml", good.replace("profile: deny-all }", config));
+    let both = good.replace("profile: deny-all }", config);
+    let both = both.replace("ok_add/run", "ok_add/rum");
+    home.file("plan.yaml", &both);
     let (refused, before) = dev.until("refused");
     let message = refused["message"].as_str().unwrap();
     let valid = home.flowhost(&["validate", "plan.yaml"]).expect(1);
-    assert!(message.contains("this plugin reads none"), "{message}");
+    for part in ["this plugin reads none", "did you mean `ok_add/run`?"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
     assert_eq!(message.trim(), valid.stderr.trim());
     assert!(
         before.iter().all(|it| !it.contains("run-started")),

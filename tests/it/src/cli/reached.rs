@@ -60,6 +60,11 @@ fn a_tool_that_is_not_there_is_refused_by_all_three_with_the_one_that_was_meant(
             "did you mean `md/headings`?",
         ),
         (
+            "mdd/no-such-tool",
+            "the plan has no plugin `mdd` with tools",
+            "did you mean the plugin `md`? tools of `md`: ",
+        ),
+        (
             "entirely/other",
             "the plan has no plugin `entirely` with tools",
             "plugins with tools: md",
