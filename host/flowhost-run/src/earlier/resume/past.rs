@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::base::failure::Failure;
 use crate::calls::order::{Detail, Stands};
-use crate::earlier::resume::fed::{self, Fed, FedError};
+use crate::earlier::resume::fed;
 use crate::earlier::resume::feeding::{FedBeside, Feeder, PlanOf};
 use crate::earlier::resume::rebuild::Written;
 use crate::earlier::resume::unreadable;
@@ -151,38 +151,20 @@ pub(crate) fn durability(dir: &Path) -> Durability {
     }
 }
 
-/// A run's past, and what its planner was fed. What is wrong with the one is told apart from what is wrong with the
-/// other, because what a run is (it has ended, it was made of something else) is said before that it cannot be fed.
-type Both = (Past, Result<Fed, FedError>);
-
-/// Reads the ledger in `dir`, which nobody writes to meanwhile.
-///
-/// # Errors
-/// When it cannot be read, or a payload that is needed is gone.
-pub(crate) fn read(dir: &Path, key: Option<&DataKey>) -> Result<Both, Failure> {
-    let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
-    let mut past = Reader::new(&payloads, key);
-    let mut fed = fed::Reader::new(&payloads, key);
-    for record in read_said_in(&RealDisk, dir).map_err(|error| unreadable(&error))? {
-        let (record, said) = told(record.map_err(|error| unreadable(&error))?)?;
-        fed.take(&record, said.as_ref());
-        past.take(&record, said)?;
-    }
-    Ok((past.done()?, fed.done()))
-}
-
-/// What was read of a run that is taken up, by several who heard the same records.
+/// What was read of a run by several who heard the same records. What is wrong with its past is told apart from what is
+/// wrong with what its planner was fed, because what a run is (it has ended, it was made of something else) is said before
+/// that it cannot be fed.
 pub(crate) struct Beside {
     pub(crate) past: Past,
     pub(crate) fed: FedBeside,
     pub(crate) heard: Option<Heard>,
 }
 
-/// As [`read`], while `listener` hears the same records and the run's planner, whose plan `plan` gives, is fed with them:
-/// each on a thread of its own.
+/// Reads the ledger in `dir`, which nobody writes to meanwhile, while `listener` hears the same records and the run's
+/// planner, whose plan `plan` gives, is fed with them: each on a thread of its own.
 ///
 /// # Errors
-/// As [`read`].
+/// When it cannot be read, or a payload that is needed is gone.
 pub(crate) fn read_beside(
     dir: &Path,
     key: Option<&DataKey>,
@@ -201,7 +183,7 @@ pub(crate) fn read_beside(
 /// As [`read_beside`] without a listener, on any disk.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`read_beside`].
 pub(crate) fn read_beside_in(
     disk: &dyn Source,
     dir: &Path,
@@ -311,7 +293,7 @@ fn unheard(error: &dyn std::error::Error) -> Failure {
 /// The past alone, of the first `most` records of the ledger in `dir`.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`read_beside`].
 pub(crate) fn read_to(dir: &Path, key: Option<&DataKey>, most: u64) -> Result<Past, Failure> {
     let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
     let mut past = Reader::new(&payloads, key);

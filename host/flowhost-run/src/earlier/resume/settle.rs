@@ -2,16 +2,18 @@
 //! signed, and believed when the run is resumed.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::OnceLock;
 
-use flowhost_flow::Exit;
+use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::records::{RecordKind as _, RunSettle};
 use flowhost_ledger::{Fact, LedgerOptions, Recorder as _};
 use serde_json::Value;
 
 use crate::base::failure::{Failure, ledger_failure};
+use crate::earlier::resume::feeding::FedBeside;
+use crate::earlier::resume::past::{self, Beside};
 use crate::earlier::resume::rebuild::rebuild;
-use crate::earlier::resume::{Kept, Resumed, foreign, open, past};
+use crate::earlier::resume::{Kept, Resumed, foreign, open};
 use crate::host::Inner;
 
 /// What a person says of a call.
@@ -117,9 +119,19 @@ pub(super) fn speak<T>(
 /// The run as it stands.
 fn read(kept: &dyn Kept, dir: &Path) -> Result<Resumed, Failure> {
     let key = kept.key(dir)?;
-    let (past, fed) = past::read(dir, key.as_ref())?;
+    let loaded = OnceLock::new();
+    let plan = |setup: &RunSetup| {
+        let project = loaded.get_or_init(|| kept.project(dir, &setup.inputs));
+        project.as_ref().ok().map(|project| project.plan.clone())
+    };
+    let Beside { past, fed, .. } = past::read_beside(dir, key.as_ref(), None, &plan)?;
+    let FedBeside { fed, rebuilt } = fed;
     let fed = fed?;
-    let plan = Arc::clone(&kept.project(dir, &fed.setup.inputs)?.plan);
-    let (_planner, rebuilt) = rebuild(plan, &fed).map_err(|error| foreign(&error))?;
+    let plan = match loaded.into_inner() {
+        Some(project) => project?.plan,
+        None => kept.project(dir, &fed.setup.inputs)?.plan,
+    };
+    let rebuilt = rebuilt.unwrap_or_else(|| rebuild(plan, &fed));
+    let (_planner, rebuilt) = rebuilt.map_err(|error| foreign(&error))?;
     Ok(Resumed { past, rebuilt, fed })
 }
