@@ -237,6 +237,12 @@ fn an_item_that_the_run_finds_not_to_fit_is_told_with_its_places_in_the_plan() {
     home.file("plan.yaml", text);
     let ran = home.flowhost(&["run", "plan.yaml", "--input", "all=[\"a\", 7]"]);
     assert_ne!(ran.code, 0, "{}", ran.all());
+    // It never ran.
+    assert!(
+        !ran.all().contains("the component answered"),
+        "{}",
+        ran.all()
+    );
     for told in [
         "what does not fit comes from item 2 of its `items` (plan.yaml:10:",
         "of which `with` (plan.yaml:12:5) makes the input",

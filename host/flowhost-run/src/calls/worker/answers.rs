@@ -90,6 +90,19 @@ pub(super) fn failure_of(fault: &Fault, plugin: &Installed) -> Failure {
     }
 }
 
+/// What the host refused before the component ran: the component has answered nothing, and what it was to be given is
+/// the plan's.
+pub(super) fn misgiven(fault: &Fault, plugin: &Installed) -> Failure {
+    let failure = failure_of(fault, plugin).owned_by(Owner::Plan);
+    match fault {
+        Fault::Guest { message, .. } => Failure {
+            message: message.clone(),
+            ..failure
+        },
+        _ => failure,
+    }
+}
+
 /// The record of a call that failed; what it used, and whose it was, stands in `result`.
 pub(crate) fn failed_fact(scope: &CallScope, result: ToolResult, fault: &Fault) -> Fact {
     let failed = ToolResult {

@@ -43,7 +43,7 @@ use crate::plugins::wiring::Machinery;
 
 use again::{Again, again};
 pub(crate) use answers::{failed, failed_fact, recorded, unplaced, verdict_of};
-use answers::{failure_of, finish, output_of};
+use answers::{failure_of, finish, misgiven, output_of};
 pub(crate) use inbox::{Calls, Inbox};
 
 /// Performs calls of one run. It knows the bus and its plugins, and nothing of who orders: orders, answers,
@@ -287,7 +287,7 @@ impl Worker {
             .and_then(|name| plugin.check_input(name, &order.input).map(|()| name));
         let name = match checked {
             Ok(name) => name,
-            Err(fault) => return (failed(failure_of(&fault, plugin)), Detail::default()),
+            Err(fault) => return (failed(misgiven(&fault, plugin)), Detail::default()),
         };
         let input = order.input.to_string();
         if let Err(fault) = self.intent(&scope, name, &input, order).await {
