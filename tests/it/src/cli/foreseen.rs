@@ -169,76 +169,6 @@ fn expressions_that_cannot_come_right_are_told_before_the_run() {
 }
 
 #[test]
-fn a_member_that_nothing_has_is_told_with_what_was_meant() {
-    let at = |more: &str| {
-        format!(
-            "  a: {{ uses: md/headings, with: {{ text: x }} }}\n  b: {{ needs: [a], uses: md/headings, {more} }}"
-        )
-    };
-    let with = |expr: &str| at(&format!("with: {{ text: \"${{{{ {expr} }}}}\" }}"));
-    let closed = "output: { schema: { type: object, additionalProperties: false, properties: { headings: {} } } }";
-    for (steps, words, cure) in [
-        (
-            at("with: { text: x }, when: \"run.cost.usd > 1.0\""),
-            "`run.cost.usd > 1.0`: `run.cost` has no member `usd`",
-            "known members: `calls`, `fuel`, `tokens`, `total_usd`",
-        ),
-        (
-            with("run.planhash"),
-            "`run` has no member `planhash`",
-            "did you mean `plan_hash`?",
-        ),
-        (
-            at("with: { text: x }, on_failure: { run: tell }")
-                + "\nhandlers: { tell: { uses: md/headings, with: { text: \"${{ failure.clas }}\" } } }",
-            "`failure` has no member `clas`",
-            "did you mean `class`?",
-        ),
-        (
-            with("steps.a.outptu.headings"),
-            "`steps.a` has no `outptu`",
-            "did you mean `output`? it has `output` and `status`",
-        ),
-        (
-            at(&format!(
-                "with: {{ text: x }}, {closed}, checks: [{{ id: c, that: \"output.nope == 1\" }}]"
-            )),
-            "step `b`: the schema of its `output` leaves room for no `nope`",
-            "it gives `headings`",
-        ),
-    ] {
-        let said = told(plan(MD, &steps)).replace("\n  │ ", " ");
-        for part in ["has 1 problem\n", words, cure] {
-            assert!(said.contains(part), "{part}: {said}");
-        }
-    }
-}
-
-#[test]
-fn a_state_machines_ways_are_held_against_what_its_tools_give() {
-    let machine = |when: &str| {
-        format!(
-            "flowhost: v1\nkind: fsm\nname: m\nplugins:\n{MD}\ninitial_state: look\nfinal_states: [end]\nstates:\n  \
-             look:\n    uses: md/headings\n    with: {{ text: x }}\n    transitions: [{{ when: \"{when}\", to: end }}]\n    \
-             on_success: end\n  end: {{}}\n"
-        )
-    };
-    let said = told(machine("size(output.hedings) > 0"));
-    for part in [
-        "step `look`: `md/headings` gives no `hedings`",
-        "did you mean `headings`?",
-        "plan.yaml:12:",
-    ] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
-    let said = told(machine("output.headings"));
-    assert!(said.contains("gives a list, not true or false"), "{said}");
-    with_child(machine("size(output.headings) > 0"))
-        .flowhost(&["validate", "plan.yaml"])
-        .expect(0);
-}
-
-#[test]
 fn a_condition_that_the_inputs_of_a_run_leave_without_an_answer_is_told() {
     let steps = |more: &str, default: &str| {
         format!(
@@ -568,23 +498,6 @@ fn tools_of_a_server_that_nobody_accepted_are_told_without_asking_it() {
     let said = refused_alike(&home);
     assert!(said.contains("`peer` has no tool `raed`"), "{said}");
     assert!(said.contains("did you mean `peer/read`?"), "{said}");
-}
-
-#[test]
-fn the_prompt_of_a_consensus_is_looked_at_for_each_of_its_agents() {
-    let agent = |name: &str| {
-        format!(
-            "  {name}: {{ kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: {{ role: {name}, \
-             model: mock/any }} }}\n"
-        )
-    };
-    let steps = "  a: { prompt: ask.md, with: { text: x }, consensus: { agents: [one, two], arbiter: one } }";
-    let home = with_child(plan(&(agent("one") + &agent("two")), steps));
-    home.file("ask.md", "You are {{ role }}.\nSum up {{ inputs.text }}.\n");
-    let said = refused_alike(&home);
-    let words = "step `a`: the prompt `ask.md`, line 2: it asks for `inputs`, which is not there";
-    assert_eq!(said.matches("it asks for `inputs`").count(), 1, "{said}");
-    assert!(said.replace("\n  │ ", " ").contains(words), "{said}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{home, plan, tool};
 use crate::support::{Home, Ran};
 
 /// The three commands on the folder's plan.
-fn asked(home: &Home) -> [Ran; 3] {
+pub(super) fn asked(home: &Home) -> [Ran; 3] {
     [
         home.flowhost(&["validate", "plan.yaml"]),
         home.flowhost(&["run", "plan.yaml", "--dry-run"]),
@@ -202,7 +202,7 @@ fn a_right_that_is_named_and_empty_is_linked_and_answers_no() {
 /// Where a person's own configuration stands.
 pub(super) const OWN: &str = "home-of-user/.config/flowhost/flowhost.toml";
 
-fn agent(name: &str, profile: &str, config: &str) -> String {
+pub(super) fn agent(name: &str, profile: &str, config: &str) -> String {
     format!(
         "  {name}: {{ kind: agent, source: \"builtin:llm-agent\", profile: {profile}, config: {{ role: r, {config} }} \
          }}\n"
@@ -492,163 +492,6 @@ fn a_models_key_without_a_value_is_named_before_the_run_unless_a_stand_in_needs_
     let found = home.flowhost(&["doctor", "--plan", "plan.yaml"]).expect(1);
     for part in ["1 of 1 agents", "mock/b, which stands in for it"] {
         assert!(found.stdout.contains(part), "{part}: {}", found.all());
-    }
-}
-
-#[test]
-fn a_member_of_an_output_that_nobody_gives_is_refused_by_all_three() {
-    let home = Home::new();
-    home.file(
-        "below.yaml",
-        plan(
-            "  r: { kind: guardrail, source: \"builtin:redact\", profile: deny-all }",
-            "  b: { emit: { subject: done, payload: {} } }",
-        ) + "outputs: { sum: 1 }\n",
-    );
-    let plugin = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
-    let steps = |more: &str| {
-        format!(
-            "  a: {{ uses: md/headings, with: {{ text: x }} }}\n  sub: {{ uses: \"plan:below.yaml\" }}\n{more}"
-        )
-    };
-    let wrong = steps(
-        "  b:\n    needs: [a, sub]\n    when: \"${{ size(steps.a.output.headngs) > 0 }}\"\n    \
-         uses: md/headings\n    with: { text: \"${{ steps.sub.output.total }}\" }\n    \
-         checks: [{ id: some, that: \"size(output.heading) > 0\" }]\n\
-         outputs: { o: \"${{ steps.a.output.headings }}\" }\n",
-    );
-    home.file("plan.yaml", plan(plugin, &wrong));
-    let said = refused_alike(&home);
-    for part in [
-        "has 3 problems",
-        "step `a`: `md/headings` gives no `headngs`",
-        "did you mean `headings`?",
-        "step `sub`: the plan `below.yaml` gives no `total`",
-        "it gives `sum`",
-        "step `b`: `md/headings` gives no `heading`",
-        "plan.yaml:14:",
-    ] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
-    // Who asks whether it is there goes on without it.
-    let asks = steps(
-        "  b:\n    needs: [a, sub]\n    when: \"${{ has(steps.a.output.headngs) }}\"\n    uses: md/headings\n    \
-         with: { text: \"${{ steps.sub.output.?total.orValue('x') }}\" }\n",
-    );
-    home.file("plan.yaml", plan(plugin, &asks));
-    for ran in asked(&home) {
-        ran.expect(0);
-    }
-}
-
-#[test]
-fn a_prompt_that_asks_for_what_no_step_gives_is_refused_by_all_three() {
-    let home = Home::new();
-    let steps = "  ask: { uses: a, with: { text: x } }\n  other: { uses: a, with: { more: x } }";
-    let prompt = |text: &str| {
-        let config = format!("model: mock/a, prompt: \"{text}\"");
-        home.file(
-            "plan.yaml",
-            plan(&agent("a", "agent-any-model", &config), steps),
-        );
-    };
-    prompt("Sum up {{ input.txt }}");
-    let said = refused_alike(&home);
-    for part in ["it asks for `input.txt`", "did you mean `input.text`?"] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
-    // One of the steps gives it, and the other would fail of it.
-    prompt("Sum up {{ input.text }}{{ input.more }}");
-    let said = refused_alike(&home).replace("\n  │ ", " ");
-    for part in [
-        "has 2 problems",
-        "step `ask`: `prompt` of the `config:` of `a`, line 1: it asks for `input.more`, which this step does not give; \
-         `other` does",
-        "step `other`: `prompt` of the `config:` of `a`, line 1: it asks for `input.text`, which this step does not \
-         give; `ask` does",
-    ] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
-    // Who asks whether it is there goes on without it, and a branch may be there for another step.
-    for text in [
-        "{% if input.text is defined %}{{ input.text }}{% else %}{{ input.more }}{% endif %}",
-        "{% if step == 'ask' %}{{ input.text }}{% endif %}",
-    ] {
-        prompt(text);
-        home.flowhost(&["validate", "plan.yaml"]).expect(0);
-    }
-}
-
-#[test]
-fn a_prompt_that_steps_share_is_held_against_each_of_them() {
-    let home = Home::new();
-    let steps = "  one: { uses: a, prompt: ask.md, with: { z: text, l: [{ b: 1 }, \"${{ inputs.t }}\"] } }\n  \
-                 two: { uses: a, prompt: ask.md, with: { z: { y: 1 }, l: [{ a: 1 }], more: \"${{ inputs.t }}\" } }\n\
-                 inputs: { t: { type: string, default: x } }";
-    home.file(
-        "plan.yaml",
-        plan(&agent("a", "agent-any-model", "model: mock/a"), steps),
-    );
-    home.file(
-        "ask.md",
-        "One\n{{ input.z.y }}\n{{ input.l[0].a }}\n{{ input.more }}\n{{ input.more.most }}\n",
-    );
-    let said = refused_alike(&home).replace("\n  │ ", " ");
-    for part in [
-        "has 4 problems",
-        "step `one`: the prompt `ask.md`, line 2: it asks for `input.z.y`, and `input.z` is text",
-        "step `one`: the prompt `ask.md`, line 3: it asks for `input.l[0].a`, which this step does not give; `two` does",
-        "did you mean `input.l[0].b`?",
-        "step `one`: the prompt `ask.md`, line 4: it asks for `input.more`, which this step does not give; `two` does",
-        "step `two`: the prompt `ask.md`, line 5: it asks for `input.more.most`, and `input.more` is text",
-        "plan.yaml:7:",
-        "plan.yaml:8:",
-    ] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
-}
-
-#[test]
-fn a_prompt_that_asks_whether_a_name_is_there_runs_for_steps_with_and_without_it() {
-    let home = Home::new();
-    home.warm();
-    let steps = "  one: { uses: a, prompt: ask.md, with: { text: x } }\n  \
-                 two: { uses: a, prompt: ask.md, with: { more: { y: x } } }\n\
-                 outputs: { said: \"${{ steps.one.output.text + steps.two.output.text }}\" }";
-    home.file(
-        "plan.yaml",
-        plan(&agent("a", "agent-any-model", "model: mock/a"), steps),
-    );
-    home.file(
-        "ask.md",
-        "{% if input.text is defined %}{{ input.text }}{% else %}{{ input.more.y }}{% endif %}\n\
-         {{ input.more.y if step == 'two' else 'none' }}\n",
-    );
-    home.file("scripts/a.md", "done");
-    let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
-    assert_eq!(ran.json()["outputs"]["said"], "donedone", "{}", ran.all());
-}
-
-#[test]
-fn a_name_that_only_the_run_can_miss_is_named_with_its_template_and_step() {
-    let home = Home::new();
-    home.warm();
-    let steps = "  ask: { uses: a, prompt: ask.md, with: \"${{ inputs.all }}\" }\n\
-                 inputs: { all: { type: object, default: { text: x } } }";
-    home.file(
-        "plan.yaml",
-        plan(&agent("a", "agent-any-model", "model: mock/a"), steps),
-    );
-    home.file("ask.md", "Sum up\n{{ input.more | data }}\n");
-    home.flowhost(&["validate", "plan.yaml"]).expect(0);
-    let ran = home.flowhost(&["run", "plan.yaml"]);
-    assert_ne!(ran.code, 0, "{}", ran.all());
-    for part in [
-        "step `ask`: the prompt, line 2: `input.more` is undefined; the step gives `input.text`",
-        "the step's prompt is `ask.md`",
-    ] {
-        let said = ran.stderr.replace("\n  │ ", " ");
-        assert!(said.contains(part), "{part}: {}", ran.all());
     }
 }
 
