@@ -18,6 +18,14 @@ while (my $line = <STDIN>) {
     $calls++;
     exit 7 if $mode eq 'dies';
     next if $mode eq 'silent';
+    # Each child works for half a second, and nobody waits for it.
+    if ($mode eq 'breeds') {
+        $SIG{CHLD} = 'IGNORE';
+        while (defined(my $child = fork)) {
+            if (!$child) { 1 while (times)[0] < 0.5; exit 0; }
+            select(undef, undef, undef, 0.02) while kill 0, $child;
+        }
+    }
     if ($mode eq 'refuses') { print "{\"jsonrpc\":\"2.0\",\"id\":$id,\"error\":{\"code\":-32602,\"message\":\"no text of mine\"}}\n"; next; }
     if ($mode eq 'fails') { print "{\"jsonrpc\":\"2.0\",\"id\":$id,\"error\":{\"code\":-32000,\"message\":\"the dictionary is gone\"}}\n"; next; }
     print "counting\n" if $mode eq 'logs';

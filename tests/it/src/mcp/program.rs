@@ -134,6 +134,23 @@ fn a_program_that_is_the_one_that_the_profile_names_begins() {
 }
 
 #[test]
+fn processor_time_in_children_that_nobody_waits_for_counts() {
+    if !confines() {
+        return;
+    }
+    let home = plan("breeds", STEP);
+    let profile = home.read("policies/count.toml");
+    let profile = profile.replace("[[files]]\n", "cpu = \"1s\"\n[[files]]\n");
+    let profile = profile.replace("\"5s\"", "\"30s\"");
+    home.file("policies/count.toml", profile);
+    let ran = run(&home);
+    assert_ne!(ran.code, 0, "{}", ran.all());
+    let [ended] = of_kind(&home, "process.end").try_into().unwrap();
+    assert_eq!(ended["how"], "limit", "{ended}");
+    assert_eq!(ended["bound"], "cpu", "{ended}");
+}
+
+#[test]
 fn a_program_that_will_not_go_is_gone_when_its_run_ends() {
     if !confines() {
         return;
