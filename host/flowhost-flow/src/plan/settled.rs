@@ -69,7 +69,9 @@ impl<'p> Settled<'p> {
             sure: BTreeSet::new(),
             undecided: Vec::new(),
         };
-        if plan.inputs.keys().all(|name| inputs.contains_key(name)) {
+        // Nor is anything where it is not known which inputs there are.
+        let all_declared = !plan.faults.astray() && !plan.faults.touch_section("inputs");
+        if all_declared && plan.inputs.keys().all(|name| inputs.contains_key(name)) {
             (settled.sure, settled.undecided) = settled.sure_steps();
         }
         settled
