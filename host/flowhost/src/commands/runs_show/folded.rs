@@ -145,7 +145,9 @@ pub(super) fn failures(
     let mut text = String::new();
     for line in lines {
         let step = &line.step;
-        if step.path != told {
+        // A `foreach` fails of one of its items.
+        let rest = told.strip_prefix(step.path.as_str());
+        if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('[')) {
             text.push_str(&failure(step, why));
         }
         let failed = line.items.iter().filter(|item| has_failed(item));
