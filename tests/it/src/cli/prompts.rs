@@ -65,8 +65,8 @@ fn a_prompt_that_steps_share_is_held_against_each_of_them() {
         "did you mean `input.l[0].b`?",
         "step `one`: the prompt `ask.md`, line 4: it asks for `input.more`, which this step does not give; `two` does",
         "step `two`: the prompt `ask.md`, line 5: it asks for `input.more.most`, and `input.more` is text",
-        "plan.yaml:7:",
         "plan.yaml:8:",
+        "plan.yaml:9:",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
