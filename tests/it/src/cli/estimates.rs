@@ -125,7 +125,6 @@ fn the_least_that_works_is_what_is_named() {
         ("plain", asking("{ tokens: 10 }", "")),
         ("schema", asking("{ tokens: 10 }", schema)),
         ("filled in", filled_in),
-        ("tool", with_a_tool()),
     ] {
         let refused = home.flowhost(&["run", "plan.yaml"]).expect(5).stderr;
         let (_, named) = refused.split_once("it needs ").unwrap();
@@ -153,23 +152,25 @@ fn the_least_that_works_is_what_is_named() {
 
 #[test]
 fn so_it_is_with_what_a_profile_lets_its_plugin_spend() {
-    let home = asking("{ tokens: 100000 }", "");
-    let path = home.path().join("policies/asker.toml");
-    let profile = std::fs::read_to_string(path).unwrap();
-    let may_spend = |tokens: u64| {
-        let text = profile.replace("tokens = 100_000", &format!("tokens = {tokens}"));
-        home.file("policies/asker.toml", text);
-    };
-    may_spend(10);
-    let refused = home.flowhost(&["run", "plan.yaml"]).expect(1).stderr;
-    let refused = refused.replace("\n  │ ", " ");
-    let (_, named) = refused.split_once("one model call needs ").unwrap();
-    let least: u64 = named.split(' ').next().unwrap().parse().unwrap();
-    may_spend(least - 1);
-    home.flowhost(&["validate", "plan.yaml"]).expect(1);
-    may_spend(least);
-    home.flowhost(&["validate", "plan.yaml"]).expect(0);
-    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    for home in [asking("{ tokens: 10 }", ""), with_a_tool()] {
+        with_budget(&home, 100_000);
+        let path = home.path().join("policies/asker.toml");
+        let profile = std::fs::read_to_string(path).unwrap();
+        let may_spend = |tokens: u64| {
+            let text = profile.replace("tokens = 100_000", &format!("tokens = {tokens}"));
+            home.file("policies/asker.toml", text);
+        };
+        may_spend(10);
+        let refused = home.flowhost(&["run", "plan.yaml"]).expect(1).stderr;
+        let refused = refused.replace("\n  │ ", " ");
+        let (_, named) = refused.split_once("one model call needs ").unwrap();
+        let least: u64 = named.split(' ').next().unwrap().parse().unwrap();
+        may_spend(least - 1);
+        home.flowhost(&["validate", "plan.yaml"]).expect(1);
+        may_spend(least);
+        home.flowhost(&["validate", "plan.yaml"]).expect(0);
+        home.flowhost(&["run", "plan.yaml"]).expect(0);
+    }
 }
 
 #[test]
@@ -234,6 +235,8 @@ fn a_run_that_its_budget_stopped_does_not_make_the_next_one_look_cheap() {
         "{ tokens: 100000 }",
         "    foreach: { items: \"${{ inputs.places }}\", as: place, max_parallel: 1 }\n",
     );
+    let plan = std::fs::read_to_string(home.path().join("plan.yaml")).unwrap();
+    home.file("plan.yaml", plan.replace("inputs.places[0]", "place"));
     let estimate = |home: &Home| {
         home.flowhost(&["run", "plan.yaml", "--estimate", "--json"])
             .expect(0)
@@ -241,12 +244,16 @@ fn a_run_that_its_budget_stopped_does_not_make_the_next_one_look_cheap() {
     };
     let before = estimate(&home);
     let likely = before["tokens"].as_u64().unwrap();
-    let answer = |prompt: u64| {
+    let answer = |place: &str, prompt: u64| {
         let usage = json!({ "prompt_tokens": prompt, "cached_tokens": 0, "completion_tokens": 10,
             "reasoning_tokens": 0 });
-        json!({ "json": { "tide": "high" }, "usage": usage })
+        json!({ "when": { "mentions": place }, "json": { "tide": "high" }, "usage": usage })
     };
-    let script = json!([answer(10), answer(likely - 100), answer(10)]);
+    let script = json!([
+        answer("Brest", 10),
+        answer("Hull", likely - 100),
+        answer("Ostend", 10)
+    ]);
     home.file("scripts/asker.json", script.to_string());
     with_budget(&home, likely);
     home.flowhost(&["run", "plan.yaml"]).expect(5);
