@@ -174,12 +174,23 @@ fn about(change: &Change) -> String {
     let mut lines = Vec::new();
     match &change.found {
         _ if change.shown().is_empty() => {}
-        Some(Found { own: Some(own), .. }) => lines.push(format!(
-            "`{profile}` is shipped and stays as it is; make your own first, and write `profile: {}` for {plugins} \
-             in the plan:\n  {}",
-            own.name,
-            own.command(profile)
-        )),
+        Some(Found {
+            own: Some(own),
+            is_made,
+            ..
+        }) => {
+            let name = &own.name;
+            lines.push(match is_made {
+                true => format!(
+                    "`{profile}` is shipped and stays as it is; write `profile: {name}` for {plugins} in the plan"
+                ),
+                false => format!(
+                    "`{profile}` is shipped and stays as it is; make your own first, and write `profile: {name}` for \
+                     {plugins} in the plan:\n  {}",
+                    own.command(profile)
+                ),
+            });
+        }
         Some(_) => {}
         None => lines.push(format!(
             "the profile `{profile}` of {plugins} is not found from here; these are its new tables"

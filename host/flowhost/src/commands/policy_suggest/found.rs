@@ -27,8 +27,10 @@ pub(super) struct Found {
     /// The file to change.
     pub(super) file: String,
     pub(super) text: String,
-    /// Of a shipped one, the first version of the user's own, which is not there yet.
+    /// Of a shipped one, the first version of the user's own.
     pub(super) own: Option<OwnProfile>,
+    /// Whether that is there already, as the command made it.
+    pub(super) is_made: bool,
 }
 
 /// The profile of each plugin, by the plugin's key.
@@ -54,11 +56,26 @@ pub(super) fn find(loaded: &Loaded, dir: &Path, context: &Context) -> Option<Fou
     let name = &loaded.name;
     if is_shipped(name) {
         let text = sources.profile_text(name, dir).ok()?.text;
-        let own = sources.own_profile(&format!("my-{name}"), dir, &mut BTreeSet::new());
+        let mine = format!("my-{name}");
+        // Whoever has typed the command asks once more, to have the patch applied.
+        let begun = sources.profile_text(&mine, dir).ok();
+        let begun = begun.filter(|begun| {
+            let first = policy_show::renamed_text(&text, &mine);
+            first.is_some_and(|first| first == begun.text)
+        });
+        let is_made = begun.is_some();
+        let own = match begun {
+            Some(begun) => OwnProfile {
+                name: mine,
+                file: begun.file,
+            },
+            None => sources.own_profile(&mine, dir, &mut BTreeSet::new()),
+        };
         return Some(Found {
             file: own.file.clone(),
             text: policy_show::renamed_text(&text, &own.name)?,
             own: Some(own),
+            is_made,
         });
     }
     let path = context.ambient.resolve(Path::new(&loaded.file));
@@ -74,6 +91,7 @@ pub(super) fn find(loaded: &Loaded, dir: &Path, context: &Context) -> Option<Fou
         file,
         text,
         own: None,
+        is_made: false,
     })
 }
 
