@@ -138,9 +138,13 @@ fn a_shipped_profile_becomes_ones_own_first() {
         "networked-tool",
         "--name",
         "my-networked-tool",
+        "--out",
+        "policies/my-networked-tool.toml",
     ];
-    let own = home.flowhost(&show).expect(0).stdout;
-    home.file("policies/my-networked-tool.toml", own);
+    home.flowhost(&show).expect(0);
+    let again = home.flowhost(&SUGGEST).expect(0);
+    let told = "stays as it is; write `profile: my-networked-tool` for `ok_http` in the plan";
+    assert!(again.stderr.contains(told), "{}", again.all());
     applied(&home);
     home.file(
         "plan.yaml",
