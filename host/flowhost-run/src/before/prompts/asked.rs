@@ -67,7 +67,7 @@ impl<'a> Template<'a> {
         }
     }
 
-    /// What it asks for in vain. `steps_left` are the parts that may still be looked at, of all templates together.
+    /// What it asks for in vain, in the order of its lines. `steps_left` are the parts that may still be looked at, of all templates together.
     pub(super) fn asked(&self, input: &Given<'_>, steps_left: &mut usize) -> Vec<Asked> {
         let Some(tree) = &self.tree else {
             return Vec::new(); // whatever it asks for is told by whoever renders it
@@ -82,7 +82,9 @@ impl<'a> Template<'a> {
             members: BTreeMap::new(),
         };
         reader.stmt(tree);
-        reader.asked.into_values().collect()
+        let mut asked: Vec<Asked> = reader.asked.into_values().collect();
+        asked.sort_by_key(|it| it.line);
+        asked
     }
 }
 
