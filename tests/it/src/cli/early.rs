@@ -240,7 +240,7 @@ fn a_configuration_tells_all_that_is_wrong_with_it() {
 
       × [home]/home-of-user/.config/flowhost/flowhost.toml:1:1: unknown key `policy`
       help: expected one of `policies`, `plugins`, `durability`, `tenant`, `host`, `secrets`,
-            `identities`, `models`, `telemetry`, `sources`, `mcp_adapter`
+            `identities`, `tls`, `models`, `telemetry`, `sources`, `mcp_adapter`
 
       × [home]/home-of-user/.config/flowhost/flowhost.toml:2:14: `fast` is not a choice
       help: expected `durable` or `relaxed`
