@@ -71,10 +71,16 @@ pub struct Question {
 }
 
 impl Question {
-    /// None for a plugin that need not be asked, because it has a manifest or is no tool.
+    /// None for a plugin that need not be asked, because it has a manifest or is no tool, and for one that cannot be:
+    /// that has been told of it.
     #[must_use]
     pub fn of(member: &Member) -> Option<Self> {
         if member.decl.kind != PluginKind::Tool || !member.manifest.tools.is_empty() {
+            return None;
+        }
+        let inspection = &member.inspection;
+        let is_unserved = inspection.unserved().into_iter().next().is_some();
+        if is_unserved || inspection.role != PluginKind::Tool {
             return None;
         }
         let own = member.effective.clone();
