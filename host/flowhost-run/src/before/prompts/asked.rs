@@ -26,6 +26,13 @@ const BRANCHES_MAX: usize = 100;
 /// Parts of one input that are asked for in vain: nobody reads more.
 pub(super) const ASKED_MAX: usize = 200;
 
+/// Bytes of a path that is followed: it is copied wherever it is named, and stands before each member that is told. A part
+/// with a longer one is left to the run.
+const PATH_BYTES_MAX: usize = 400;
+
+/// Bytes of members' names that are as much to look at as one part of a template.
+const NAMES_BYTES: usize = 64;
+
 /// Filters that take what is not there.
 const FORGIVING: [&str; 4] = ["d", "default", "e", "escape"];
 
@@ -604,7 +611,8 @@ impl<'g, 'a> Reader<'g, 'a, '_> {
         }
         let names = known.names().into_iter().take(WORDS_MAX);
         let names: Rc<[String]> = names.map(|name| format!("{path}.{name}")).collect();
-        *self.steps_left = self.steps_left.saturating_sub(names.len());
+        let steps = names.iter().map(|name| 1 + name.len() / NAMES_BYTES);
+        *self.steps_left = self.steps_left.saturating_sub(steps.sum());
         self.members.insert(path.to_owned(), Rc::clone(&names));
         names
     }
@@ -626,6 +634,9 @@ impl<'g, 'a> Reader<'g, 'a, '_> {
     }
 
     fn part(&mut self, path: String, part: Part<'g>, line: u16) -> Met<'g> {
+        if path.len() > PATH_BYTES_MAX {
+            return Met::Unknown;
+        }
         match part {
             Part::Known(Known::Anything) => Met::Unknown,
             Part::Known(known) => Met::Part(path, known),

@@ -154,6 +154,9 @@ impl<'p> Look<'p> {
         let Some(prompts) = &member.manifest.prompts else {
             return; // it renders none
         };
+        if self.found.len() > FINDINGS_MAX {
+            return; // no more are listed
+        }
         let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
         let readers: Vec<&User<'p>> = users.iter().collect();
         for name in &prompts.config {
@@ -185,6 +188,9 @@ impl<'p> Look<'p> {
 
     /// A file that steps have for their prompt.
     fn file(&mut self, plan: &'p Plan, prefix: &str, file: &str, users: &[User<'p>]) {
+        if self.found.len() > FINDINGS_MAX {
+            return; // no more are listed
+        }
         let Some(text) = users.first().and_then(|user| plan.prompt_of(user.step)) else {
             return; // that it could not be read has been told
         };
@@ -365,6 +371,9 @@ fn faults(text: &str, names: &Names, prompts: &[&Prompts]) -> Vec<Fault> {
     };
     let mut found = Vec::new();
     for name in names {
+        if found.len() > FINDINGS_MAX {
+            break; // no more are listed, and each is looked for in the whole text
+        }
         let unknown = |prompts: &&&Prompts| !prompts.variables.contains(name);
         if let Some(prompts) = prompts.iter().find(unknown) {
             let known: Vec<&str> = prompts.variables.iter().map(String::as_str).collect();
@@ -444,6 +453,13 @@ mod tests {
     fn a_template_that_cannot_be_read_is_one_fault_with_its_line() {
         let told = told("one\n{{ input");
         assert!(told.len() == 1 && told[0].starts_with("2: "), "{told:?}");
+    }
+
+    #[test]
+    fn of_a_template_that_asks_for_thousands_of_names_as_many_are_looked_for_as_are_listed() {
+        let names = (0..5_000).map(|number| format!("{{{{ n{number} }}}}\n"));
+        let names: Vec<String> = names.collect();
+        assert_eq!(told(&names.concat()).len(), FINDINGS_MAX + 1);
     }
 
     #[test]

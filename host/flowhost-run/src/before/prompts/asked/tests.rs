@@ -183,3 +183,27 @@ fn a_template_that_is_too_intricate_or_not_sound_is_left_to_the_run() {
     let read = Template::read("{{ input.x }}");
     assert!(read.asked(&Given::Value(&input()), &mut 1).is_empty());
 }
+
+#[test]
+fn what_stands_far_down_long_names_is_left_to_the_run() {
+    let deep = |len: usize| {
+        let name = "k".repeat(len);
+        let input = json!({ name.as_str(): { "a": 1, "b": 2 } });
+        asked(&format!("{{{{ input.{name}.c }}}}"), &input).len()
+    };
+    assert_eq!(deep(PATH_BYTES_MAX / 2), 1);
+    assert_eq!(deep(PATH_BYTES_MAX), 0);
+}
+
+#[test]
+fn members_with_long_names_are_more_to_look_at() {
+    let steps = |len: usize| {
+        let input = json!({ "a".repeat(len): 1 });
+        let mut left = 10_000;
+        let text = "{{ input.x }}";
+        let asked = Template::read(text).asked(&Given::Value(&input), &mut left);
+        assert_eq!(asked.len(), 1);
+        10_000 - left
+    };
+    assert_eq!(steps(100 * NAMES_BYTES), steps(1) + 100);
+}
