@@ -89,6 +89,12 @@ impl FileError {
             ErrorKind::NotFound | ErrorKind::NotADirectory
         )
     }
+
+    /// Whether what was to be made is there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.source.kind() == ErrorKind::AlreadyExists
+    }
 }
 
 impl From<FileError> for Failure {
@@ -461,13 +467,25 @@ impl Ambient {
             .map_err(|source| FileError::new("write", &path, source))
     }
 
+    /// As [`Ambient::write`], and never over what is there, whatever it is and whoever put it there meanwhile.
+    ///
+    /// # Errors
+    /// When something is there, or it cannot be written.
+    pub fn create(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let path = self.resolve(path);
+        let mut builder = tempfile::Builder::new();
+        create(&path, bytes, builder.permissions(less_umask()))
+            .map_err(|source| FileError::new("create", &path, source))
+    }
+
     /// Creates a file that only its owner may read. An existing one is an error.
     ///
     /// # Errors
     /// When it exists or cannot be written.
     pub fn create_secret(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.resolve(path);
-        create_secret(&path, bytes).map_err(|source| FileError::new("create", &path, source))
+        create(&path, bytes, &mut tempfile::Builder::new())
+            .map_err(|source| FileError::new("create", &path, source))
     }
 
     /// Makes a file that would grow over this process's size limit (`ulimit -f`) an error of the write,
@@ -616,19 +634,27 @@ fn write_atomic(
     synced: Synced,
     fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
 ) -> std::io::Result<u64> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let open = std::fs::Permissions::from_mode(0o666); // less what the umask takes
     let mut builder = tempfile::Builder::new();
-    let file = written_beside(path, synced, fill, builder.permissions(open))?;
+    let file = written_beside(path, synced, fill, builder.permissions(less_umask()))?;
     let file = file.persist(path).map_err(|error| error.error)?;
     Ok(file.metadata()?.len())
 }
 
-/// As [`write_atomic`], for the owner only, and never over what is there: of two processes that make
-/// the same secret, one wins and the other reads the winner's.
-fn create_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Of a file that is no secret: the system takes from it what the umask says.
+fn less_umask() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::Permissions::from_mode(0o666)
+}
+
+/// As [`write_atomic`], and never over what is there: of two processes that make the same secret, one wins and the
+/// other reads the winner's. A builder without permissions makes it for the owner only.
+fn create(
+    path: &Path,
+    bytes: &[u8],
+    builder: &mut tempfile::Builder<'_, '_>,
+) -> std::io::Result<()> {
     let fill = |file: &mut dyn std::io::Write| file.write_all(bytes);
-    let file = written_beside(path, Synced::Yes, fill, &mut tempfile::Builder::new())?;
+    let file = written_beside(path, Synced::Yes, fill, builder)?;
     file.persist_noclobber(path)
         .map(drop)
         .map_err(|error| error.error)

@@ -56,15 +56,16 @@ fn write(out: &Path, name: &str, text: &str, context: &Context) -> Result<(), Fa
     }
     let path = context.ambient.resolve(out);
     let ambient = &context.ambient;
-    if ambient.is_file(&path) || ambient.is_dir(&path) || ambient.is_link(&path) {
-        return Err(usage(format!("`{shown}` is there already"))
-            .hint("nothing was written; choose another name, and name the file after it"));
-    }
     if let Some(folder) = path.parent() {
         ambient.create_dir(folder)?;
     }
-    ambient.write(&path, text.as_bytes())?;
-    Ok(())
+    ambient.create(&path, text.as_bytes()).map_err(|error| {
+        if !error.is_there() {
+            return error.into();
+        }
+        usage(format!("`{shown}` is there already"))
+            .hint("nothing was written; choose another name, and name the file after it")
+    })
 }
 
 /// The profile under another name, with everything else as it stands, comments included.

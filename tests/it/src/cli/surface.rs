@@ -207,6 +207,33 @@ fn policy_show_prints_a_profile_and_begins_a_new_one() {
 }
 
 #[test]
+fn policy_show_writes_over_nothing_whatever_it_is() {
+    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
+    let home = Home::new();
+    let arguments = |out| ["policy", "show", "deny-all", "--name", "mine", "--out", out];
+    home.flowhost(&arguments("new/mine.toml")).expect(0);
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode();
+    let (written, plain) = (home.path().join("new/mine.toml"), home.file("plain", ""));
+    assert_eq!(mode(written), mode(plain), "it is no secret");
+    std::fs::create_dir(home.path().join("old")).unwrap();
+    let pipe = home.path().join("old/mine.toml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success(), "mkfifo failed");
+    // To nothing: through it a file would be made elsewhere.
+    let link = home.path().join("mine.toml");
+    symlink(home.path().join("elsewhere.toml"), &link).unwrap();
+    for out in ["new/mine.toml", "old/mine.toml", "mine.toml"] {
+        let refused = home.flowhost(&arguments(out)).expect(64);
+        let told = refused.all();
+        assert!(refused.stderr.contains("is there already"), "{told}");
+    }
+    let about = std::fs::symlink_metadata(&pipe).unwrap();
+    assert!(about.file_type().is_fifo());
+    assert!(link.is_symlink());
+    assert!(!home.path().join("elsewhere.toml").exists());
+}
+
+#[test]
 fn doctor_is_one_json_document_of_checks() {
     let ran = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }")
         .flowhost(&["doctor", "--json"]);
