@@ -3,6 +3,9 @@
 //! Must tell nothing that could come right: a branch that is never come to asks for nothing, whoever asks by `is defined`
 //! goes on without it, and what stands in a branch that may be left out is told as such. Follows the template engine's
 //! strict mode: what is not there may be asked after and handed around, and fails where it is used.
+//!
+//! The engine promises nothing of its tree, which any release may change. Only this file and what is below it know the tree:
+//! an update that changes it fails to compile here, or fails the tests, which render each template with the same engine.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,12 +18,17 @@ use minijinja::machinery::{Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use serde_json::Value;
 
+mod known;
+
+use known::{Known, Part};
+
 /// The name by which a template knows a step's `with:`.
 pub(super) const INPUT: &str = "input";
 
-/// Parts of one tag, and branches of all `elif`: each can be a level of the tree that is read here, and no person writes so
-/// many. A template with more is left to the run.
-const PARTS_MAX: usize = 1_000;
+/// Parts of one tag: each can be a level of the tree that is read here, and no person writes so many. A template with more is
+/// left to the run.
+const TAG_PARTS_MAX: usize = 1_000;
+/// Branches of all `elif`, for the same reason: each is a level below the one before it.
 const BRANCHES_MAX: usize = 100;
 
 /// Parts of one input that are asked for in vain: nobody reads more.
@@ -74,8 +82,9 @@ impl<'a> Template<'a> {
         }
     }
 
-    /// What it asks for in vain, in the order of its lines. `steps_left` are the parts that may still be looked at, of all templates together.
-    pub(super) fn asked(&self, input: &Given<'_>, steps_left: &mut usize) -> Vec<Asked> {
+    /// What it asks for in vain, in the order of its lines. `parts_left` are the parts that may still be looked at, of all
+    /// templates together.
+    pub(super) fn asked(&self, input: &Given<'_>, parts_left: &mut usize) -> Vec<Asked> {
         let Some(tree) = &self.tree else {
             return Vec::new(); // whatever it asks for is told by whoever renders it
         };
@@ -84,7 +93,7 @@ impl<'a> Template<'a> {
             frames: vec![BTreeMap::new()],
             names: Vec::new(),
             is_sure: true,
-            steps_left,
+            parts_left,
             asked: BTreeMap::new(),
             members: BTreeMap::new(),
         };
@@ -106,135 +115,11 @@ pub(super) fn is_plain(text: &str) -> bool {
             // Nobody reads on behind it.
             Err(_) => break,
         }
-        if parts > PARTS_MAX || branches > BRANCHES_MAX {
+        if parts > TAG_PARTS_MAX || branches > BRANCHES_MAX {
             return false;
         }
     }
     true
-}
-
-/// What is known of a part of the input.
-#[derive(Clone, Copy)]
-enum Known<'g> {
-    Anything,
-    Value(&'g Value),
-    Text,
-    Plain,
-    Elements,
-    List(&'g [Given<'g>]),
-    Object(&'g BTreeMap<&'g str, Given<'g>>),
-}
-
-impl<'g> Known<'g> {
-    fn of(given: &'g Given<'g>) -> Self {
-        match given {
-            Given::Anything => Self::Anything,
-            Given::Value(value) => Self::Value(value),
-            Given::Text => Self::Text,
-            Given::Plain => Self::Plain,
-            Given::Elements => Self::Elements,
-            Given::List(elements) => Self::List(elements),
-            Given::Object(members) => Self::Object(members),
-        }
-    }
-
-    /// In words, of what has no members.
-    const fn told(self) -> &'static str {
-        match self {
-            Self::Anything | Self::Plain => "no object",
-            Self::Value(Value::Null) => "null",
-            Self::Value(Value::Bool(_)) => "true or false",
-            Self::Value(Value::Number(_)) => "a number",
-            Self::Value(Value::String(_)) | Self::Text => "text",
-            Self::Value(Value::Array(_)) | Self::List(_) | Self::Elements => "a list",
-            Self::Value(Value::Object(_)) | Self::Object(_) => "an object",
-        }
-    }
-
-    fn member(self, path: &str, name: &str) -> Part<'g> {
-        match self {
-            Self::Anything => Part::Known(Self::Anything),
-            Self::Value(Value::Object(members)) => match members.get(name) {
-                Some(value) => Part::Known(Self::Value(value)),
-                None => Part::NoMember,
-            },
-            Self::Object(members) => match members.get(name) {
-                Some(given) => Part::Known(Self::of(given)),
-                None => Part::NoMember,
-            },
-            other => Part::Lacks(Why::Is(path.to_owned(), other.told())),
-        }
-    }
-
-    /// What its members are called.
-    fn names(self) -> Vec<&'g str> {
-        match self {
-            Self::Value(Value::Object(members)) => members.keys().map(String::as_str).collect(),
-            Self::Object(members) => members.keys().copied().collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    fn element(self, path: &str, index: i64) -> Part<'g> {
-        let short = |len: usize| Part::Lacks(Why::Short(path.to_owned(), len));
-        match self {
-            Self::List(elements) => match at(index, elements.len()).and_then(|it| elements.get(it))
-            {
-                Some(given) => Part::Known(Self::of(given)),
-                None => short(elements.len()),
-            },
-            Self::Value(Value::Array(elements)) => {
-                match at(index, elements.len()).and_then(|it| elements.get(it)) {
-                    Some(value) => Part::Known(Self::Value(value)),
-                    None => short(elements.len()),
-                }
-            }
-            Self::Value(Value::Null | Value::Bool(_) | Value::Number(_)) => {
-                Part::Lacks(Why::Is(path.to_owned(), self.told()))
-            }
-            // A character of a text, if it is long enough; the members of an object have names.
-            Self::Value(Value::String(_) | Value::Object(_))
-            | Self::Anything
-            | Self::Text
-            | Self::Plain
-            | Self::Elements
-            | Self::Object(_) => Part::Known(Self::Anything),
-        }
-    }
-
-    /// Whether it counts as true, where that is known.
-    fn truth(self) -> Option<bool> {
-        match self {
-            Self::Value(Value::Null) => Some(false),
-            Self::Value(Value::Bool(value)) => Some(*value),
-            Self::Value(Value::String(text)) => Some(!text.is_empty()),
-            Self::Value(Value::Array(elements)) => Some(!elements.is_empty()),
-            Self::Value(Value::Object(members)) => Some(!members.is_empty()),
-            Self::List(elements) => Some(!elements.is_empty()),
-            Self::Object(members) => Some(!members.is_empty()),
-            Self::Value(Value::Number(_))
-            | Self::Anything
-            | Self::Text
-            | Self::Plain
-            | Self::Elements => None,
-        }
-    }
-}
-
-/// Where an element stands; a negative place counts from the end.
-fn at(index: i64, len: usize) -> Option<usize> {
-    match usize::try_from(index) {
-        Ok(index) => Some(index),
-        Err(_) => len.checked_sub(usize::try_from(index.unsigned_abs()).ok()?),
-    }
-}
-
-/// What is had by asking for a part.
-enum Part<'g> {
-    Known(Known<'g>),
-    /// An object has members, and not this one.
-    NoMember,
-    Lacks(Why),
 }
 
 /// What an expression of the template gives.
@@ -285,7 +170,7 @@ struct Reader<'g, 'a, 'l> {
     /// All that were set, in order: what a branch sets that may be left out is not known behind it.
     names: Vec<&'a str>,
     is_sure: bool,
-    steps_left: &'l mut usize,
+    parts_left: &'l mut usize,
     asked: BTreeMap<String, Asked>,
     /// The members of objects that lack one, by path: many may be asked of the same.
     members: BTreeMap<String, Rc<[String]>>,
@@ -414,10 +299,10 @@ impl<'g, 'a> Reader<'g, 'a, '_> {
     }
 
     fn expr(&mut self, expr: &Expr<'a>) -> Met<'g> {
-        let Some(left) = self.steps_left.checked_sub(1) else {
+        let Some(left) = self.parts_left.checked_sub(1) else {
             return Met::Unknown; // the rest is left to the run
         };
-        *self.steps_left = left;
+        *self.parts_left = left;
         match expr {
             Expr::Var(it) => self.name(it.id),
             Expr::Const(it) => Met::Constant(it.value.clone()),
@@ -611,8 +496,8 @@ impl<'g, 'a> Reader<'g, 'a, '_> {
         }
         let names = known.names().into_iter().take(WORDS_MAX);
         let names: Rc<[String]> = names.map(|name| format!("{path}.{name}")).collect();
-        let steps = names.iter().map(|name| 1 + name.len() / NAMES_BYTES);
-        *self.steps_left = self.steps_left.saturating_sub(steps.sum());
+        let parts = names.iter().map(|name| 1 + name.len() / NAMES_BYTES);
+        *self.parts_left = self.parts_left.saturating_sub(parts.sum());
         self.members.insert(path.to_owned(), Rc::clone(&names));
         names
     }
