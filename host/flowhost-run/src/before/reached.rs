@@ -37,8 +37,8 @@ pub(crate) fn look(project: &Project, offers: &Offers, found: &mut Preflight) {
 /// Every tool of a plugin, as a configuration names them.
 const ALL: &str = "*";
 /// The plugin that runs programs, and its tool, which an agent with `tool_mode: code` cannot do without.
-const CODE: &str = "code";
-const RUN: &str = "run";
+pub(crate) const CODE: &str = "code";
+pub(crate) const RUN: &str = "run";
 
 /// One agent of a plan.
 struct Agent<'p> {
@@ -106,8 +106,8 @@ struct Wanted<'a> {
     tool: &'a str,
 }
 
-/// The tools of a plugin.
-enum Known<'a> {
+/// What a plugin offers.
+enum Offered<'a> {
     Tools(Vec<&'a str>),
     /// Only the run will know them.
     Later,
@@ -123,11 +123,11 @@ impl Wanted<'_> {
     }
 
     /// Whether any tool that is meant may be called.
-    fn is_in(&self, grant: &ToolsGrant, known: &Known<'_>) -> bool {
+    fn is_in(&self, grant: &ToolsGrant, known: &Offered<'_>) -> bool {
         let may = |tool: &str| decide_tool(grant, &format!("{}/{tool}", self.plugin)).is_ok();
         match (self.tool, known) {
-            (ALL, Known::Tools(names)) => names.iter().any(|name| may(name)),
-            (ALL, Known::Later) => {
+            (ALL, Offered::Tools(names)) => names.iter().any(|name| may(name)),
+            (ALL, Offered::Later) => {
                 let all = ToolsGrant {
                     call: vec![self.pattern()],
                 };
@@ -147,7 +147,7 @@ impl Agent<'_> {
             match self.tools_of(wanted.plugin, offers) {
                 None if self.is_told_of(wanted.plugin) => {}
                 None => found.others.push(self.nobody(&wanted, offers)),
-                Some(Known::Tools(names)) if wanted.is_none_of(&names) => {
+                Some(Offered::Tools(names)) if wanted.is_none_of(&names) => {
                     found.others.push(self.no_tool(&wanted, &names));
                 }
                 Some(known) if !wanted.is_in(grant, &known) => denied.push((wanted, known)),
@@ -202,7 +202,7 @@ impl Agent<'_> {
     }
 
     /// The tools of a plugin of its plan; none where no plugin of this name has tools.
-    fn tools_of<'a>(&'a self, plugin: &str, offers: &'a Offers) -> Option<Known<'a>> {
+    fn tools_of<'a>(&'a self, plugin: &str, offers: &'a Offers) -> Option<Offered<'a>> {
         let (_, key, member) = self.neighbours().find(|(name, ..)| *name == plugin)?;
         match member.decl.kind {
             PluginKind::Tool => {
@@ -211,14 +211,14 @@ impl Agent<'_> {
                 let tools = said.or((!declared.is_empty()).then_some(declared));
                 Some(match tools {
                     Some(tools) => {
-                        Known::Tools(tools.iter().map(|tool| tool.name.as_str()).collect())
+                        Offered::Tools(tools.iter().map(|tool| tool.name.as_str()).collect())
                     }
-                    None => Known::Later,
+                    None => Offered::Later,
                 })
             }
             PluginKind::McpAdapter => Some(match self.project.pins.get(key) {
-                Some(pins) => Known::Tools(pins.keys().map(String::as_str).collect()),
-                None => Known::Later,
+                Some(pins) => Offered::Tools(pins.keys().map(String::as_str).collect()),
+                None => Offered::Later,
             }),
             _ => None,
         }
@@ -243,7 +243,7 @@ impl Agent<'_> {
                  whose [tools] say what programs may call (docs/code-mode.md)"
             ),
             Some(near) => match self.tools_of(near, offers) {
-                Some(Known::Tools(names)) if wanted.is_none_of(&names) => {
+                Some(Offered::Tools(names)) if wanted.is_none_of(&names) => {
                     format!(
                         "did you mean the plugin `{near}`? {}",
                         of_its_tools(near, tool, &names)
@@ -427,12 +427,12 @@ mod tests {
 
     #[test]
     fn all_tools_of_a_plugin_are_not_granted_where_none_of_them_is() {
-        let names = || Known::Tools(vec!["list", "read"]);
+        let names = || Offered::Tools(vec!["list", "read"]);
         for (call, known, is_in) in [
             (&["files/write"][..], names(), false),
             (&["files/re*"], names(), true),
-            (&["files/write"], Known::Later, true),
-            (&["other/*"], Known::Later, false),
+            (&["files/write"], Offered::Later, true),
+            (&["other/*"], Offered::Later, false),
             (&[], names(), false),
         ] {
             assert_eq!(

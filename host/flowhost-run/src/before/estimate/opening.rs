@@ -13,6 +13,7 @@ use flowhost_words::first::{self, Rules};
 use serde_json::{Map, Value, json};
 
 use super::LLM_AGENT;
+use crate::before::reached::{CODE, RUN};
 use crate::given::project::{Member, Project};
 
 /// Tokens that an agent may add of its own to what is known: what an input or a template comes to, or who it is and
@@ -63,7 +64,7 @@ impl Opening {
     pub(super) fn of(asks: Asks<'_>) -> Self {
         let config: Value = serde_json::from_str(&asks.member.config).unwrap_or_default();
         match asks.member.decl.source == LLM_AGENT {
-            true => Known { asks, config }.opening(),
+            true => LlmAgent { asks, config }.opening(),
             false => foreign(asks, &config),
         }
     }
@@ -100,13 +101,13 @@ fn foreign(asks: Asks<'_>, config: &Value) -> Opening {
     }
 }
 
-/// A step that asks `llm-agent`.
-struct Known<'a> {
+/// `llm-agent`, as a step asks it.
+struct LlmAgent<'a> {
     asks: Asks<'a>,
     config: Value,
 }
 
-impl Known<'_> {
+impl LlmAgent<'_> {
     fn opening(&self) -> Opening {
         let (plan, step) = (self.asks.plan, self.asks.step);
         let source = prompt(&self.asks, &self.config);
@@ -202,7 +203,7 @@ impl Known<'_> {
     }
 
     fn writes_programs(&self) -> bool {
-        said(&self.config, "tool_mode") == "code"
+        said(&self.config, "tool_mode") == CODE
     }
 
     /// Whether it has tools to offer; none where only the run will know.
@@ -221,7 +222,7 @@ impl Known<'_> {
             return Some(false);
         }
         let is_offered = |tool: &str| match (self.writes_programs(), chosen) {
-            (true, _) => tool == "code/run",
+            (true, _) => tool.split_once('/') == Some((CODE, RUN)),
             (false, None) => true,
             (false, Some(chosen)) => chosen.iter().filter_map(Value::as_str).any(|wanted| {
                 match wanted.strip_suffix("/*") {
