@@ -4,14 +4,13 @@
 //!
 //! The names are those that agents use in their `config:`, as in an estimate: `model` and `peers`.
 
-use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_models::{ErrorClass, Gateway, ModelName, Prompt, Speaker, Turn};
 use flowhost_policy::decide_model;
 use flowhost_words::{PluginKind, nearest};
 use serde_json::Value;
 
 use crate::base::finding::Finding;
-use crate::before::estimate::{ANSWER_TOKENS, Amount, First, LLM_AGENT, one_call_each};
+use crate::before::estimate::{ANSWER_TOKENS, Amount, First, LLM_AGENT, Money, one_call_each};
 use crate::before::preflight::Preflight;
 use crate::before::rights::lacking;
 use crate::given::project::{Member, Project, at_part};
@@ -125,40 +124,23 @@ fn not_paid(project: &Project, key: &str, member: &Member, call: Option<First>) 
     }
     let First { least, enough } = call?;
     let answer = answer_tokens(member)?;
-    let (may, wide) = (&member.effective.grants.model, &member.profile.grants.model);
-    let amounts = [
-        (
-            "tokens",
-            (least.tokens, enough.tokens),
-            (may.tokens, wide.tokens),
-        ),
-        (
-            "usd",
-            (least.micro_usd, enough.micro_usd),
-            (may.micro_usd, wide.micro_usd),
-        ),
-    ];
-    let short = |(_, (least, _), (allowed, _)): &(&str, (u64, u64), (u64, u64))| least > allowed;
+    let may = Amount::granted(&member.effective.grants.model);
+    let wide = Amount::granted(&member.profile.grants.model);
+    let is_short = |money: &Money| money.of(least) > money.of(may);
+    let money = Money::ALL.into_iter().find(is_short)?;
     // Whoever writes the number that is told hears no more of it.
-    let (word, (_, wanted), (allowed, granted)) = amounts.into_iter().find(short)?;
-    let shown = |amount: u64| match word {
-        "usd" => format!("{:.6}", micro_usd_to_usd(amount)),
-        _ => amount.to_string(),
-    };
+    let (word, wanted) = (money.key(), money.of(enough));
+    let shown = money.written(wanted);
     let message = format!(
-        "one model call needs {} {word} (an answer of up to {answer} tokens, and a prompt), and the plugin may spend {} \
-         in a run",
-        shown(wanted),
-        shown(allowed)
+        "one model call needs {shown} {word} (an answer of up to {answer} tokens, and a prompt), and the plugin may \
+         spend {} in a run",
+        money.written(money.of(may))
     );
-    let raise = match granted >= wanted {
+    let raise = match money.of(wide) >= wanted {
         true => format!("narrow `{word}` of its `model` less in the plan"),
         false => {
             let file = &member.profile.file;
-            format!(
-                "write `{word} = {}` or more in [model] of {file}",
-                shown(wanted)
-            )
+            format!("write `{word} = {shown}` or more in [model] of {file}")
         }
     };
     let cure = format!("{raise}; a smaller `max_tokens` in its `config:` needs less");

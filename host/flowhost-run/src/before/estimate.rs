@@ -16,12 +16,14 @@ use flowhost_flow::Plan;
 use flowhost_flow::plan::{Body, Step, Then, Work};
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_models::Gateway;
+use flowhost_policy::ModelGrant;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::base::failure::Failure;
 use crate::base::state::State;
 use crate::given::project::Project;
+pub(super) use ceilings::Money;
 use ceilings::{Ceiling, Share, Whose};
 use history::History;
 use opening::Asks;
@@ -49,6 +51,14 @@ pub struct Amount {
 }
 
 impl Amount {
+    /// What a grant lets a plugin spend in a run.
+    pub(super) const fn granted(grant: &ModelGrant) -> Self {
+        Self {
+            tokens: grant.tokens,
+            micro_usd: grant.micro_usd,
+        }
+    }
+
     fn add(&mut self, other: Self) {
         self.tokens = self.tokens.saturating_add(other.tokens);
         self.micro_usd = self.micro_usd.saturating_add(other.micro_usd);

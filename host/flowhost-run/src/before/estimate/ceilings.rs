@@ -69,20 +69,12 @@ impl Ceiling {
     }
 
     pub(super) fn of_plugin(key: &str, member: &Member) -> Self {
-        let (may, wide) = (&member.effective.grants.model, &member.profile.grants.model);
         let whose = Whose::Plugin {
             key: key.to_owned(),
             file: member.profile.file.clone(),
-            wide: Amount {
-                tokens: wide.tokens,
-                micro_usd: wide.micro_usd,
-            },
+            wide: Amount::granted(&member.profile.grants.model),
         };
-        let limit = Amount {
-            tokens: may.tokens,
-            micro_usd: may.micro_usd,
-        };
-        Self::new(whose, limit)
+        Self::new(whose, Amount::granted(&member.effective.grants.model))
     }
 
     fn new(whose: Whose, limit: Amount) -> Self {
@@ -266,22 +258,23 @@ fn each(of: impl Fn(fn(Amount) -> u64) -> u64) -> Amount {
 
 /// Tokens or dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Money {
+pub(in crate::before) enum Money {
     Tokens,
     Usd,
 }
 
 impl Money {
-    const ALL: [Self; 2] = [Self::Tokens, Self::Usd];
+    pub(in crate::before) const ALL: [Self; 2] = [Self::Tokens, Self::Usd];
 
-    const fn of(self, amount: Amount) -> u64 {
+    pub(in crate::before) const fn of(self, amount: Amount) -> u64 {
         match self {
             Self::Tokens => amount.tokens,
             Self::Usd => amount.micro_usd,
         }
     }
 
-    const fn key(self) -> &'static str {
+    /// The key of a budget and of `[model]` that bounds it.
+    pub(in crate::before) const fn key(self) -> &'static str {
         match self {
             Self::Tokens => Currency::Tokens.key(),
             Self::Usd => Currency::MicroUsd.key(),
@@ -289,7 +282,7 @@ impl Money {
     }
 
     /// As the key's value.
-    fn written(self, amount: u64) -> String {
+    pub(in crate::before) fn written(self, amount: u64) -> String {
         match self {
             Self::Tokens => amount.to_string(),
             Self::Usd => format!("{:.6}", micro_usd_to_usd(amount)),
