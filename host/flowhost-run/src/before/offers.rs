@@ -31,11 +31,16 @@ impl Offers {
     /// Keeps what came of the question to a plugin; gives why only the run will know, where that came of it.
     pub fn add(&mut self, plugin: &str, answer: Answer) -> Option<String> {
         match answer {
-            Answer::Tools(tools) => drop(self.tools.insert(plugin.to_owned(), tools)),
-            Answer::Fault(why) => drop(self.faults.insert(plugin.to_owned(), why)),
-            Answer::Later(why) => return Some(why),
+            Answer::Tools(tools) => {
+                self.tools.insert(plugin.to_owned(), tools);
+                None
+            }
+            Answer::Fault(why) => {
+                self.faults.insert(plugin.to_owned(), why);
+                None
+            }
+            Answer::Later(why) => Some(why),
         }
-        None
     }
 
     /// Whether nothing is known of anyone.
