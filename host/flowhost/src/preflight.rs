@@ -47,7 +47,7 @@ impl Asking<'_> {
             None => Ok(found),
             Some(failure) if found.is_empty() => Err(failure),
             Some(failure) => {
-                found.others.extend(told(failure));
+                found.others.extend(findings_of(failure));
                 Ok(found)
             }
         }
@@ -68,7 +68,7 @@ impl Asking<'_> {
         let estimate = project.is_whole().then(|| self.estimate(project));
         let estimate = estimate.and_then(Result::ok);
         let exceeds = estimate.and_then(|estimate| estimate.exceeds_a_budget());
-        exceeds.map(told).unwrap_or_default()
+        exceeds.map(findings_of).unwrap_or_default()
     }
 
     /// Refuses what a run would refuse, of the plan as a person named it.
@@ -88,20 +88,23 @@ impl Asking<'_> {
     /// be none, what it would have heard is told with the rest.
     #[must_use]
     pub fn refusal(&self, plan: &Path, loaded: &Loaded) -> Option<Failure> {
-        let refused = |offers: &Offers| match &loaded.project {
-            Some(project) if loaded.findings.is_empty() => {
-                self.refused(plan, project, offers).err()
-            }
-            project => {
-                let findings = loaded.findings.clone();
-                Some(self.unsound(plan, project.as_ref(), offers, findings))
-            }
+        match &loaded.project {
+            Some(project) if loaded.findings.is_empty() => self.refused_run(plan, project).err(),
+            project => Some(self.unsound(plan, project.as_ref(), loaded.findings.clone())),
+        }
+    }
+
+    /// As [`Asking::refused`], for who is about to run the plan.
+    ///
+    /// # Errors
+    /// As [`Asking::refused`].
+    pub fn refused_run(&self, plan: &Path, project: &Project) -> Result<(), Failure> {
+        let Err(failure) = self.refused(plan, project, &Offers::default()) else {
+            return Ok(()); // the run asks its components itself
         };
-        let failure = refused(&Offers::default())?;
-        let project = loaded.project.as_ref();
-        let asked = project.map(|it| offers::of_project(self.ambient, self.state, it));
-        let whole = asked.and_then(|asked| refused(&asked.offers));
-        Some(whole.unwrap_or(failure))
+        // There will be none, and what it would have heard belongs to the same round.
+        let whole = self.refused(plan, project, &self.offered(project));
+        Err(whole.err().unwrap_or(failure))
     }
 
     /// Why a plan is refused of which this was found when it was read: that, and what else a run would meet, before
@@ -111,26 +114,30 @@ impl Asking<'_> {
         &self,
         plan: &Path,
         project: Option<&Project>,
-        offers: &Offers,
         findings: Vec<Finding>,
     ) -> Failure {
         let Some(project) = project else {
             return Preflight::default().failure(&shown(plan), findings);
         };
         // Where that cannot be asked, why comes beside what is wrong with the plan.
-        let found = self.found(project, offers);
+        let found = self.found(project, &self.offered(project));
         let mut found = found.unwrap_or_else(|failure| Preflight {
-            others: told(failure),
+            others: findings_of(failure),
             ..Preflight::default()
         });
         found.others.extend(self.too_small(project));
         found.failure(&shown(plan), findings)
     }
+
+    /// What the components of a project say that have no manifest.
+    fn offered(&self, project: &Project) -> Offers {
+        offers::of_project(self.ambient, self.state, project).offers
+    }
 }
 
 /// A failure as one thing among several that are told at once.
 #[must_use]
-pub fn told(failure: Failure) -> Vec<Finding> {
+pub fn findings_of(failure: Failure) -> Vec<Finding> {
     if !failure.findings.is_empty() {
         return failure.findings;
     }

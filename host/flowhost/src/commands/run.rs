@@ -11,14 +11,14 @@ use flowhost::kept::Kept;
 use flowhost::offers::{self, Asked};
 use flowhost::output::one_line;
 use flowhost::plugin::lock;
-use flowhost::preflight::{Asking, told};
+use flowhost::preflight::{Asking, findings_of};
 use flowhost::project::{self, Loaded, Project, Request, SecondKeys, without_key};
 use flowhost::report::problems::unreadable;
 use flowhost::worktree;
 use flowhost_evidence::runs;
 use flowhost_flow::Exit;
 use flowhost_ledger::Durability;
-use flowhost_run::{Offers, RunOptions};
+use flowhost_run::RunOptions;
 use serde_json::json;
 
 use crate::cli::{DurabilityArg, KeyArgs, LogFormat, PlanArgs, RunArgs, RunningArgs};
@@ -147,36 +147,21 @@ fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<P
         match lock::drift(&context.ambient, &context.config, project) {
             Ok(drift) => findings.extend(drift),
             Err(failure) if findings.is_empty() => return Err(failure),
-            Err(failure) => findings.extend(told(failure)),
+            Err(failure) => findings.extend(findings_of(failure)),
         }
     }
     match project {
         Some(project) if findings.is_empty() => Ok(project),
-        project => {
-            let offers = project.as_ref().map(|project| offered(project, context));
-            let offers = offers.unwrap_or_default();
-            Err(asking(context).unsound(&args.plan, project.as_ref(), &offers, findings))
-        }
+        project => Err(asking(context).unsound(&args.plan, project.as_ref(), findings)),
     }
-}
-
-/// What the components of a project say that have no manifest.
-fn offered(project: &Project, context: &Context) -> Offers {
-    offers::of_project(&context.ambient, &context.state, project).offers
 }
 
 /// Loads the plan, and refuses what a run of it would be refused: the one question of `validate`,
 /// `run --dry-run` and `run`. Exit code 6 where rights are all that is missing.
 pub(crate) fn checked(args: &PlanArgs, context: &mut Context) -> Result<Project, Failure> {
     let project = load(args, context)?;
-    let refused = asking(context).refused(&args.plan, &project, &Offers::default());
-    let Err(failure) = refused else {
-        return Ok(project);
-    };
-    // A run asks its components itself. There will be none, and what it would have heard belongs to the same round.
-    let offers = offered(&project, context);
-    let whole = asking(context).refused(&args.plan, &project, &offers);
-    Err(whole.err().unwrap_or(failure))
+    asking(context).refused_run(&args.plan, &project)?;
+    Ok(project)
 }
 
 /// As [`checked`], for who runs nothing: components without a manifest are asked which tools they have. A run asks them

@@ -25,10 +25,9 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::offers;
-use crate::preflight::Asking;
+use crate::preflight::{Asking, findings_of};
 use crate::project::{self, Given, Project, Request};
 use crate::report::problems::{Texts, unreadable};
-use crate::sources::finding_of;
 use crate::state::State;
 
 /// Bytes of a document that is handed to a client: it travels as one JSON string.
@@ -164,8 +163,7 @@ impl Filling<'_> {
         let asked = offers::of_project(self.ambient, self.state, &project);
         let found = match asking.found(&project, &asked.offers) {
             Ok(found) => found.findings(),
-            Err(failure) if failure.findings.is_empty() => vec![finding_of(&failure)],
-            Err(failure) => failure.findings,
+            Err(failure) => findings_of(failure),
         };
         if found.is_empty() {
             return Some(project);
