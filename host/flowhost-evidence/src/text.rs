@@ -23,6 +23,11 @@ pub fn one_line(text: &str) -> String {
     neutral(&text.replace(['\n', '\t'], " "))
 }
 
+/// An actor, which is `<tenant>/<plugin>`, without its tenant.
+pub(crate) fn plugin_of(actor: &str) -> &str {
+    actor.split_once('/').map_or(actor, |(_, plugin)| plugin)
+}
+
 /// A JSON text with everything but harmless characters as `\uXXXX`. Outside of strings JSON has none
 /// of them, so only strings are touched, and no value changes.
 #[must_use]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::places::Places;
 use crate::runs::RecordEntry;
-use crate::text::counted;
+use crate::text::{counted, plugin_of};
 
 /// The word for an answer, in `type`.
 const REPLY: &str = "message.reply";
@@ -40,7 +40,7 @@ impl Told {
             senders: HashMap::new(),
         };
         for record in records {
-            let who = name(&record.actor);
+            let who = plugin_of(&record.actor);
             match &record.said {
                 Some(Record::ToolCall(call)) => {
                     let Some(id) = &call.id else { continue };
@@ -70,10 +70,10 @@ impl Told {
         match said {
             Record::GuardVerdict(verdict) => Some(match &verdict.warning {
                 Some(about) => warning(about, step, payload()),
-                None => judged(verdict, name(&record.actor), step),
+                None => judged(verdict, plugin_of(&record.actor), step),
             }),
             Record::Message(message) => {
-                let sender = name(&record.actor);
+                let sender = plugin_of(&record.actor);
                 // What a plan emits, the host sends.
                 let sender = match step.filter(|_| sender == HOST) {
                     Some(step) => step,
@@ -161,11 +161,6 @@ fn warning(about: &str, step: Option<String>, payload: Option<Vec<u8>>) -> Strin
     let of = step.map_or_else(String::new, |step| format!(" about {step}"));
     let words = payload.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     format!("warning{of}: {}", words.as_deref().unwrap_or(about))
-}
-
-/// A plugin's name out of `<tenant>/<plugin>`.
-fn name(actor: &str) -> &str {
-    actor.split_once('/').map_or(actor, |(_, name)| name)
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Seen {
     /// The actor without its tenant.
     #[must_use]
     pub fn plugin(&self) -> &str {
-        super::words::plugin_of(&self.actor)
+        crate::text::plugin_of(&self.actor)
     }
 }
 

@@ -19,7 +19,8 @@ use super::attempt::{self, Attempt};
 use super::instruments::{Measurement, Metric};
 use super::seen::Seen;
 use super::span::{self, Link, Named, Span, SpanEvent, Status};
-use super::words::{ancestors, plugin_of, right_of, status_of};
+use super::words::{ancestors, right_of, status_of};
+use crate::text::plugin_of;
 
 /// Messages of one run whose spans are remembered for those that read them: more than a run's views
 /// keep up with, at some 60 bytes each. Those beyond are read without a link.

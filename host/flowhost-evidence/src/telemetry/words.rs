@@ -38,8 +38,3 @@ pub(super) fn status_of(status: &str, class: &str) -> Status {
         (_, class) => Status::Error(class.to_owned()),
     }
 }
-
-/// An actor without its tenant.
-pub(super) fn plugin_of(actor: &str) -> &str {
-    actor.split_once('/').map_or(actor, |(_, plugin)| plugin)
-}
