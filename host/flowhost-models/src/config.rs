@@ -93,6 +93,22 @@ pub enum ProviderKind {
     Mock,
 }
 
+impl ProviderKind {
+    /// All of them, in the order in which a person is told of them.
+    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Gemini, Self::Anthropic, Self::Mock];
+
+    /// As a configuration writes it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Gemini => "gemini",
+            Self::Anthropic => "anthropic",
+            Self::Mock => "mock",
+        }
+    }
+}
+
 /// How an OpenAI-compatible server is told the limit of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -323,3 +339,16 @@ impl fmt::Display for ConfigProblem {
 }
 
 impl std::error::Error for ConfigProblem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_of_a_kind_is_the_one_that_a_configuration_is_read_by() {
+        for kind in ProviderKind::ALL {
+            let word = serde_json::Value::from(kind.word());
+            assert_eq!(serde_json::from_value::<ProviderKind>(word).unwrap(), kind);
+        }
+    }
+}

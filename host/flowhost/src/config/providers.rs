@@ -6,14 +6,11 @@
 
 use std::ops::Range;
 
-use flowhost_models::{Config, ConfigProblem};
+use flowhost_models::{Config, ConfigProblem, ProviderKind};
 use toml::de::{DeTable, DeValue};
 
 use super::place;
 use crate::finding::Finding;
-
-/// What a provider may speak.
-const KINDS: [&str; 4] = ["openai", "gemini", "anthropic", "mock"];
 
 /// Adds to what a reader found in `text` what else is wrong with its providers.
 pub(super) fn complete(found: &mut Vec<Finding>, models: &Config, text: &str, file: &str) {
@@ -99,7 +96,7 @@ impl Own<'_> {
         file: &str,
     ) -> Option<Finding> {
         let kind = table.get("kind").map(|it| it.get_ref());
-        let known = |word: &str| KINDS.contains(&word);
+        let known = |word: &str| ProviderKind::ALL.iter().any(|kind| kind.word() == word);
         if matches!(kind, Some(DeValue::String(word)) if known(word)) {
             return None;
         }
@@ -113,7 +110,7 @@ impl Own<'_> {
         if !has("kind") {
             lines.push(format!(
                 "kind = \"openai\"   # what it speaks: {}",
-                KINDS.join(", ")
+                ProviderKind::ALL.map(ProviderKind::word).join(", ")
             ));
         }
         if !has("url") {
