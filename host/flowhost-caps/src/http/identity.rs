@@ -1,8 +1,8 @@
 //! Who the host says that it is, to servers that ask for a client certificate.
 //!
-//! Owns the check of what an operator names, whom servers are vouched for by included: certificate, key and authority are
-//! looked at before a run begins, so that a wrong pair or a certificate that has expired is told with its cure, and not
-//! found in the middle of a run as an alert of somebody else's server. Pure: the files' bytes and the time come in.
+//! Owns the check of what an operator names: certificate, key, and the authorities that vouch for servers. They are looked
+//! at before a run begins, so that a wrong pair or a certificate that has expired is told with its cure, and not found in
+//! the middle of a run as an alert of somebody else's server. Pure: the files' bytes and the time come in.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -217,6 +217,7 @@ impl Plan {
         let touched = sections
             .iter()
             .any(|section| self.faults.touch(section, id));
+        // The actions of a behaviour tree have no names of their own: one that is wrong makes all of them unsure.
         touched || self.faults.touch_section("root")
     }
 
