@@ -14,6 +14,7 @@ use crate::before::estimate::{ANSWER_TOKENS, Amount, First, LLM_AGENT, Money, on
 use crate::before::preflight::Preflight;
 use crate::before::rights::lacking;
 use crate::given::project::{Member, Project, at_part};
+use crate::plugins::router::prefix;
 
 /// Whether a gateway is needed to look at the project: making one reads keys and certificates.
 #[must_use]
@@ -156,10 +157,7 @@ fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
     let peers = config.get("peers").and_then(Value::as_array);
     let peers = peers.into_iter().flatten().filter_map(Value::as_str);
     // A sub-plan's agents speak to those of the same plan.
-    let prefix = key
-        .rfind("::")
-        .and_then(|at| key.get(..at + 2))
-        .unwrap_or("");
+    let prefix = prefix(key);
     let agents = || {
         let all = project.members.iter();
         let agents = all.filter(|(_, it)| it.decl.kind == PluginKind::Agent);
