@@ -28,14 +28,21 @@ fn pair(authority: &Authority, change: impl FnOnce(&mut CertificateParams)) -> (
     )
 }
 
-/// Asks a server of `house` under a rule that names an identity, which `client` vouches for.
-async fn asked(house: &Authority, client: &Authority) -> Result<wit::Response, types::Error> {
+/// A guest that may ask `https://api.example.com`, a server of `house` that wants to see a client, under a rule that names an
+/// identity, which `client` vouches for. `roots` names who vouches for servers; the identity's own files do where they
+/// show `house`.
+fn guarded(
+    house: &Authority,
+    client: &Authority,
+    roots: &[(&str, &Authority)],
+    shows_authority: bool,
+) -> Bench {
     let (certificate, key) = pair(client, |_| {});
     let authority = pem("CERTIFICATE", house.der());
     let files = IdentityFiles {
         certificate: &certificate,
         key: &key,
-        authority: Some(&authority),
+        authority: shows_authority.then_some(&*authority),
     };
     let identity = read_identity(files, NOW_MS).unwrap();
     let rule = HttpRule {
@@ -43,9 +50,19 @@ async fn asked(house: &Authority, client: &Authority) -> Result<wit::Response, t
         ..rule(API)
     };
     let server = tls_server(house.guarded("api.example.com"));
-    let bench = Bench::with(vec![rule], public(), server, |services| {
+    Bench::with(vec![rule], public(), server, |services| {
         services.identities = Arc::new(Identities::from([("BILLING".to_owned(), identity)]));
-    });
+        let by = |(host, authority): &(&str, &Authority)| {
+            let tls = read_authorities(&pem("CERTIFICATE", authority.der())).unwrap();
+            ((*host).to_owned(), tls)
+        };
+        services.roots = Arc::new(roots.iter().map(by).collect());
+    })
+}
+
+/// Asks a server of `house` with an identity that `client` vouches for.
+async fn asked(house: &Authority, client: &Authority) -> Result<wit::Response, types::Error> {
+    let bench = guarded(house, client, &[], true);
     let answer = bench.get(API).await;
     let decided = crate::testing::decided(&bench.recorder);
     let shown: Vec<String> = decided.iter().map(|it| field(it, "identity")).collect();
@@ -59,34 +76,13 @@ async fn a_server_that_asks_is_shown_the_identity_of_the_rule() {
     assert_eq!(asked(&house, &house).await.unwrap().status, 200);
 }
 
-/// Asks `https://api.example.com`, a server of `house` that wants to see a client of it, where `roots` names who vouches for
-/// a server of that name.
+/// Asks a server of `house` with an identity of the same, where `roots` names who vouches for servers.
 async fn asked_by_host(
     house: &Authority,
     roots: &[(&str, &Authority)],
     shows_authority: bool,
 ) -> Result<wit::Response, types::Error> {
-    let (certificate, key) = pair(house, |_| {});
-    let authority = pem("CERTIFICATE", house.der());
-    let files = IdentityFiles {
-        certificate: &certificate,
-        key: &key,
-        authority: shows_authority.then_some(&*authority),
-    };
-    let identity = read_identity(files, NOW_MS).unwrap();
-    let rule = HttpRule {
-        identity: Some("BILLING".to_owned()),
-        ..rule(API)
-    };
-    let server = tls_server(house.guarded("api.example.com"));
-    let bench = Bench::with(vec![rule], public(), server, |services| {
-        services.identities = Arc::new(Identities::from([("BILLING".to_owned(), identity)]));
-        let by = |(host, authority): &(&str, &Authority)| {
-            let tls = read_authorities(&pem("CERTIFICATE", authority.der())).unwrap();
-            ((*host).to_owned(), tls)
-        };
-        services.roots = Arc::new(roots.iter().map(by).collect());
-    });
+    let bench = guarded(house, house, roots, shows_authority);
     bench.get(API).await
 }
 
