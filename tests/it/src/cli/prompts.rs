@@ -44,6 +44,36 @@ fn a_prompt_that_asks_for_what_no_step_gives_is_refused_by_all_three() {
 }
 
 #[test]
+fn a_filter_or_test_that_the_engine_does_not_know_is_refused_by_all_three() {
+    let home = Home::new();
+    let steps = "  ask: { uses: a, prompt: ask.md, with: { text: x } }\n  alone: { uses: b, with: { text: x } }";
+    let config = "model: mock/a, prompt: \"{{ input.text | dat }}\"";
+    let agents =
+        agent("a", "agent-any-model", "model: mock/a") + &agent("b", "agent-any-model", config);
+    home.file("plan.yaml", plan(&agents, steps));
+    home.file(
+        "ask.md",
+        "Read\n{% if input.text is defind %}it{% endif %}\n",
+    );
+    let said = refused_alike(&home).replace("\n  │ ", " ");
+    for part in [
+        "has 2 problems",
+        "step `ask`: the prompt `ask.md`, line 2: it asks for the test `defind`, which is not there",
+        "did you mean `defined`? of tests a prompt knows `defined`,",
+        "`prompt` of its `config:`, line 1: it asks for the filter `dat`, which is not there",
+        "did you mean `data`? of filters a prompt knows `data`, `e`,",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    home.file("ask.md", "Read {{ input.text | data }}\n");
+    home.file(
+        "plan.yaml",
+        home.read("plan.yaml").replace("| dat ", "| data "),
+    );
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
+
+#[test]
 fn a_prompt_that_steps_share_is_held_against_each_of_them() {
     let home = Home::new();
     let steps = "  one: { uses: a, prompt: ask.md, with: { z: text, l: [{ b: 1 }, \"${{ inputs.t }}\"] } }\n  \

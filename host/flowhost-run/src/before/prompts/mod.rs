@@ -15,10 +15,12 @@ use minijinja::Environment;
 use serde_json::Value;
 
 use crate::base::finding::Finding;
+use crate::before::estimate::LLM_AGENT;
 use crate::before::kinds::promised;
 use crate::given::project::{Member, Project, at_part};
 
 mod asked;
+mod words;
 
 use asked::{ASKED_MAX, Asked, INPUT, Template, Why, is_plain};
 
@@ -169,8 +171,12 @@ impl<'p> Look<'p> {
                 let (message, cure) = fault.told(&place);
                 at_part(self.project, key, &part, &message).cure(cure)
             };
-            let faults = faults(text, &names(text), &[prompts]).into_iter();
-            let faults: Vec<Finding> = faults.map(at_config).collect();
+            let names = names(text);
+            let mut faults = faults(text, &names, &[prompts]);
+            if is_shipped(member) {
+                faults.extend(unknown_words(text, &names));
+            }
+            let faults: Vec<Finding> = faults.into_iter().map(at_config).collect();
             self.found.extend(faults);
             let mut told = BTreeSet::new();
             for lack in self.lacks(text, &[prompts], &readers) {
@@ -205,11 +211,21 @@ impl<'p> Look<'p> {
             prompts.collect()
         };
         let names = names(text);
+        let unknown = unknown_words(text, &names);
+        let has_shipped = |step: &Step| {
+            let mut agents = agents_of(step).iter();
+            agents.any(|agent| {
+                let member = project.members.get(&format!("{prefix}{agent}"));
+                member.is_some_and(is_shipped)
+            })
+        };
         let (mut readers, mut all) = (Vec::new(), Vec::new());
         for user in users {
             let prompts = prompts_of(user.step);
             readers.extend((!prompts.is_empty()).then_some(user));
-            for fault in faults(text, &names, &prompts) {
+            let unknown = unknown.iter().filter(|_| has_shipped(user.step));
+            let faults = faults(text, &names, &prompts).into_iter();
+            for fault in faults.chain(unknown.cloned()) {
                 let told = fault.told(&place);
                 self.found
                     .push(step_finding(plan, user.step, told, "/prompt"));
@@ -385,6 +401,33 @@ fn faults(text: &str, names: &Names, prompts: &[&Prompts]) -> Vec<Fault> {
         }
     }
     found
+}
+
+/// The agent of which it is known what its templates know; another one may add filters of its own.
+fn is_shipped(member: &Member) -> bool {
+    member.decl.source == LLM_AGENT
+}
+
+/// Filters and tests of a template that the shipped agent does not know.
+fn unknown_words(text: &str, names: &Names) -> Vec<Fault> {
+    // One that cannot be read has been told, and one that is too intricate is left to the run.
+    if names.is_err() || !is_plain(text) {
+        return Vec::new();
+    }
+    let unknown = words::unknown(text).into_iter();
+    let fault = |word: words::Word| {
+        let kind = word.kind.word();
+        Fault {
+            line: word.line,
+            what: format!("it asks for the {kind} `{}`, which is not there", word.name),
+            cure: meant(
+                &word.name,
+                &format!("of {kind}s a prompt"),
+                word.kind.known(),
+            ),
+        }
+    };
+    unknown.map(fault).collect()
 }
 
 /// What was probably meant, and what there is.
