@@ -15,21 +15,21 @@ pub(super) fn body(story: &Story) -> Markup {
             p.none { "Nothing was refused." }
         } @else {
             p.summary { (words::plural(decisions.denials, "refusal", "refusals")) ", by these rules:" }
-            @for group in &decisions.denied.items { (one(group, true)) }
-            (more(&decisions.denied, "group", "groups"))
+            @for group in &decisions.denied.items { (one(&story.head.run, group, true)) }
+            (more(&story.head.run, &decisions.denied, "group", "groups"))
         }
         h3 { "Allowed" }
         @if decisions.allowances == 0 {
             p.none { "Nothing beyond the plugins' own work was asked for." }
         } @else {
             p.summary { (words::plural(decisions.allowances, "allowance", "allowances")) ", by these rules:" }
-            @for group in &decisions.allowed.items { (one(group, false)) }
-            (more(&decisions.allowed, "group", "groups"))
+            @for group in &decisions.allowed.items { (one(&story.head.run, group, false)) }
+            (more(&story.head.run, &decisions.allowed, "group", "groups"))
         }
     }
 }
 
-fn one(group: &Group, denied: bool) -> Markup {
+fn one(run: &str, group: &Group, denied: bool) -> Markup {
     html! {
         details.decision.well[!denied] open[denied] {
             summary {
@@ -50,7 +50,7 @@ fn one(group: &Group, denied: bool) -> Markup {
                     }
                 }
             }
-            (more(&group.wanted, "other thing wanted", "other things wanted"))
+            (more(run, &group.wanted, "other thing wanted", "other things wanted"))
             @if !group.cure.is_empty() {
                 @if group.cure.starts_with("--") { p { "This option of " code { "flowhost run" } " would allow it:" } }
                 @else { p { "This in the profile would allow it:" } }

@@ -40,7 +40,7 @@ pub(super) fn plugins(story: &Story) -> Markup {
                 &COLUMNS,
                 &html! { @for plugin in &all.items { (row(plugin)) } },
             ))
-            (more(all, "plugin", "plugins"))
+            (more(&story.head.run, all, "plugin", "plugins"))
         }
         @if !story.swaps.items.is_empty() {
             p.summary {
@@ -52,7 +52,7 @@ pub(super) fn plugins(story: &Story) -> Markup {
                 &SWAP_COLUMNS,
                 &html! { @for swap in &story.swaps.items { (swapped(swap)) } },
             ))
-            (more(&story.swaps, "swap", "swaps"))
+            (more(&story.head.run, &story.swaps, "swap", "swaps"))
         }
     }
 }

@@ -60,8 +60,8 @@ pub(super) fn body(story: &Story) -> Markup {
                 }
             }
         }
-        (more(&talk.nodes, "node", "nodes"))
-        (more(&talk.edges, "edge", "edges"))
+        (more(&story.head.run, &talk.nodes, "node", "nodes"))
+        (more(&story.head.run, &talk.edges, "edge", "edges"))
         details {
             summary { "The same as a table" }
             (table("Who talked to whom", &COLUMNS, &html! {

@@ -41,7 +41,7 @@ pub(super) fn body(story: &Story) -> Markup {
                 &head,
                 &html! { @for step in &measured.items { (row(step)) } },
             ))
-            (more(&measured, "step, none nearer to a limit,", "steps, none nearer to a limit,"))
+            (more(&story.head.run, &measured, "step, none nearer to a limit,", "steps, none nearer to a limit,"))
         }
     }
 }
@@ -122,7 +122,7 @@ fn events(story: &Story) -> Markup {
                 (stored(&event.message))
             }
         }
-        (more(&spend.events, "event", "events"))
+        (more(&story.head.run, &spend.events, "event", "events"))
     }
 }
 

@@ -39,13 +39,13 @@ pub(super) fn cost(story: &Story) -> Markup {
                 (words::plural(all.held_tokens, "token", "tokens")) " and " (words::usd(all.held_micro_usd)) "."
             }
         }
-        (sums("Model", "Tokens and cost by model", &models.by_model))
-        (sums("Agent", "Tokens and cost by agent", &models.by_agent))
-        (sums("Step", "Tokens and cost by step", &models.by_step))
+        (sums(&story.head.run, "Model", "Tokens and cost by model", &models.by_model))
+        (sums(&story.head.run, "Agent", "Tokens and cost by agent", &models.by_agent))
+        (sums(&story.head.run, "Step", "Tokens and cost by step", &models.by_step))
     }
 }
 
-fn sums(what: &'static str, caption: &str, lines: &Shown<(String, Sums)>) -> Markup {
+fn sums(run: &str, what: &'static str, caption: &str, lines: &Shown<(String, Sums)>) -> Markup {
     let mut head = vec![words_in(what)];
     head.extend(COLUMNS.map(numbers_in));
     html! {
@@ -64,7 +64,7 @@ fn sums(what: &'static str, caption: &str, lines: &Shown<(String, Sums)>) -> Mar
                 }
             }
         }))
-        (more(lines, "line", "lines"))
+        (more(run, lines, "line", "lines"))
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) fn calls(story: &Story) -> Markup {
     html! {
         p.summary { "As stored, that is after redaction. Open one to read it." }
         @for call in &listed.items { (one(call)) }
-        (more(listed, "call", "calls"))
+        (more(&story.head.run, listed, "call", "calls"))
     }
 }
 

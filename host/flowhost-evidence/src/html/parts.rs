@@ -46,15 +46,15 @@ pub(super) fn stored(stored: &Stored) -> Markup {
     }
 }
 
-/// How many of a list are not shown; nothing when all are.
-pub(super) fn more<T>(shown: &Shown<T>, one: &str, many: &str) -> Markup {
+/// How many of a list of this run are not shown, and where they are; nothing when all are.
+pub(super) fn more<T>(run: &str, shown: &Shown<T>, one: &str, many: &str) -> Markup {
     let left_out = shown.left_out();
     html! {
         @if left_out > 0 {
             p.more {
                 (words::plural(left_out, one, many)) " of " (words::count(shown.total))
                 " not shown here. "
-                code { "flowhost runs show" } " prints all records."
+                code { "flowhost runs show " (run) } " prints all records."
             }
         }
     }

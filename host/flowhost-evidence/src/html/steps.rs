@@ -50,7 +50,7 @@ pub(super) fn body(story: &Story) -> Markup {
             }
             @let names = names(story);
             @for items in &grouped.items { (group(items, &names)) }
-            (more(&steps.listed, "step", "steps"))
+            (more(&story.head.run, &steps.listed, "step", "steps"))
         }
         @if !troubled.is_empty() {
             h3 { "Attempts that failed" }

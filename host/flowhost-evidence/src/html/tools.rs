@@ -21,9 +21,9 @@ pub(super) fn body(story: &Story) -> Markup {
                 }
             }
         }))
-        (more(&tools.by_tool, "tool", "tools"))
+        (more(&story.head.run, &tools.by_tool, "tool", "tools"))
         @for call in &tools.listed.items { (one(call)) }
-        (more(&tools.listed, "call", "calls"))
+        (more(&story.head.run, &tools.listed, "call", "calls"))
     }
 }
 

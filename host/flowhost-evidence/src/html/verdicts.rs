@@ -40,15 +40,15 @@ pub(super) fn body(story: &Story) -> Markup {
                 }
             }
         }))
-        (more(&verdicts.tallies, "guardrail or check", "guardrails and checks"))
-        @if !verdicts.consensus.items.is_empty() { (consensus(&verdicts.consensus)) }
+        (more(&story.head.run, &verdicts.tallies, "guardrail or check", "guardrails and checks"))
+        @if !verdicts.consensus.items.is_empty() { (consensus(&story.head.run, &verdicts.consensus)) }
         @for verdict in &verdicts.notable.items { (one(verdict)) }
-        (more(&verdicts.notable, "verdict with findings", "verdicts with findings"))
+        (more(&story.head.run, &verdicts.notable, "verdict with findings", "verdicts with findings"))
     }
 }
 
 /// What agents that were asked together came to.
-fn consensus(all: &Shown<Ruling>) -> Markup {
+fn consensus(run: &str, all: &Shown<Ruling>) -> Markup {
     html! {
         (table("Consensus by step and round", &RULINGS, &html! {
             @for ruling in &all.items {
@@ -68,7 +68,7 @@ fn consensus(all: &Shown<Ruling>) -> Markup {
                 }
             }
         }))
-        (more(all, "round of a consensus", "rounds of consensus"))
+        (more(run, all, "round of a consensus", "rounds of consensus"))
         @for ruling in &all.items {
             details {
                 summary {

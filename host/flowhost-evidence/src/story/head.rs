@@ -8,6 +8,7 @@ use flowhost_ledger::records::{
     CallReuse, ComponentLoad, FieldError, Gate, PolicyLoad, Record, Reload, RunEnd, RunPause,
     RunStart, ViewWrite,
 };
+use flowhost_words::shell_word;
 use serde_json::Value as Json;
 
 use super::stored::{Held, Shelf, plugin_of, short, text};
@@ -356,9 +357,12 @@ impl HeadOf {
         let run = &self.head.run;
         let open = self.gates.values();
         let open = open.filter(|(path, _)| stands.steps.contains(path));
-        let speak = open.map(|(path, wants)| match wants.as_str() {
-            "signal" => format!("flowhost runs signal {run} {path} --payload JSON --by NAME"),
-            _ => format!("flowhost runs approve {run} {path} --by NAME   (or reject)"),
+        let speak = open.map(|(path, wants)| {
+            let path = shell_word(path);
+            match wants.as_str() {
+                "signal" => format!("flowhost runs signal {run} {path} --payload JSON --by NAME"),
+                _ => format!("flowhost runs approve {run} {path} --by NAME   (or reject)"),
+            }
         });
         let resume = format!("flowhost runs resume {run}");
         let all: Vec<String> = speak.chain([resume]).collect();

@@ -80,6 +80,8 @@ impl SpendOf {
         match budget.event.as_deref() {
             Some("reserve") => self.reserved = self.reserved.saturating_add(1),
             Some("settle") => self.settled = self.settled.saturating_add(1),
+            // One without an amount says that nobody could know it.
+            Some("estimate") if budget.tokens.is_none() => {}
             Some("estimate") => {
                 self.expected = Some(Expected {
                     seq: record.seq,

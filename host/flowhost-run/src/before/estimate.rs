@@ -199,6 +199,14 @@ impl Estimate {
         total
     }
 
+    /// What the steps will probably cost of which somebody knows it; none where nobody knows it of any, which is not
+    /// nothing.
+    #[must_use]
+    pub fn likely(&self) -> Option<Amount> {
+        let is_known = self.steps.values().any(|it| it.expected.is_some());
+        is_known.then(|| self.total().likely)
+    }
+
     /// Names the estimate in the records of what is spent: the hash of its document, and empty where no
     /// model may be asked.
     #[must_use]
@@ -690,6 +698,10 @@ mod tests {
         let document = serde_json::to_value(estimate.document()).unwrap();
         assert!(document["tokens"].is_null() && document["usd"].is_null());
         assert_eq!(estimate.unknown().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(estimate.likely(), None, "and not 0");
+        let known = of(amount(1, 1), None).steps.remove("a").unwrap();
+        estimate.steps.insert("b".to_owned(), known);
+        assert_eq!(estimate.likely(), Some(estimate.total().likely));
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub struct Cost {
     /// What of it another run spent: the past that this one was forked with. Missing where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<BeforeDocument>,
-    /// What was expected before the run; `null` where no model may be asked.
+    /// What was expected before the run; `null` where no model may be asked, and where nobody could know.
     pub estimated_usd: Option<f64>,
     /// As `estimated_usd`.
     pub estimated_tokens: Option<u64>,
@@ -270,8 +270,7 @@ impl Cost {
     #[must_use]
     pub fn of(run: &Finished) -> Self {
         let used = &run.outcome.end.used;
-        let asks = !run.estimate.steps.is_empty();
-        let expected = run.estimate.total().likely;
+        let expected = run.estimate.likely();
         let spent = Amount {
             tokens: used.tokens,
             micro_usd: used.micro_usd,
@@ -280,9 +279,9 @@ impl Cost {
             total_usd: micro_usd_to_usd(used.micro_usd),
             tokens: used.tokens,
             before: BeforeDocument::of(&run.outcome.before),
-            estimated_usd: asks.then(|| micro_usd_to_usd(expected.micro_usd)),
-            estimated_tokens: asks.then_some(expected.tokens),
-            variance_ratio: variance(expected, spent).filter(|_| asks),
+            estimated_usd: expected.map(|it| micro_usd_to_usd(it.micro_usd)),
+            estimated_tokens: expected.map(|it| it.tokens),
+            variance_ratio: expected.and_then(|it| variance(it, spent)),
         }
     }
 }

@@ -313,12 +313,12 @@ impl Journal {
         if estimate.steps.is_empty() {
             return Ok(());
         }
-        let total = estimate.total().likely;
+        let likely = estimate.likely();
         let budget = Budget {
             event: Some("estimate".to_owned()),
             estimate: Some(estimate.id()),
-            tokens: Some(total.tokens),
-            micro_usd: Some(total.micro_usd),
+            tokens: likely.map(|it| it.tokens),
+            micro_usd: likely.map(|it| it.micro_usd),
             ..Budget::default()
         };
         let document = serde_json::to_vec(&estimate.document()).unwrap_or_default();
@@ -327,10 +327,11 @@ impl Journal {
 
     /// How far what was spent is from that.
     pub(crate) fn varied(&self, estimate: &Estimate, outcome: &Outcome) -> Result<(), Failure> {
-        if estimate.steps.is_empty() {
+        // Without an expectation there is nothing to be off from.
+        let Some(expected) = estimate.likely() else {
             return Ok(());
-        }
-        let (expected, used) = (estimate.total().likely, &outcome.end.used);
+        };
+        let used = &outcome.end.used;
         let spent = Amount {
             tokens: used.tokens,
             micro_usd: used.micro_usd,

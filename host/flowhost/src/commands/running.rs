@@ -322,7 +322,7 @@ fn report(finished: &Finished, plan: &Plan, context: &Context) {
     }
     if failure.class == FailureClass::Denied {
         let denials = finished.outcome.denials.iter();
-        let own = denials.filter_map(|denial| own_first(denial, plan));
+        let own = denials.filter_map(|denial| own_first(denial, plan, &finished.run));
         shown = own.fold(shown, Failure::hint);
     }
     problems::print(output, &shown, &Texts::default());

@@ -22,9 +22,9 @@ const STEPS_SHOWN_MAX: usize = 40;
 /// Items of one `foreach` that are shown because they did not end well.
 const ITEMS_SHOWN_MAX: usize = 5;
 
-/// What comes before the cure of a denial where the profile is a shipped one, which nobody edits.
+/// What comes before the cure of a denial in this run where the profile is a shipped one, which nobody edits.
 #[must_use]
-pub fn own_first(denial: &Denial, plan: &Plan) -> Option<String> {
+pub fn own_first(denial: &Denial, plan: &Plan, run: &str) -> Option<String> {
     // An option of the command line is no line of a profile.
     if denial.cure.is_empty() || denial.cure.starts_with("--") {
         return None;
@@ -33,7 +33,7 @@ pub fn own_first(denial: &Denial, plan: &Plan) -> Option<String> {
     let profile = &plan.plugins.get(plugin)?.profile;
     is_shipped(profile).then(|| {
         format!(
-            "`{profile}` is shipped and stays as it is: `flowhost policy suggest latest` says how to make it your own \
+            "`{profile}` is shipped and stays as it is: `flowhost policy suggest {run}` says how to make it your own \
              and prints the lines as a patch"
         )
     })
@@ -44,7 +44,7 @@ pub fn own_first(denial: &Denial, plan: &Plan) -> Option<String> {
 pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
     let mut text = steps(output, run, plan);
     for (denial, times) in grouped(&run.outcome.denials) {
-        text.push_str(&denied(output, denial, times, plan));
+        text.push_str(&denied(output, denial, times, plan, &run.run));
     }
     for warning in &run.outcome.warnings {
         let line = one_line(&format!("warning: {warning}"));
@@ -83,7 +83,7 @@ fn steps(output: &Output, run: &Finished, plan: &Plan) -> String {
 }
 
 /// What a plugin wanted and did not get, how often, and what would allow it.
-fn denied(output: &Output, denial: &Denial, times: usize, plan: &Plan) -> String {
+fn denied(output: &Output, denial: &Denial, times: usize, plan: &Plan, run: &str) -> String {
     let Denial {
         actor,
         wanted,
@@ -106,7 +106,7 @@ fn denied(output: &Output, denial: &Denial, times: usize, plan: &Plan) -> String
     if !cure.is_empty() {
         let lines = neutral(cure).replace('\n', "\n    ");
         let _infallible = writeln!(text, "  {}\n    {lines}", would_allow(rule, cure));
-        if let Some(own) = own_first(denial, plan) {
+        if let Some(own) = own_first(denial, plan, run) {
             let _infallible = writeln!(text, "  {own}");
         }
     }
@@ -217,7 +217,13 @@ fn reused(calls: &[ReusedCall]) -> String {
 /// What models cost, and what was expected; none where none may be asked.
 fn cost_line(run: &Finished) -> Option<String> {
     let cost = Cost::of(run);
-    let (tokens, usd) = (cost.estimated_tokens?, cost.estimated_usd?);
+    if run.estimate.steps.is_empty() {
+        return None;
+    }
+    let expected = foreseen(
+        cost.estimated_usd.zip(cost.estimated_tokens),
+        run.estimate.unknown().count(),
+    );
     let before = cost.before.map_or_else(String::new, |before| {
         format!(
             "; ${:.6} and {} tokens of it were spent before the fork, by another run",
@@ -225,9 +231,21 @@ fn cost_line(run: &Finished) -> Option<String> {
         )
     });
     Some(format!(
-        "cost: ${:.6}, {} tokens (expected ${usd:.6}, {tokens} tokens){before}",
+        "cost: ${:.6}, {} tokens ({expected}){before}",
         cost.total_usd, cost.tokens
     ))
+}
+
+/// What was expected before the run, beside the steps of which nobody could know it: that is not nothing.
+fn foreseen(expected: Option<(f64, u64)>, unknown: usize) -> String {
+    let Some((usd, tokens)) = expected else {
+        return "not foreseen".to_owned();
+    };
+    let unknown = match unknown {
+        0 => String::new(),
+        unknown => format!("; {} not foreseen", counted(unknown, "step")),
+    };
+    format!("expected ${usd:.6}, {tokens} tokens{unknown}")
 }
 
 fn run_name(run: &Finished) -> String {
@@ -391,5 +409,14 @@ mod tests {
             "report",
         ];
         assert_eq!(paths, wanted);
+    }
+
+    #[test]
+    fn what_nobody_could_foresee_is_not_printed_as_nothing() {
+        assert_eq!(foreseen(None, 2), "not foreseen");
+        let known = Some((0.5, 120));
+        assert_eq!(foreseen(known, 0), "expected $0.500000, 120 tokens");
+        let some = "expected $0.500000, 120 tokens; 1 step not foreseen";
+        assert_eq!(foreseen(known, 1), some);
     }
 }

@@ -110,6 +110,12 @@ fn a_shipped_profile_becomes_ones_own_first() {
     let told = "`networked-tool` is shipped and stays as it is";
     assert!(denied.stdout.contains(told), "{}", denied.all());
     assert!(denied.stderr.contains(told), "{}", denied.all());
+    // This run, whatever runs come after it.
+    let this = format!(
+        "flowhost policy suggest {}",
+        home.records()[0]["run"].as_str().unwrap()
+    );
+    assert!(denied.stdout.contains(&this), "{}", denied.all());
     insta::assert_snapshot!(seen(&home, &SUGGEST), @r#"
     $ flowhost policy suggest latest
     ----- stdout
