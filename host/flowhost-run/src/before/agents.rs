@@ -4,13 +4,16 @@
 //!
 //! The names are those that agents use in their `config:`, as in an estimate: `model` and `peers`.
 
+use std::collections::BTreeSet;
+
 use flowhost_models::{ErrorClass, Gateway, ModelName, Prompt, Speaker, Turn};
 use flowhost_policy::decide_model;
-use flowhost_words::{PluginKind, nearest};
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
 use crate::base::finding::Finding;
 use crate::before::estimate::{ANSWER_TOKENS, Amount, First, LLM_AGENT, Money, one_call_each};
+use crate::before::guesses::{Guesses, listed};
 use crate::before::preflight::Preflight;
 use crate::before::rights::lacking;
 use crate::given::project::{Member, Project, at_part};
@@ -26,6 +29,7 @@ pub fn asks_models(project: &Project) -> bool {
 pub(crate) fn look(project: &Project, gateway: Option<&Gateway>, found: &mut Preflight) {
     let calls = gateway.map(|gateway| one_call_each(project, gateway));
     let calls = calls.unwrap_or_default();
+    let guesses = Guesses::new();
     for (key, member) in &project.members {
         if let Some(wanted) = model(member) {
             found
@@ -43,8 +47,10 @@ pub(crate) fn look(project: &Project, gateway: Option<&Gateway>, found: &mut Pre
                 found.others.extend(poor);
             }
         }
-        found.others.extend(strangers(project, key, member));
+        let strangers = strangers(project, key, member, &guesses);
+        found.others.extend(strangers);
     }
+    found.others.extend(guesses.hidden(project));
 }
 
 /// The model that the plugin is configured to ask. A missing right to ask any is told of where it is imported, and
@@ -149,7 +155,7 @@ fn not_paid(project: &Project, key: &str, member: &Member, call: Option<First>) 
 }
 
 /// Peers that are no agents of the plan.
-fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
+fn strangers(project: &Project, key: &str, member: &Member, guesses: &Guesses) -> Vec<Finding> {
     if member.decl.kind != PluginKind::Agent || !takes(member, "peers") {
         return Vec::new();
     }
@@ -158,30 +164,33 @@ fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
     let peers = peers.into_iter().flatten().filter_map(Value::as_str);
     // A sub-plan's agents speak to those of the same plan.
     let prefix = prefix(key);
-    let agents = || {
-        let all = project.members.iter();
-        let agents = all.filter(|(_, it)| it.decl.kind == PluginKind::Agent);
-        let own = agents.filter_map(move |(other, _)| other.strip_prefix(prefix));
-        own.filter(move |name| !name.contains("::") && format!("{prefix}{name}") != key)
-    };
-    let unknown = peers.filter(|peer| {
-        let is_there = agents().any(|agent| agent == *peer);
-        !is_there && !project.is_unresolved(&format!("{prefix}{peer}"))
-    });
-    let told = unknown.map(|peer| {
+    let own = key.strip_prefix(prefix);
+    let all = project.members.iter();
+    let agents = all.filter(|(_, it)| it.decl.kind == PluginKind::Agent);
+    let agents = agents.filter_map(|(other, _)| other.strip_prefix(prefix));
+    let agents = agents.filter(|name| !name.contains("::") && Some(*name) != own);
+    let others: BTreeSet<&str> = agents.collect();
+    let names: Vec<&str> = others.iter().copied().collect();
+    let mut told = Vec::new();
+    for peer in peers.filter(|peer| !others.contains(peer)) {
+        if !guesses.one_more() {
+            break; // no more are listed
+        }
+        if project.is_unresolved(&format!("{prefix}{peer}")) {
+            continue; // that has been told
+        }
         let message =
             format!("config: `peers` names `{peer}`: only other agents of the plan can be asked");
-        let others: Vec<&str> = agents().collect();
-        let cure = match nearest(peer, agents()) {
+        let cure = match guesses.nearest(peer, &names) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if others.is_empty() => {
+            None if names.is_empty() => {
                 "add the agent to `plugins:`, or take it out of `peers`".to_owned()
             }
-            None => format!("other agents of the plan: {}", others.join(", ")),
+            None => format!("other agents of the plan: {}", listed(&names)),
         };
-        at_part(project, key, "/config/peers", &message).cure(cure)
-    });
-    told.collect()
+        told.push(at_part(project, key, "/config/peers", &message).cure(cure));
+    }
+    told
 }
 
 /// Whether this is a key of the plugin's configuration: another plugin may mean something else by the word.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use flowhost_flow::Plan;
 use flowhost_flow::plan::{Step, Work};
-use flowhost_words::nearest;
 use serde_json::Value;
 
 use crate::base::finding::Finding;
+use crate::before::guesses::{Guesses, listed};
 
 /// The tools of each plugin whose list is known, by key.
 pub type ToolNames = BTreeMap<String, Vec<String>>;
@@ -16,17 +16,23 @@ pub type ToolNames = BTreeMap<String, Vec<String>>;
 /// Every `uses: plugin/function` names a tool that the plugin has; `uses: plugin` needs a plugin with
 /// one tool. Plugins without a known list are left out.
 pub fn check_functions(plan: &Plan, tools: &ToolNames, findings: &mut Vec<Finding>) {
-    in_plan(plan, "", tools, findings);
+    in_plan(plan, "", tools, &Guesses::new(), findings);
 }
 
-fn in_plan(plan: &Plan, prefix: &str, tools: &ToolNames, findings: &mut Vec<Finding>) {
+fn in_plan(
+    plan: &Plan,
+    prefix: &str,
+    tools: &ToolNames,
+    guesses: &Guesses,
+    findings: &mut Vec<Finding>,
+) {
     check_steps(plan, findings, &|step| {
-        function_problem(step, prefix, tools)
+        function_problem(step, prefix, tools, guesses)
     });
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
             let prefix = format!("{prefix}{}::", wanted.reference);
-            in_plan(child, &prefix, tools, findings);
+            in_plan(child, &prefix, tools, guesses, findings);
         }
     }
 }
@@ -62,8 +68,13 @@ pub(crate) fn check_steps(
     }
 }
 
-fn function_problem(step: &Step, prefix: &str, tools: &ToolNames) -> Option<StepFault> {
-    let (message, cure) = wrong_function(step, prefix, tools)?;
+fn function_problem(
+    step: &Step,
+    prefix: &str,
+    tools: &ToolNames,
+    guesses: &Guesses,
+) -> Option<StepFault> {
+    let (message, cure) = wrong_function(step, prefix, tools, guesses)?;
     Some(StepFault {
         part: "/uses".to_owned(),
         message,
@@ -71,7 +82,12 @@ fn function_problem(step: &Step, prefix: &str, tools: &ToolNames) -> Option<Step
     })
 }
 
-fn wrong_function(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(String, String)> {
+fn wrong_function(
+    step: &Step,
+    prefix: &str,
+    tools: &ToolNames,
+    guesses: &Guesses,
+) -> Option<(String, String)> {
     let Work::Call { plugin, function } = &step.work else {
         return None;
     };
@@ -81,12 +97,12 @@ fn wrong_function(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(Strin
         (Some(function), _) => {
             let message = format!("`{plugin}` has no tool `{function}`");
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            Some((message, of_its_tools(plugin, function, &names)))
+            Some((message, of_its_tools(plugin, function, &names, guesses)))
         }
         (None, [_]) => None,
         (None, []) => Some((
             format!("`{plugin}` has no tool"),
-            of_its_tools(plugin, "", &[]),
+            of_its_tools(plugin, "", &[], guesses),
         )),
         (None, _) => {
             let message = format!("`{plugin}` has several tools");
@@ -98,13 +114,18 @@ fn wrong_function(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(Strin
 }
 
 /// What to do where a plugin has not the tool that is asked for: the one that was meant, and those that it has.
-pub(crate) fn of_its_tools(plugin: &str, wanted: &str, names: &[&str]) -> String {
+pub(crate) fn of_its_tools(
+    plugin: &str,
+    wanted: &str,
+    names: &[&str],
+    guesses: &Guesses,
+) -> String {
     if names.is_empty() {
         let cure = "take a component that exports a tool; `flowhost inspect COMPONENT` shows what one offers";
         return cure.to_owned();
     }
-    let listed = format!("tools of `{plugin}`: {}", names.join(", "));
-    match nearest(wanted, names.iter().copied()) {
+    let listed = format!("tools of `{plugin}`: {}", listed(names));
+    match guesses.nearest(wanted, names) {
         Some(near) => format!("did you mean `{plugin}/{near}`? {listed}"),
         None => listed,
     }

@@ -6,6 +6,7 @@ pub mod estimate;
 pub mod functions;
 pub mod offers;
 
+pub(crate) mod guesses;
 pub(crate) mod kinds;
 pub(crate) mod preflight;
 pub(crate) mod prompts;

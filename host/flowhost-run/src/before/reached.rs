@@ -7,12 +7,13 @@
 use std::collections::BTreeSet;
 
 use flowhost_policy::{Direction, MessagesGrant, ToolsGrant, decide_tool, decide_topic};
-use flowhost_words::{PluginKind, nearest};
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
 use crate::base::finding::Finding;
 use crate::before::agents::takes;
 use crate::before::functions::of_its_tools;
+use crate::before::guesses::{self, Guesses};
 use crate::before::offers::Offers;
 use crate::before::preflight::Preflight;
 use crate::before::rights;
@@ -21,10 +22,11 @@ use crate::plugins::router::prefix;
 
 /// Adds what an agent cannot reach: what is not there, and what its profile does not grant.
 pub(crate) fn look(project: &Project, offers: &Offers, found: &mut Preflight) {
+    let guesses = Guesses::new();
     for (key, member) in &project.members {
         if let Some(agent) = Agent::of(project, key, member) {
             let told = found.rights.len();
-            agent.tools(offers, found);
+            agent.tools(offers, &guesses, found);
             found.rights.extend(agent.silenced());
             // What its profile grants nobody knows where that could not be read.
             if project.unjudged.contains(key) {
@@ -32,6 +34,7 @@ pub(crate) fn look(project: &Project, offers: &Offers, found: &mut Preflight) {
             }
         }
     }
+    found.others.extend(guesses.hidden(project));
 }
 
 /// Every tool of a plugin, as a configuration names them.
@@ -139,19 +142,23 @@ impl Wanted<'_> {
 }
 
 impl Agent<'_> {
-    fn tools(&self, offers: &Offers, found: &mut Preflight) {
+    fn tools(&self, offers: &Offers, guesses: &Guesses, found: &mut Preflight) {
         found.others.extend(self.both_ways());
         let grant = &self.member.effective.grants.tools;
         let mut denied = Vec::new();
         for wanted in self.wanted() {
             match self.tools_of(wanted.plugin, offers) {
                 None if self.is_told_of(wanted.plugin) => {}
-                None => found.others.push(self.nobody(&wanted, offers)),
+                None if guesses.one_more() => {
+                    found.others.push(self.nobody(&wanted, offers, guesses));
+                }
                 Some(Offered::Tools(names)) if wanted.is_none_of(&names) => {
-                    found.others.push(self.no_tool(&wanted, &names));
+                    if guesses.one_more() {
+                        found.others.push(self.no_tool(&wanted, &names, guesses));
+                    }
                 }
                 Some(known) if !wanted.is_in(grant, &known) => denied.push((wanted, known)),
-                Some(_) => {}
+                None | Some(_) => {}
             }
         }
         let profile = &self.member.profile.grants.tools;
@@ -224,7 +231,7 @@ impl Agent<'_> {
         }
     }
 
-    fn nobody(&self, wanted: &Wanted<'_>, offers: &Offers) -> Finding {
+    fn nobody(&self, wanted: &Wanted<'_>, offers: &Offers, guesses: &Guesses) -> Finding {
         let Wanted {
             part,
             said,
@@ -236,7 +243,7 @@ impl Agent<'_> {
             matches!(member.decl.kind, PluginKind::Tool | PluginKind::McpAdapter)
         });
         let others: Vec<&str> = with_tools.map(|(name, ..)| name).collect();
-        let near = nearest(plugin, others.iter().copied());
+        let near = guesses.nearest(plugin, &others);
         let cure = match near {
             _ if *plugin == CODE && *tool == RUN => format!(
                 "add `{CODE}: {{ kind: tool, source: \"builtin:code\", profile: NAME }}` to `plugins:`, with a profile \
@@ -246,7 +253,7 @@ impl Agent<'_> {
                 Some(Offered::Tools(names)) if wanted.is_none_of(&names) => {
                     format!(
                         "did you mean the plugin `{near}`? {}",
-                        of_its_tools(near, tool, &names)
+                        of_its_tools(near, tool, &names, guesses)
                     )
                 }
                 _ => format!("did you mean `{near}/{tool}`?"),
@@ -254,12 +261,12 @@ impl Agent<'_> {
             None if others.is_empty() => {
                 "add the plugin to `plugins:`, or take the tool out of `tools`".to_owned()
             }
-            None => format!("plugins with tools: {}", others.join(", ")),
+            None => format!("plugins with tools: {}", guesses::listed(&others)),
         };
         self.part(part, &message).cure(cure)
     }
 
-    fn no_tool(&self, wanted: &Wanted<'_>, names: &[&str]) -> Finding {
+    fn no_tool(&self, wanted: &Wanted<'_>, names: &[&str], guesses: &Guesses) -> Finding {
         let Wanted {
             part,
             said,
@@ -271,7 +278,7 @@ impl Agent<'_> {
             tool => format!(" `{tool}`"),
         };
         let message = format!("config: {said}, and `{plugin}` has no tool{which}");
-        let cure = of_its_tools(plugin, tool, names);
+        let cure = of_its_tools(plugin, tool, names, guesses);
         self.part(part, &message).cure(cure)
     }
 

@@ -52,6 +52,26 @@ fn follow(home: &Home, file: &str, cure: &str) {
 }
 
 #[test]
+fn of_hundreds_of_names_that_nothing_has_two_hundred_are_told() {
+    let home = Home::new();
+    profile(&home, "own", "");
+    let names = |after: &str| {
+        let names: Vec<String> = (0..250).map(|it| format!("n{it}{after}")).collect();
+        names.join(", ")
+    };
+    for (key, after) in [("tools", "/x"), ("peers", "")] {
+        let config = format!("{key}: [{}]", names(after));
+        home.file("plan.yaml", plan(&(agent("a", "own", &config) + MD), ASK));
+        let found = problems(&home);
+        let said = format!("config: `{key}` names `n");
+        let told = found.iter().filter(|it| it.0.contains(&said)).count();
+        assert_eq!(told, 200, "{key}");
+        let rest = found.iter().filter(|it| it.0.ends_with("is not listed"));
+        assert_eq!(rest.count(), 1, "{key}");
+    }
+}
+
+#[test]
 fn a_tool_that_is_not_there_is_refused_by_all_three_with_the_one_that_was_meant() {
     for (tools, message, cure) in [
         (
