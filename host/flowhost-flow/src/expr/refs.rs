@@ -12,6 +12,8 @@ pub(crate) struct Reference {
     pub(crate) root: String,
     /// `["plan", "output", …]`; ends where an index or a function begins.
     pub(crate) path: Vec<String>,
+    /// Of `steps.each.outputs[0].files`, the members that follow the element.
+    pub(crate) of_element: Vec<String>,
     /// Whether the expression cannot do without any of them: none is asked for by `has` or as an optional one.
     pub(crate) is_sure: bool,
 }
@@ -30,6 +32,11 @@ pub(super) fn collect(node: &Node) -> References {
 fn visit(node: &Node, found: &mut References) {
     if let Some(reference) = reference(node) {
         found.push(reference);
+        return;
+    }
+    if let Some((reference, index)) = of_element(node) {
+        found.push(reference);
+        visit(index, found);
         return;
     }
     match node {
@@ -91,6 +98,7 @@ pub(super) fn reference(node: &Node) -> Option<Reference> {
         Node::Name(name) => Some(Reference {
             root: name.clone(),
             path: Vec::new(),
+            of_element: Vec::new(),
             is_sure: true,
         }),
         Node::Field { of, name } | Node::FieldIfAny { of, name } | Node::Has { of, name } => {
@@ -107,6 +115,25 @@ pub(super) fn reference(node: &Node) -> Option<Reference> {
             reference.path.push(name.clone());
             reference.is_sure &= matches!(node, Node::Index(..));
             Some(reference)
+        }
+        _ => None,
+    }
+}
+
+/// The reference that this node spells through an element of what a `foreach` gave, and what says which element.
+fn of_element(node: &Node) -> Option<(Reference, &Node)> {
+    match node {
+        Node::Field { of, name } | Node::FieldIfAny { of, name } | Node::Has { of, name } => {
+            let (mut reference, index) = of_element(of)?;
+            reference.of_element.push(name.clone());
+            reference.is_sure &= matches!(node, Node::Field { .. });
+            Some((reference, index))
+        }
+        Node::Index(of, index) | Node::IndexIfAny(of, index) => {
+            let mut reference = reference(of)?;
+            let is_list = matches!(reference.path.as_slice(), [_, field] if field == "outputs");
+            reference.is_sure &= matches!(node, Node::Index(..));
+            is_list.then_some((reference, index.as_ref()))
         }
         _ => None,
     }

@@ -13,7 +13,7 @@ use crate::effort::Limits;
 use crate::expr::kinds::{Kinds, Known, as_condition};
 use crate::expr::{Expr, Given, Names, Reference, Sure, Template};
 use crate::plan::settled::{COST_MAX, COST_OF_ONE_MAX};
-use crate::plan::{Body, InputType, Plan, Step, Work};
+use crate::plan::{Body, Foreach, InputType, Plan, Step, Wants as Awaits, Work};
 use crate::problem::{At, Problem, Problems, child};
 use crate::schema_check::Misfit;
 
@@ -29,6 +29,8 @@ pub(crate) struct Stated {
     pub(super) wants: Wants,
     /// The step whose output it sees as `output`.
     pub(super) own: Option<String>,
+    /// The step whose item it sees.
+    pub(super) each: Option<String>,
 }
 
 /// What an expression must give.
@@ -189,7 +191,15 @@ impl<'p> Foresight<'p> {
 
     fn judge(&self, stated: &Stated, problems: &mut Problems) {
         let own = stated.own.as_deref();
-        let (known, wrong) = stated.expr.foreseen(&|name| self.name(name, own));
+        let each = stated.each.as_deref().and_then(|id| self.plan.step(id));
+        // What `consensus` is where agents come to something and items are called so as well is left to the run.
+        let each = each.filter(|step| !self.is_consensus(&step.id));
+        let item = each.and_then(|step| step.foreach.as_ref());
+        let item = item.and_then(|foreach| Some((foreach.name.as_str(), item_of(foreach)?)));
+        let (known, wrong) = stated.expr.foreseen(&|name| match &item {
+            Some((other, known)) if name == "item" || name == *other => known.clone(),
+            _ => self.name(name, own),
+        });
         if let Some(wrong) = wrong {
             problems.add_once(stated.at, wrong.what, wrong.cure);
             return;
@@ -313,10 +323,40 @@ fn given<'p>(plan: &'p Plan, step: &'p Step, promised: &Promised<'p>) -> Known<'
             Some(schema) => Known::schema(schema),
             None => Known::ANYTHING,
         },
-        Work::Barrier(_) | Work::Gate(_) | Work::Emit { .. } | Work::Consensus(_) => {
-            Known::ANYTHING
-        }
+        Work::Gate(gate) => spoken(gate.wants),
+        Work::Barrier(_) | Work::Emit { .. } | Work::Consensus(_) => Known::ANYTHING,
     }
+}
+
+/// What is known of the item of a `foreach` whose items are written out: a member that one of them has may be there.
+fn item_of(foreach: &Foreach) -> Option<Known<'static>> {
+    let items = foreach.items.constant()?.as_array()?;
+    if items.len() > ITEMS_FORESEEN_MAX {
+        return None;
+    }
+    let all: Option<Vec<&Map<String, Value>>> = items.iter().map(Value::as_object).collect();
+    let members = match all {
+        Some(all) if !all.is_empty() => all.into_iter().flat_map(Map::keys),
+        _ => return None,
+    };
+    let members = members.map(|name| (name.clone(), Known::ANYTHING));
+    Some(Known::record(members.collect()))
+}
+
+/// What a gate hands on, whoever spoke to it, and also where its time was up.
+fn spoken(wants: Awaits) -> Known<'static> {
+    let of = |name: &str, kinds: Kinds| (name.to_owned(), Known::of(kinds));
+    let timed_out = of("timed_out", Kinds::BOOL);
+    let members = match wants {
+        Awaits::Approval => vec![
+            of("approved", Kinds::BOOL),
+            of("by", Kinds::TEXT),
+            of("note", Kinds::TEXT),
+            timed_out,
+        ],
+        Awaits::Signal => vec![("payload".to_owned(), Known::ANYTHING), timed_out],
+    };
+    Known::record(members.into_iter().collect())
 }
 
 impl InputType {

@@ -15,7 +15,8 @@ pub struct Read {
     pub at: At,
     /// The step.
     pub step: String,
-    /// The members, each of the one before: of `steps.a.output.files.first` these are `files` and `first`.
+    /// The members, each of the one before: of `steps.a.output.files.first` these are `files` and `first`; of
+    /// `steps.each.outputs[0].files`, `files`.
     pub path: Vec<String>,
 }
 
@@ -31,6 +32,9 @@ impl Read {
         let (step, path) = match (reference.root.as_str(), own, reference.path.as_slice()) {
             ("output", Some(step), path) => (&step.id, path),
             (root, _, [id, field, path @ ..]) if root == results && field == "output" => (id, path),
+            (root, _, [id, field]) if root == results && field == "outputs" => {
+                (id, reference.of_element.as_slice())
+            }
             _ => return None,
         };
         (!path.is_empty()).then(|| Self {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use flowhost_flow::Plan;
-use flowhost_flow::plan::{FileInput, InputType, VARIANT};
+use flowhost_flow::plan::{FileInput, InputDecl, InputType, VARIANT};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -54,8 +54,12 @@ pub(super) fn bind(
     }
     let folders = given.look_up(ambient, plan, dir, findings);
     let given = given.values;
+    let refused = findings.len() > before;
     let missing = request.given == Given::Later && plan.bind_inputs(&given).is_err();
-    let values = match findings.len() > before || missing {
+    if refused && request.given != Given::Later {
+        findings.extend(of_the_rest(plan, request, given.clone()));
+    }
+    let values = match refused || missing {
         true => None,
         false => match plan.bind_inputs(&given) {
             Ok(values) => Some(values),
@@ -70,6 +74,42 @@ pub(super) fn bind(
         values: values.unwrap_or_default(),
         folders,
     }
+}
+
+/// What is wrong with the other inputs, where some were refused already: those are taken as if they were right.
+fn of_the_rest(plan: &Plan, request: &Request, mut given: BTreeMap<String, Value>) -> Vec<Finding> {
+    let mut said: BTreeSet<String> = request
+        .inputs
+        .iter()
+        .map(|(name, _)| name.clone())
+        .collect();
+    if let Given::Values(values) = &request.given {
+        said.extend(values.keys().cloned());
+    }
+    // That one of these is not there has been told.
+    said.extend(plan.file_inputs(&given).into_iter().map(|it| it.name));
+    if said.contains(VARIANT) && !given.contains_key(VARIANT) {
+        return Vec::new(); // which values the others have is not known
+    }
+    for name in said {
+        if let Some(decl) = plan.inputs.get(&name) {
+            given.entry(name).or_insert_with(|| any_of(decl));
+        }
+    }
+    let problems = plan.bind_inputs(&given).err().unwrap_or_default();
+    problems.into_iter().map(Finding::from).collect()
+}
+
+/// A value that the input may have.
+fn any_of(decl: &InputDecl) -> Value {
+    let plain = || match decl.ty {
+        InputType::String | InputType::File | InputType::Dir => Value::from(""),
+        InputType::Number => Value::from(0),
+        InputType::Bool => Value::from(false),
+        InputType::List => Value::Array(Vec::new()),
+        InputType::Object => Value::Object(Map::new()),
+    };
+    decl.allowed.first().cloned().unwrap_or_else(plain)
 }
 
 /// Whether something is wrong with how an input is declared.

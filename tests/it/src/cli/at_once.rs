@@ -224,3 +224,29 @@ fn a_provider_that_cannot_be_used_hides_no_missing_right() {
         assert!(said.contains(words), "{words}: {said}");
     }
 }
+
+#[test]
+fn an_input_that_is_of_another_type_hides_no_other() {
+    let home = Home::new();
+    let steps = "  look: { uses: md/headings, with: { text: \"${{ inputs.word }}\" } }";
+    let plugins = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }";
+    let inputs = "inputs: { few: { type: number }, many: { type: number, enum: [1, 2] }, word: { type: string }, pick: { \
+                  type: string, enum: [a, b] } }\n";
+    home.file("plan.yaml", plan(plugins, steps) + inputs);
+    let typed = ["few=no", "many=no", "pick=c", "wodr=x"];
+    let arguments = typed.iter().flat_map(|it| ["--input", it]);
+    let arguments: Vec<&str> = ["run", "plan.yaml"].into_iter().chain(arguments).collect();
+    let ran = home.flowhost(&arguments);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    for words in [
+        "has 5 problems\n",
+        "input `few` is a number, and `no` is not",
+        "input `many` is a number, and `no` is not",
+        "input `pick` must be one of \"a\", \"b\"",
+        "the plan has no input `wodr`",
+        "did you mean `word`?",
+        "input `word` is required and not given",
+    ] {
+        assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
+    }
+}

@@ -133,3 +133,101 @@ fn a_state_machines_ways_are_held_against_what_its_tools_give() {
         .flowhost(&["validate", "plan.yaml"])
         .expect(0);
 }
+
+#[test]
+fn what_a_gate_does_not_give_is_told_before_anybody_is_asked() {
+    let after = |wants: &str, expr: &str| {
+        let steps = format!(
+            "  ask: {{ wait_for: {wants}, timeout: 1h }}\n  b: {{ needs: [ask], uses: md/headings, with: {{ text: \
+             \"${{{{ {expr} }}}}\" }} }}"
+        );
+        plan(MD, &steps)
+    };
+    for (wants, expr, words, cure) in [
+        (
+            "approval",
+            "steps.ask.output.aproved ? 'y' : 'n'",
+            "`steps.ask.output` has no member `aproved`",
+            "did you mean `approved`?",
+        ),
+        (
+            "signal",
+            "steps.ask.output.note",
+            "`steps.ask.output` has no member `note`",
+            "known members: `payload`, `timed_out`",
+        ),
+    ] {
+        let said = told(after(wants, expr)).replace("\n  │ ", " ");
+        for part in ["has 1 problem\n", words, cure] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    for (wants, expr) in [
+        (
+            "approval",
+            "steps.ask.output.by + steps.ask.output.note + string(steps.ask.output.approved)",
+        ),
+        ("signal", "string(steps.ask.output.payload.any.thing)"),
+        ("signal", "string(steps.ask.output.timed_out)"),
+        ("signal", "steps.ask.output.?note.orValue('none')"),
+    ] {
+        of(after(wants, expr))
+            .flowhost(&["validate", "plan.yaml"])
+            .expect(0);
+    }
+}
+
+#[test]
+fn a_member_that_no_item_and_no_element_of_a_foreach_has_is_told() {
+    let each = |items: &str, text: &str, after: &str| {
+        let steps = format!(
+            "  each: {{ foreach: {{ items: {items}, as: n }}, uses: md/headings, with: {{ text: \"${{{{ {text} }}}}\" }} \
+             }}\n  g: {{ needs: [each], uses: md/headings, with: {{ text: \"${{{{ {after} }}}}\" }} }}"
+        );
+        plan(MD, &steps)
+    };
+    let right = "string(size(steps.each.outputs[0].headings))";
+    for (items, text, after, words, cure) in [
+        (
+            "[x, y]",
+            "n",
+            "string(steps.each.outputs[0].heading)",
+            "step `each`: `md/headings` gives no `heading`",
+            "did you mean `headings`?",
+        ),
+        (
+            "[{ title: x }]",
+            "n.titel",
+            right,
+            "`n` has no member `titel`",
+            "did you mean `title`?",
+        ),
+        (
+            "[{ title: x }, { title: y }]",
+            "item.titel",
+            right,
+            "`item` has no member `titel`",
+            "did you mean `title`?",
+        ),
+    ] {
+        let said = told(each(items, text, after)).replace("\n  │ ", " ");
+        for part in ["has 1 problem\n", words, cure] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    // One item has it, or who asks goes on without it.
+    for (items, text, after) in [
+        ("[{ title: x }, { other: y }]", "n.title", right),
+        ("[{ title: x }, y]", "n.other", right),
+        ("[{ title: x }]", "n.?titel.orValue('x')", right),
+        (
+            "[x]",
+            "n",
+            "has(steps.each.outputs[0].heading) ? string(steps.each.outputs[0].heading) : 'none'",
+        ),
+    ] {
+        of(each(items, text, after))
+            .flowhost(&["validate", "plan.yaml"])
+            .expect(0);
+    }
+}

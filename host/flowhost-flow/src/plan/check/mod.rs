@@ -509,6 +509,7 @@ impl<'p> Check<'p> {
                 expr: expr.clone(),
                 wants,
                 own: reach.own().map(|step| step.id.clone()),
+                each: reach.each().map(|step| step.id.clone()),
             });
         }
     }
@@ -527,6 +528,7 @@ impl<'p> Check<'p> {
             expr: expr.clone(),
             wants: Wants::Condition,
             own: reach.own().map(|step| step.id.clone()),
+            each: reach.each().map(|step| step.id.clone()),
         });
     }
 

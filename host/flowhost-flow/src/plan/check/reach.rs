@@ -42,4 +42,14 @@ impl Reach<'_> {
             _ => None,
         }
     }
+
+    /// The step whose item is `item`.
+    pub(super) const fn each(&self) -> Option<&Step> {
+        match self {
+            Reach::Step {
+                step, item: true, ..
+            } => Some(*step),
+            _ => None,
+        }
+    }
 }
