@@ -29,7 +29,7 @@ use crate::{
     provider::Provider,
     remote::Remote,
     retry::{Failed, Next},
-    settings::{ProviderSettings, Settings},
+    settings::{GEMINI_URL, ProviderSettings, Settings},
     tokens,
     wire::{SCHEMA_TOLD_TOKENS, Wire},
 };
@@ -327,8 +327,9 @@ impl Inner {
             let near = nearest(name, self.providers.keys().map(String::as_str));
             let near = near.map(|near| format!("did you mean `{near}/{}`? else ", model.name));
             let hint = format!(
-                "{}add [models.providers.{name}] to your flowhost.toml; `flowhost doctor` says which file that is",
-                near.unwrap_or_default()
+                "{}add this to your flowhost.toml (`flowhost doctor` says which file that is):\n{}",
+                near.unwrap_or_default(),
+                lines_of(name)
             );
             return Err(ModelError::new(ErrorClass::Invalid, message, hint));
         };
@@ -571,4 +572,32 @@ fn jitter_seed(call: &Call<'_>, model: &ModelName) -> [u8; 32] {
     hash.update([0]);
     hash.update(model.to_string());
     hash.finalize().into()
+}
+
+/// The providers that people mean by these words, and where they answer.
+const WELL_KNOWN: [(&str, &str); 3] = [
+    ("openai", "https://api.openai.com/v1"),
+    ("anthropic", "https://api.anthropic.com/v1"),
+    ("gemini", GEMINI_URL),
+];
+
+/// The table of a provider that is not configured, to be filled in.
+fn lines_of(name: &str) -> String {
+    let known = WELL_KNOWN.iter().find(|(word, _)| *word == name);
+    let (kind, url) = known.map_or(("openai", "https://api.example.com/v1"), |it| *it);
+    let mut lines = vec![
+        format!("[models.providers.{name}]"),
+        format!("kind = \"{kind}\"   # what it speaks: openai, gemini, anthropic, mock"),
+        format!("url = \"{url}\""),
+    ];
+    if known.is_some() {
+        let key = name.to_uppercase();
+        lines.push(format!(
+            "key = \"{key}_API_KEY\"   # the name of a secret, never the key"
+        ));
+    }
+    lines.push(format!(
+        "unpriced = true   # or what it costs, in [models.prices.\"{name}/*\"]"
+    ));
+    lines.join("\n")
 }

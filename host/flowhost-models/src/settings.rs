@@ -26,7 +26,7 @@ const LIMIT_MAX: u32 = 1_000_000;
 /// Tokens of thinking at least, by Anthropic's reference.
 const THINKING_MIN: u32 = 1_024;
 /// Gemini's OpenAI-compatible endpoint, by Google's reference.
-const GEMINI_URL: &str = "https://generativelanguage.googleapis.com/v1beta/openai";
+pub(crate) const GEMINI_URL: &str = "https://generativelanguage.googleapis.com/v1beta/openai";
 /// The provider that is always there.
 pub(crate) const MOCK: &str = "mock";
 
