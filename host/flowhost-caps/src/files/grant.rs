@@ -44,6 +44,8 @@ pub struct GrantProblem {
     pub message: String,
     /// What to do instead.
     pub cure: String,
+    /// Whether nothing stands at the folder's path.
+    pub is_absent: bool,
 }
 
 /// One grant, opened.
@@ -170,6 +172,7 @@ fn problem(index: usize, grant: &FileGrant, message: String, cure: &str) -> Gran
         host: grant.host.clone(),
         message,
         cure: cure.to_owned(),
+        is_absent: cure == ABSENT,
     }
 }
 
@@ -207,6 +210,7 @@ fn not_opened(grant: &FileGrant) -> impl Fn(io::Error) -> Refusal {
     let relative = !Path::new(&grant.host).is_absolute();
     move |error| match error.kind() {
         io::ErrorKind::PermissionDenied if relative => (error.to_string(), LINK_CURE),
+        io::ErrorKind::NotFound => (error.to_string(), ABSENT),
         _ => refusal(error),
     }
 }
@@ -214,6 +218,8 @@ fn not_opened(grant: &FileGrant) -> impl Fn(io::Error) -> Refusal {
 type Refusal = (String, &'static str);
 
 const CURE: &str = "name a folder of its own, below the plan";
+/// Of a folder that is not there, and of nothing else.
+const ABSENT: &str = "make the folder";
 const LINK_CURE: &str = "a link out of the plan's folder is not followed: name the folder by its absolute path, or take a \
      `dir` input";
 

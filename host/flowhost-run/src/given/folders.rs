@@ -6,6 +6,7 @@ use std::path::Path;
 use flowhost_caps::files::{FileServices, Forbidden, GrantProblem, open_grants, refused_grants};
 use flowhost_flow::Exit;
 use flowhost_policy::host_input;
+use flowhost_words::shell_word;
 
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
@@ -49,7 +50,17 @@ pub(crate) fn files(project: &Project, config: &HostConfig) -> Result<FileServic
 fn refused(project: &Project, key: &str, member: &Member, problem: &GrantProblem) -> Finding {
     let path = format!("files[{}].host", problem.index);
     let message = format!("{} ({})", problem, member.profile.source(&path));
-    at_part(project, key, "/profile", &message).cure(problem.cure.as_str())
+    let cure = match problem.is_absent {
+        // Where it is looked for, as whoever typed the plan's name would name it.
+        true => {
+            let plan = Path::new(&project.file);
+            let place = plan.parent().unwrap_or(plan).join(&problem.host);
+            let place = shell_word(&place.display().to_string());
+            format!("make the folder: `mkdir -p {place}`; or name another")
+        }
+        false => problem.cure.clone(),
+    };
+    at_part(project, key, "/profile", &message).cure(cure)
 }
 
 /// Every granted folder that a run could not have; nothing is made.

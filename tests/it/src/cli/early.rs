@@ -99,7 +99,7 @@ fn a_granted_folder_that_is_not_there_is_told_as_the_run_would() {
        ·                                                             ─────
      6 │ 
        ╰────
-      help: make the folder, or name another
+      help: make the folder: `mkdir -p docs`; or name another
     ----- exit 1
     "#);
     assert!(!home.path().join(".flowhost").exists(), "nothing is made");
