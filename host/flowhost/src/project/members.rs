@@ -9,7 +9,8 @@ use flowhost_flow::expr::Names;
 use flowhost_flow::plan::{Faults, InputType};
 use flowhost_flow::{Plan, PluginDecl};
 use flowhost_policy::{
-    Ask, Effective, Lent, Manifest, Narrowing, Position, Profile, TraceEntry, effective, host_input,
+    Ask, Effective, Lent, Manifest, Narrowing, Position, Profile, Right, TraceEntry, effective,
+    host_input,
 };
 use semver::{Version, VersionReq};
 use serde_json::Value;
@@ -117,6 +118,20 @@ fn homes_of<'a>(plan: &'a Plan, dir: &Path, prefix: &str, homes: &mut Vec<Home<'
     }
 }
 
+/// Whether a plugin would have what a profile gives it at this path: what its manifest does not ask for, no profile
+/// gives.
+fn asks_for(manifest: &Manifest, path: &str, value: &str) -> bool {
+    let right = Right::of_path(path);
+    let is_secret = right.is_some_and(|right| right.key == "secrets");
+    match &manifest.needs.secrets {
+        Ask::Only(secrets) if is_secret => {
+            let mut names = secrets.names.iter().chain(&secrets.reveal);
+            names.any(|name| name == value)
+        }
+        _ => right.is_none_or(|right| right.is_asked_by(manifest)),
+    }
+}
+
 /// A profile in the place of one that could not be read.
 const NOTHING: &str = "version = 1\nname = \"nothing\"\n";
 
@@ -148,7 +163,7 @@ impl Resolver<'_> {
         }
         let narrowing = narrowing.unwrap_or_else(|| Narrowing::none(&self.home.key));
         let (mut profile, taken) = match profile {
-            Some(profile) => self.owned(profile),
+            Some(profile) => self.owned(profile, &manifest),
             // The rest of the plugin is looked at as one that may do nothing.
             None => (Profile::parse(NOTHING, "").ok()?, Vec::new()),
         };
@@ -198,7 +213,11 @@ impl Resolver<'_> {
 
     /// The profile as far as it is its owner's to give: one that came with the plan gives nothing of the
     /// operator's.
-    fn owned(&mut self, (profile, whose): (Profile, Whose)) -> (Profile, Vec<TraceEntry>) {
+    fn owned(
+        &mut self,
+        (profile, whose): (Profile, Whose),
+        manifest: &Manifest,
+    ) -> (Profile, Vec<TraceEntry>) {
         if whose != Whose::Plans {
             return (profile, Vec::new());
         }
@@ -242,11 +261,17 @@ impl Resolver<'_> {
                 right if right.starts_with("env.") => format!("the variable `{value}`"),
                 _ => format!("`{value}`"),
             };
-            let what = format!(
-                "{what} ({source}) is not given: a profile that came with the plan gives nothing of yours; if you \
-                 have read the profiles and stand behind them, name their folder with `--policies {folder}`, or as \
-                 `policies` in your own configuration"
-            );
+            let what = match asks_for(manifest, right, value) {
+                true => format!(
+                    "{what} ({source}) is not given: a profile that came with the plan gives nothing of yours; if you \
+                     have read the profiles and stand behind them, name their folder with `--policies {folder}`, or \
+                     as `policies` in your own configuration"
+                ),
+                // Whoever stands behind the profile would change nothing by it.
+                false => format!(
+                    "{what} ({source}) changes nothing here, whoever gives the profile: the plugin does not ask for it"
+                ),
+            };
             self.withheld.told.add(what, &self.home.key);
         }
         (profile, taken)

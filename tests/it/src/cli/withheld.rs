@@ -112,3 +112,19 @@ fn a_profile_that_came_with_the_plan_grants_no_folder_elsewhere() {
     ----- exit 1
     "#);
 }
+
+#[test]
+fn a_secret_that_the_plugin_does_not_ask_for_is_told_as_that() {
+    let home = Home::new();
+    home.file(
+        "policies/told.toml",
+        "version = 1\nname = \"told\"\n[secrets]\nnames = [\"TOKEN\"]\n",
+    );
+    let plugin = "  md: { kind: tool, source: \"builtin:markdown\", profile: told }\n";
+    let steps = "  only: { uses: md/headings, with: { text: x } }";
+    home.file("plan.yaml", plan(plugin, steps));
+    let said = home.flowhost(&["validate", "plan.yaml"]).expect(0).all();
+    let note = "note: plugin `md`: `TOKEN` (policies/told.toml:4) changes nothing here, whoever gives the profile";
+    assert!(said.contains(note), "{said}");
+    assert!(!said.contains("--policies"), "{said}");
+}
