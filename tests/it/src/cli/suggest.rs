@@ -160,6 +160,38 @@ fn a_shipped_profile_becomes_ones_own_first() {
 }
 
 #[test]
+fn the_copy_that_was_just_made_is_the_one_to_patch_whatever_its_name() {
+    let home = Home::new();
+    home.guest("ok_http");
+    let step =
+        "  only: { uses: ok_http/run, with: { url: \"https://evil.test/\", propagate: true } }";
+    let plan = super::plan(&super::tool("ok_http", "networked-tool"), step);
+    home.file("plan.yaml", &plan);
+    // Somebody's own, of other days.
+    let other = "version = 1\nname = \"my-networked-tool\"\n";
+    home.file("policies/my-networked-tool.toml", other);
+    home.flowhost(&["run", "plan.yaml"]).expect(6);
+    let name = "my-networked-tool-2";
+    let file = format!("policies/{name}.toml");
+    let show = [
+        "policy",
+        "show",
+        "networked-tool",
+        "--name",
+        name,
+        "--out",
+        &file,
+    ];
+    let told = home.flowhost(&SUGGEST).expect(0).stderr;
+    assert!(told.contains(&show.join(" ")), "{told}");
+    home.flowhost(&show).expect(0);
+    applied(&home);
+    let mine = home.read(&file);
+    assert!(mine.contains("https://evil.test/"), "{mine}");
+    assert_eq!(home.read("policies/my-networked-tool.toml"), other);
+}
+
+#[test]
 fn what_the_plan_took_away_is_not_the_profiles_to_give() {
     let home = Home::new();
     home.guest("ok_http");

@@ -57,16 +57,20 @@ pub(super) fn find(loaded: &Loaded, dir: &Path, context: &Context) -> Option<Fou
     if is_shipped(name) {
         let text = sources.profile_text(name, dir).ok()?.text;
         let mine = format!("my-{name}");
-        // Whoever has typed the command asks once more, to have the patch applied.
-        let begun = sources.profile_text(&mine, dir).ok();
-        let begun = begun.filter(|begun| {
-            let first = policy_show::renamed_text(&text, &mine);
+        // Whoever has typed the command asks once more, to have the patch applied; and the command has named a further
+        // file where the first one was there and was another.
+        let more = (2_u32..).map(|count| format!("{mine}-{count}"));
+        let names = std::iter::once(mine.clone()).chain(more);
+        let mut there =
+            names.map_while(|name| Some((sources.profile_text(&name, dir).ok()?, name)));
+        let begun = there.find(|(begun, name)| {
+            let first = policy_show::renamed_text(&text, name);
             first.is_some_and(|first| first == begun.text)
         });
         let is_made = begun.is_some();
         let own = match begun {
-            Some(begun) => OwnProfile {
-                name: mine,
+            Some((begun, name)) => OwnProfile {
+                name,
                 file: begun.file,
             },
             None => sources.own_profile(&mine, dir, &mut BTreeSet::new()),
