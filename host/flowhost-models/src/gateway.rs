@@ -585,9 +585,10 @@ const WELL_KNOWN: [(&str, &str); 3] = [
 fn lines_of(name: &str) -> String {
     let known = WELL_KNOWN.iter().find(|(word, _)| *word == name);
     let (kind, url) = known.map_or(("openai", "https://api.example.com/v1"), |it| *it);
+    let kinds = ProviderKind::ALL.map(ProviderKind::word).join(", ");
     let mut lines = vec![
         format!("[models.providers.{name}]"),
-        format!("kind = \"{kind}\"   # what it speaks: openai, gemini, anthropic, mock"),
+        format!("kind = \"{kind}\"   # what it speaks: {kinds}"),
         format!("url = \"{url}\""),
     ];
     if known.is_some() {

@@ -137,20 +137,27 @@ fn not_paid(project: &Project, key: &str, member: &Member, call: Option<First>) 
     let money = Money::ALL.into_iter().find(is_short)?;
     // Whoever writes the number that is told hears no more of it.
     let (word, wanted) = (money.key(), money.of(enough));
-    let shown = money.written(wanted);
     let message = format!(
-        "one model call needs {shown} {word} (an answer of up to {answer} tokens, and a prompt), and the plugin may \
-         spend {} in a run",
-        money.written(money.of(may))
+        "one model call needs {} (an answer of up to {answer} tokens, and a prompt), and the plugin may spend {} in a \
+         run",
+        money.told(wanted),
+        money.told(money.of(may))
     );
-    let raise = match money.of(wide) >= wanted {
-        true => format!("narrow `{word}` of its `model` less in the plan"),
-        false => {
-            let file = &member.profile.file;
-            format!("write `{word} = {shown}` or more in [model] of {file}")
+    let value = money.written(wanted);
+    let less = "a smaller `max_tokens` in its `config:` needs less";
+    let cure = match &member.own {
+        _ if money.of(wide) >= wanted => {
+            format!("narrow `{word}` of its `model` less in the plan; {less}")
         }
+        None => {
+            let file = &member.profile.file;
+            format!("write `{word} = {value}` or more in [model] of {file}; {less}")
+        }
+        Some(_) => format!(
+            "{}\n{less}",
+            lacking(member, &format!("[model]\n{word} = {value}"))
+        ),
     };
-    let cure = format!("{raise}; a smaller `max_tokens` in its `config:` needs less");
     Some(at_part(project, key, "/config/max_tokens", &message).cure(cure))
 }
 

@@ -103,7 +103,7 @@ pub fn preflight(
     let is_sure = |it: &Finding| !project.plan.follows(&it.file, it.place());
     found.rights.retain(is_sure);
     found.others.retain(is_sure);
-    rights::told_once(project, &mut found.rights);
+    rights::told_once(project, &mut found);
     Ok(found)
 }
 

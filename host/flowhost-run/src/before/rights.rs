@@ -6,6 +6,7 @@ use flowhost_engine::{Capability, unanswered};
 use flowhost_policy::{Ask, Layer, Outcome, Right, TraceEntry};
 
 use crate::base::finding::Finding;
+use crate::before::preflight::Preflight;
 use crate::given::project::{Member, OwnProfile, Project, file_of};
 
 /// A right that a plugin needs and does not have.
@@ -117,9 +118,14 @@ fn copied(own: &OwnProfile, shipped: &str) -> String {
 
 /// Tells of each plugin once how its profile becomes one's own: a second time the command is refused, because the file
 /// is there and has lines in it.
-pub(crate) fn told_once(project: &Project, findings: &mut [Finding]) {
+pub(crate) fn told_once(project: &Project, found: &mut Preflight) {
+    found
+        .rights
+        .sort_by_cached_key(|it| (it.file.clone(), it.line, it.column));
+    let all = found.others.iter_mut().chain(&mut found.rights);
+    let mut all: Vec<&mut Finding> = all.collect();
     // In the order in which they are told, so that it is the first that says it.
-    findings.sort_by_cached_key(|it| (it.file.clone(), it.line, it.column));
+    all.sort_by_cached_key(|it| (it.file.clone(), it.line, it.column));
     for member in project.members.values() {
         let Some(own) = &member.own else {
             continue;
@@ -130,7 +136,7 @@ pub(crate) fn told_once(project: &Project, findings: &mut [Finding]) {
             "`{shipped}` is shipped and stays as it is. When {} is made, as is said above, write this",
             own.file
         );
-        let theirs = findings.iter_mut().filter(|it| it.hint.starts_with(&how));
+        let theirs = all.iter_mut().filter(|it| it.hint.starts_with(&how));
         for finding in theirs.skip(1) {
             finding.hint = finding.hint.replacen(&how, &again, 1);
         }

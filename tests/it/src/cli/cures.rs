@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::plan;
-use super::preflight::refused_alike;
+use super::preflight::{OWN, refused_alike};
 use crate::support::{Home, repository};
 
 /// What is wrong with the folder's plan.
@@ -136,6 +136,50 @@ fn a_right_that_the_plan_takes_away_is_not_asked_of_the_profile() {
     assert!(cure.contains("take `log` out of `grants`"), "{cure}");
     home.file("plan.yaml", plan(plugin, steps).replace("log: false", ""));
     home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
+
+#[test]
+fn a_shipped_profile_that_does_not_pay_for_a_call_is_not_the_one_to_write_in() {
+    let home = Home::new();
+    let agent = "  w: { kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: { role: r, model: \
+                 mock/any, max_tokens: 200000, prompt: x } }\n";
+    let text = plan(agent, "  a: { uses: w, with: { q: x } }");
+    let text = text.replace("plugins:", "budget: { tokens: 1000000 }\nplugins:");
+    home.file("plan.yaml", &text);
+    let problems = problems(&home);
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    let message = problems[0]["message"].as_str().unwrap();
+    assert!(message.contains("may spend 100000 tokens"), "{message}");
+    let cure = problems[0]["hint"].as_str().unwrap();
+    let command = cure.lines().find(|line| line.starts_with("flowhost "));
+    typed(&home, command.unwrap());
+    let line = cure.lines().find(|line| line.starts_with("tokens = "));
+    let mine = home.read("policies/w.toml");
+    assert!(mine.contains("tokens = 100_000"), "{mine}");
+    let mine = mine.replace("tokens = 100_000", line.unwrap());
+    home.file("policies/w.toml", mine);
+    home.file("plan.yaml", text.replace("agent-any-model", "w"));
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
+
+#[test]
+fn a_provider_that_is_not_configured_comes_with_its_lines() {
+    for model in ["openai/gpt-9", "house/x"] {
+        let home = Home::new();
+        let agent = format!(
+            "  w: {{ kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: {{ role: r, model: \
+             {model}, prompt: x }} }}\n"
+        );
+        home.file(
+            "plan.yaml",
+            plan(&agent, "  a: { uses: w, with: { q: x } }"),
+        );
+        let problems = problems(&home);
+        let cure = problems[0]["hint"].as_str().unwrap();
+        let (_, lines) = cure.split_once(":\n").unwrap();
+        home.file(OWN, lines);
+        home.flowhost(&["validate", "plan.yaml"]).expect(0);
+    }
 }
 
 /// All files below a folder that end so.

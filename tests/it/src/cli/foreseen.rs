@@ -519,7 +519,7 @@ fn a_profile_that_does_not_pay_for_one_model_call_is_told_before_the_run() {
     home.file("policies/small.toml", profile("tokens = 50\nusd = 1.0"));
     let said = refused_alike(&home).replace("\n  │ ", " ");
     for part in [
-        "(an answer of up to 200 tokens, and a prompt), and the plugin may spend 50 in a run",
+        "(an answer of up to 200 tokens, and a prompt), and the plugin may spend 50 tokens in a run",
         "plan.yaml:5:",
         "or more in [model] of policies/small.toml",
     ] {

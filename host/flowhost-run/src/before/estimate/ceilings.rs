@@ -27,6 +27,8 @@ pub(super) enum Whose {
         key: String,
         /// The file of its profile.
         file: String,
+        /// Where that is shipped, how it becomes one's own: the file below is that one.
+        shipped: Option<String>,
         /// What that allows, where the plan allows less.
         wide: Amount,
     },
@@ -69,9 +71,16 @@ impl Ceiling {
     }
 
     pub(super) fn of_plugin(key: &str, member: &Member) -> Self {
+        let own = member.own.as_ref();
         let whose = Whose::Plugin {
             key: key.to_owned(),
-            file: member.profile.file.clone(),
+            file: own.map_or(&member.profile.file, |own| &own.file).clone(),
+            shipped: own.map(|own| {
+                let (name, command) = (&own.name, own.command(&member.profile.name));
+                format!(
+                    "make a profile of your own by `{command}`, write `profile: {name}` in the plan, and "
+                )
+            }),
             wide: Amount::granted(&member.profile.grants.model),
         };
         Self::new(whose, Amount::granted(&member.effective.grants.model))
@@ -162,12 +171,20 @@ impl Ceiling {
             Whose::Plan => "the plan".to_owned(),
             Whose::Step(path) => format!("step `{path}`"),
             Whose::SubPlan(file) => format!("`{file}`"),
-            Whose::Plugin { file, wide, .. } => {
+            Whose::Plugin {
+                file,
+                shipped,
+                wide,
+                ..
+            } => {
+                let first = shipped.as_deref().unwrap_or_default();
                 return match money.of(*wide) >= enough {
                     true => format!(
                         "narrow `{key}` of its `model` less in the plan, to {value} or more"
                     ),
-                    false => format!("write `{key} = {value}` or more in [model] of {file}"),
+                    false => {
+                        format!("{first}write `{key} = {value}` or more in [model] of {file}")
+                    }
                 };
             }
         };
@@ -290,7 +307,7 @@ impl Money {
     }
 
     /// As a person reads it.
-    fn told(self, amount: u64) -> String {
+    pub(in crate::before) fn told(self, amount: u64) -> String {
         match self {
             Self::Tokens => format!("{amount} tokens"),
             Self::Usd => format!("${}", self.written(amount)),
@@ -385,6 +402,7 @@ mod tests {
         let plugin = |wide| Whose::Plugin {
             key: "x".to_owned(),
             file: "policies/x.toml".to_owned(),
+            shipped: None,
             wide: amount(wide, 0),
         };
         for (whose, what, cure) in [
