@@ -33,6 +33,8 @@ use weight::Weight;
 /// The agent whose words are known before a run, and whose configuration says how long its answers may be; another may
 /// ask for shorter ones than its own says.
 pub(super) const LLM_AGENT: &str = "builtin:llm-agent";
+/// Earlier runs from which on the least and the most of them are told as what a step lies between.
+const RUNS_TELLING: u64 = 3;
 
 /// Which runs there were.
 pub trait Past: Send + Sync {
@@ -349,6 +351,7 @@ pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn 
                 ceiling.shares.push(Share {
                     path: asked.path.clone(),
                     expected: step.expected.unwrap_or_default(),
+                    most: asked.weigh(gateway).and_then(|it| it.high),
                     first: step.first,
                 });
             }
@@ -395,6 +398,8 @@ struct Asked {
     alone: bool,
     /// Whether the step runs whenever the run does.
     certain: bool,
+    /// Whether the plan comes to it once at most, its items and attempts aside.
+    once: bool,
     /// How many items it has; none where it has none, only the run will know, or what runs it has items.
     items: Option<u64>,
     /// The budgets that it spends from.
@@ -425,7 +430,8 @@ impl Asked {
         let past = history.range(&self.path, asked_first, self.items);
         let (expected, basis, runs) = match (past, weighed) {
             (Some((range, runs)), weighed) => {
-                (Some(self.bounded(range, weighed)), Basis::History, runs)
+                let range = self.bounded(range, runs, weighed);
+                (Some(range), Basis::History, runs)
             }
             (None, Some(range)) => {
                 let spent = history.broken_off(&self.path, asked_first);
@@ -443,14 +449,21 @@ impl Asked {
     }
 
     /// What earlier runs did cost; a step that need not run may cost nothing, and one that the plan bounds now can do
-    /// with what it allows.
-    fn bounded(&self, range: Range, weighed: Option<Range>) -> Range {
+    /// with what it allows. A few runs say what is likely, and not yet what it lies between: that the plan says.
+    fn bounded(&self, range: Range, runs: u64, weighed: Option<Range>) -> Range {
         let most = weighed.and_then(|it| it.high).unwrap_or(range.low);
         let low = match self.certain {
             true => range.low.least(most),
             false => Amount::default(),
         };
-        Range { low, ..range }
+        match weighed.filter(|_| runs < RUNS_TELLING) {
+            Some(plan) => Range {
+                low: low.least(plan.low),
+                high: range.high.zip(plan.high).map(|(did, may)| did.most(may)),
+                ..range
+            },
+            None => Range { low, ..range },
+        }
     }
 
     /// What the step needs to begin: one of those who are asked, because a panel may do without the others; and all of
@@ -479,7 +492,7 @@ impl Asked {
             }
         }
         sum.map(|range| Range {
-            high: range.high.filter(|_| self.weights.len() == 1),
+            high: range.high.filter(|_| self.once && self.weights.len() == 1),
             ..range
         })
     }
@@ -499,6 +512,7 @@ impl Asked {
                         ..range
                     },
                 },
+                most: range.high.filter(|_| self.once && self.alone),
                 first: weight.first(gateway).filter(|_| self.alone),
             };
             Some((key.clone(), share))
@@ -516,6 +530,8 @@ struct Place {
     certain: bool,
     /// Whether it is run for each of some items.
     of_items: bool,
+    /// Whether it is run once at most.
+    once: bool,
     /// The budgets that are spent from there.
     under: Vec<usize>,
 }
@@ -537,6 +553,7 @@ impl Found {
             prefix: String::new(),
             certain: true,
             of_items: false,
+            once: true,
             under: vec![0],
         };
         found.look(&project.plan, &place, project);
@@ -544,6 +561,8 @@ impl Found {
     }
 
     fn look(&mut self, plan: &Plan, place: &Place, project: &Project) {
+        // States and actions come again as often as the run takes them.
+        let once = place.once && matches!(plan.body, Body::Workflow { .. });
         for step in plan.steps() {
             let path = format!("{}{}", place.path, step.id);
             let mut under = place.under.clone();
@@ -569,6 +588,7 @@ impl Found {
                         && !step.continue_on_error
                         && step.on_failure.then == Then::Halt,
                     of_items: place.of_items || step.foreach.is_some(),
+                    once: once && step.foreach.is_none() && step.retry.max_attempts <= 1,
                     under,
                 };
                 self.look(child, &below, project);
@@ -584,6 +604,7 @@ impl Found {
                     path,
                     weights,
                     certain,
+                    once,
                     under,
                 });
             }

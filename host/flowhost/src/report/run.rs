@@ -8,6 +8,7 @@ use flowhost_flow::problem::At;
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_flow::{Plan, StepStatus};
 use flowhost_run::document::{Cost, Saved};
+use flowhost_run::estimate::{Basis, Estimate};
 use flowhost_run::{Denial, Finished, ReusedCall, StepOutcome, status_word};
 use owo_colors::Style;
 use serde_json::Value;
@@ -231,9 +232,28 @@ fn cost_line(run: &Finished) -> Option<String> {
         )
     });
     Some(format!(
-        "cost: ${:.6}, {} tokens ({expected}){before}",
-        cost.total_usd, cost.tokens
+        "cost: ${:.6}, {} tokens ({expected}{}){before}",
+        cost.total_usd,
+        cost.tokens,
+        at_most(&run.estimate)
     ))
+}
+
+/// The most that the plan allows, where no earlier run said how far below that one ends; nothing where nobody knew what
+/// a step costs, which is said already.
+fn at_most(estimate: &Estimate) -> String {
+    let mut steps = estimate.steps.values();
+    if !steps.all(|it| it.basis == Basis::Prompt) {
+        return String::new();
+    }
+    match estimate.total().high {
+        Some(high) => format!(
+            "; at most ${:.6}, {} tokens by the plan",
+            micro_usd_to_usd(high.micro_usd),
+            high.tokens
+        ),
+        None => "; how much at most only the run could know".to_owned(),
+    }
 }
 
 /// What was expected before the run, beside the steps of which nobody could know it: that is not nothing.

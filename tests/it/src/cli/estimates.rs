@@ -85,6 +85,46 @@ fn the_budget_that_the_refusal_names_is_enough_for_the_run() {
     }
 }
 
+/// What is refused and what surely suffices are two numbers, and both are those of `--estimate`.
+#[test]
+fn a_refusal_of_many_items_names_the_least_and_what_pays_for_all() {
+    let home = asking("{ tokens: 100000 }", EACH);
+    let estimate = home
+        .flowhost(&["run", "plan.yaml", "--estimate", "--json"])
+        .expect(0)
+        .json();
+    let end = |name: &str| estimate[name]["tokens"].as_u64().unwrap();
+    let (low, high) = (end("low"), end("high"));
+    with_budget(&home, 10);
+    let refused = home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    let why = format!(
+        "it cannot end with less than {low} tokens, and 10 tokens are allowed; {high} tokens pay for every call that \
+         the plan allows"
+    );
+    assert!(refused.stderr.contains(&why), "{}", refused.all());
+    let cure = format!("write `tokens: {high}` or more");
+    assert!(refused.stderr.contains(&cure), "{}", refused.all());
+    with_budget(&home, low - 1);
+    home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    with_budget(&home, low);
+    let doubted = home.flowhost(&["validate", "plan.yaml"]).expect(0);
+    assert!(doubted.stdout.contains(&cure), "{}", doubted.all());
+    with_budget(&home, high);
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let most = format!("; at most $0.000000, {high} tokens by the plan)");
+    assert!(ran.all().contains(&most), "{}", ran.all());
+    // With a run to go by, what was likely says more; one run says nothing of the ends.
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(0);
+    assert!(!ran.all().contains("by the plan)"), "{}", ran.all());
+    let again = home
+        .flowhost(&["run", "plan.yaml", "--estimate", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(again["steps"]["ask"]["basis"], json!("history"));
+    assert!(again["low"]["tokens"].as_u64().unwrap() <= low, "{again:#}");
+    assert_eq!(again["high"]["tokens"], json!(high), "{again:#}");
+}
+
 /// The plan with another budget.
 fn with_budget(home: &Home, tokens: u64) {
     let plan = std::fs::read_to_string(home.path().join("plan.yaml")).unwrap();

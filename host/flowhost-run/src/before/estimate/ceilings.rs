@@ -1,9 +1,10 @@
 //! What an estimate is held against: the budget of the plan, those of its steps and of the plans that they run, and what
 //! the profile of each plugin lets it spend.
 //!
-//! A budget that cannot suffice is refused before the first step, and whoever is refused reads one number: with that one
-//! the plan is not refused again, and its first calls are paid for. A budget that may suffice, and probably does not, is
-//! told of.
+//! A budget that cannot suffice is refused before the first step. Whoever is refused reads below what nothing ends, and
+//! what pays for every call that the plan allows: the estimate's own upper end. Where nobody knows that, the message
+//! says so, and names what pays for the first calls. With the named number the plan is not refused again. A budget that
+//! may suffice, and probably does not, is told of.
 
 use flowhost_flow::budget::{BudgetSpec, Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::units::micro_usd_to_usd;
@@ -39,6 +40,8 @@ pub(super) enum Whose {
 pub(super) struct Share {
     pub(super) path: String,
     pub(super) expected: Range,
+    /// The most that the plan lets it cost, whatever earlier runs did; none where only the run will know.
+    pub(super) most: Option<Amount>,
     pub(super) first: Option<First>,
 }
 
@@ -129,8 +132,23 @@ impl Ceiling {
         firsts.most(self.likely())
     }
 
-    /// A limit that lets each step make its first call, and no less than the likely amount.
+    /// A limit that pays for every call that the plan allows, as long as no answer has to be asked for again; none
+    /// where only the run will know.
+    fn suffices(&self) -> Option<Amount> {
+        let mut most = Amount::default();
+        for share in &self.shares {
+            most.add(share.most?);
+        }
+        Some(most.most(self.opens()))
+    }
+
+    /// What to raise it to: to what suffices, and where nobody knows that, so that each step can begin.
     fn enough(&self) -> Amount {
+        self.suffices().unwrap_or_else(|| self.opens())
+    }
+
+    /// A limit that lets each step make its first call, and no less than the likely amount.
+    fn opens(&self) -> Amount {
         let mut firsts = Amount::default();
         self.firsts()
             .for_each(|(_, first)| firsts.add(first.enough));
@@ -194,16 +212,33 @@ impl Ceiling {
     /// Why it cannot suffice, with the cure of each reason.
     fn faults(&self) -> impl Iterator<Item = (String, String)> {
         let enough = self.enough();
-        self.short_of(self.least()).map(move |money| {
+        let (least, suffices) = (self.least(), self.suffices().is_some());
+        self.short_of(least).map(move |money| {
+            let (least, enough) = (money.of(least), money.of(enough));
+            let needs = match least == enough {
+                true => "it needs",
+                false => "it cannot end with less than",
+            };
+            let more = match (suffices, least == enough) {
+                (_, true) => String::new(),
+                (true, false) => format!(
+                    "; {} pay for every call that the plan allows, unless an answer has to be asked for again",
+                    money.told(enough)
+                ),
+                (false, false) => "; how much it is at most only the run will know".to_owned(),
+            };
             let why = format!(
-                "it needs {}, and {} are allowed: a model call holds what its prompt and `max_tokens` can come to, \
-                 until it has ended",
-                money.told(money.of(enough)),
+                "{needs} {}, and {} are allowed{more}: a model call holds what its prompt and `max_tokens` can come \
+                 to, until it has ended",
+                money.told(least),
                 money.told(money.of(self.limit))
             );
+            let pays = match suffices {
+                true => "that pays for every call that the plan allows",
+                false => "that pays for the first call of each step",
+            };
             let cure = format!(
-                "{}: that pays for the first call of each step; a smaller `max_tokens` in the agent's `config:` \
-                 holds less",
+                "{}: {pays}; a smaller `max_tokens` in the agent's `config:` holds less",
                 self.cure(money)
             );
             (why, cure)
@@ -213,13 +248,17 @@ impl Ceiling {
     /// What is to be said of a limit that can suffice, and probably does not.
     fn doubts(&self) -> impl Iterator<Item = String> {
         let (least, probable) = (self.least(), self.probable());
+        let known = match self.suffices() {
+            Some(_) => ", which pays for every call that the plan allows",
+            None => "; how much it is at most only the run will know",
+        };
         let doubted = self
             .short_of(probable)
             .filter(move |money| money.of(least) <= money.of(self.limit));
         doubted.map(move |money| {
             format!(
                 "{} probably does not suffice: {} are foreseen, and {} are allowed; a run that reaches that ends with \
-                 exit code {}; {}",
+                 exit code {}; {}{known}",
                 self.name(),
                 money.told(money.of(probable)),
                 money.told(money.of(self.limit)),
@@ -333,6 +372,7 @@ mod tests {
                 likely: amount(likely, 0),
                 high: None,
             },
+            most: None,
             first: None,
         }
     }
@@ -464,15 +504,40 @@ mod tests {
         assert!(doubts(&[of_plan(7_020, [costs(2_000, 7_020)])]).is_empty());
     }
 
+    #[test]
+    fn what_is_refused_and_what_surely_suffices_are_two_numbers() {
+        let items = Share {
+            most: Some(amount(61_300, 0)),
+            ..costs(7_000, 30_000)
+        };
+        let failure = refused(of_plan(3_000, [items.clone()])).unwrap();
+        let why = "it cannot end with less than 7000 tokens, and 3000 tokens are allowed; 61300 tokens pay for every \
+                   call that the plan allows, unless";
+        assert!(failure.causes[0].starts_with(why), "{failure:?}");
+        let cure =
+            "write `tokens: 61300` or more in `budget:` of the plan: that pays for every call";
+        assert!(failure.hints[0].starts_with(cure), "{failure:?}");
+        assert!(refused(of_plan(7_000, [items.clone()])).is_none());
+        let told = doubts(&[of_plan(7_500, [items.clone()])]);
+        let cure = "write `tokens: 61300` or more in `budget:` of the plan, which pays for every";
+        assert!(told[0].contains(cure), "{told:?}");
+        // One step more of which nobody knows the end.
+        let failure = refused(of_plan(3_000, [items, costs(10, 20)])).unwrap();
+        let why = "it cannot end with less than 7010 tokens, and 3000 tokens are allowed; how much it is at most only";
+        assert!(failure.causes[0].starts_with(why), "{failure:?}");
+    }
+
     fn shares() -> impl Strategy<Value = Vec<Share>> {
         let share = (
             0_u64..100,
             0_u64..100,
             0_u64..100,
             0_u64..100,
+            0_u64..100,
             any::<bool>(),
         );
-        let share = share.prop_map(|(low, likely, held, unknown, asks_first)| Share {
+        let share = share.prop_map(|(low, likely, held, unknown, more, asks_first)| Share {
+            most: (more > 50).then(|| amount(low + likely + held + unknown + more, 0)),
             first: asks_first.then_some(First {
                 least: amount(low + held, 0),
                 enough: amount(low + held + unknown, 0),

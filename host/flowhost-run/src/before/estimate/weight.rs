@@ -86,6 +86,8 @@ impl Weight {
         let half = self.one_call(gateway, likely, self.max_tokens.div_ceil(2))?;
         let whole = self.one_call(gateway, likely, self.max_tokens)?;
         let largest = self.largest(whole, self.one_call(gateway, likely, 1)?);
+        // What only the agent knows of its request is in it from the first call on.
+        let largest = largest.most(self.one_first(gateway)?.enough);
         let calls = self.turns.saturating_mul(self.attempts);
         Some(Range {
             low: match (self.certain, self.items) {
