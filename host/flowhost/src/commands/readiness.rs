@@ -15,7 +15,7 @@ use flowhost_run::specs::Spec;
 use flowhost_words::PluginKind;
 use serde_json::{Value, json};
 
-use crate::cli::{DoctorArgs, PlanArgs};
+use crate::cli::{DoctorArgs, KeyArgs, PlanArgs};
 use crate::commands::doctor::word;
 use crate::commands::tables::plain_rows;
 use crate::commands::{Context, run, running};
@@ -34,12 +34,16 @@ pub(super) fn perform(
         policies: args.policies.clone(),
         locked: false,
     };
-    // A plan that is not sound could not run, whoever is there.
+    // A plan that is refused could not run, whoever is there.
     let not_ready = |failure| Failure {
         exit: NOT_READY,
         ..failure
     };
-    let project = run::checked(&named, context).map_err(not_ready)?;
+    let keys = KeyArgs {
+        allow_private_network: args.allow_private_network,
+        allow_process: args.allow_process,
+    };
+    let (project, _) = run::looked_at(&named, keys, context).map_err(not_ready)?;
     // Nor could one whose budget does not hold its first call.
     super::estimate::within_budget(&project, context).map_err(not_ready)?;
     let gateway = gateway(&context.ambient, &context.config, &project)?;

@@ -31,6 +31,10 @@ fn a_component_without_a_manifest_is_asked_for_its_tools_before_the_run() {
     ----- exit 1
     ");
     refused_alike(&home);
+    // Nor could it run, whoever is there.
+    let doctor = home.flowhost(&["doctor", "--plan", "plan.yaml"]).expect(2);
+    let told = "step `only`: `ok_echo` has no tool `rum`";
+    assert!(doctor.stderr.contains(told), "{}", doctor.all());
     let steps = "  a: { uses: math/twice, with: { n: x } }\n  b: { uses: math, with: { m: 1 } }";
     let plugins = "  math: { kind: tool, source: ./math.wasm, profile: deny-all }";
     home.file("math.wasm", wat::parse_str(MATH).unwrap());
