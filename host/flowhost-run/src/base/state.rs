@@ -1,14 +1,21 @@
 //! What stands where below the state root.
 //!
-//! Owns paths only. The ledger's own files are the ledger's.
+//! Owns paths, and how commands that are printed name the root. The ledger's own files are the ledger's.
 
 use std::path::{Path, PathBuf};
+
+use flowhost_words::shell_word;
+
+/// Commands that are about runs of a state root.
+const OF_RUNS: [&str; 4] = ["runs", "verify", "evidence", "policy suggest"];
 
 /// The state root of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     root: PathBuf,
     tenant: String,
+    /// The root as a person named it for this command alone, fit for a shell.
+    named: Option<String>,
 }
 
 impl State {
@@ -18,7 +25,29 @@ impl State {
         Self {
             root,
             tenant: tenant.to_owned(),
+            named: None,
         }
+    }
+
+    /// The same, where a person named the root for this command alone: the next one has to name it again.
+    #[must_use]
+    pub fn named(self, dir: Option<&Path>) -> Self {
+        let named = dir.map(|dir| shell_word(&dir.display().to_string()));
+        Self { named, ..self }
+    }
+
+    /// A text of the host with commands in it, as they can be typed: those that are about runs name the root where the
+    /// person had to.
+    #[must_use]
+    pub fn told(&self, text: &str) -> String {
+        let Some(dir) = &self.named else {
+            return text.to_owned(); // whoever types them finds the same root
+        };
+        let named = |text: String, command: &&str| {
+            let option = format!("flowhost --state {dir} {command} ");
+            text.replace(&format!("flowhost {command} "), &option)
+        };
+        OF_RUNS.iter().fold(text.to_owned(), named)
     }
 
     /// The root itself.
@@ -103,5 +132,25 @@ impl State {
     #[must_use]
     pub fn components_dir(&self) -> PathBuf {
         self.root.join("components")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_name_the_root_where_the_person_had_to_and_once() {
+        let state = State::new(PathBuf::from("/s"), "default");
+        let text = "`flowhost runs show 01K` shows it; `flowhost run PLAN` starts anew, `flowhost verify 01K` checks it";
+        assert_eq!(state.told(text), text);
+        let state = state.named(Some(Path::new("my state")));
+        let told = state.told(text);
+        assert_eq!(
+            told,
+            "`flowhost --state 'my state' runs show 01K` shows it; `flowhost run PLAN` starts anew, \
+             `flowhost --state 'my state' verify 01K` checks it"
+        );
+        assert_eq!(state.told(&told), told);
     }
 }

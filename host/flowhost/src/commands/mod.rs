@@ -100,7 +100,7 @@ impl Context {
                 "name a folder with `--state DIR` or in FLOWHOST_STATE; it need not exist yet";
             return Err(Failure::new(Exit::Usage, message).hint(cure));
         }
-        let state = State::new(root, &config.tenant);
+        let state = State::new(root, &config.tenant).named(global.state.as_deref());
         let named = global.state.is_some() || ambient.var("FLOWHOST_STATE").is_some();
         flowhost::made_here::settle(&ambient, &state, named)?;
         config.fetched = Some(state.fetched_dir());
@@ -126,7 +126,12 @@ pub(crate) fn perform(cli: Cli, ambient: Ambient, output: Output) -> Exit {
     };
     match dispatch(cli.command, &mut context) {
         Ok(exit) => exit,
-        Err(failure) => fail(&output, &failure, &context.texts),
+        Err(mut failure) => {
+            for hint in &mut failure.hints {
+                *hint = context.state.told(hint);
+            }
+            fail(&output, &failure, &context.texts)
+        }
     }
 }
 

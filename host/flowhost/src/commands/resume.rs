@@ -163,7 +163,7 @@ fn offer(project: &Project, context: &Context) -> Result<(), Failure> {
             "note: the last run of this plan, {}, was {}; `flowhost runs resume {}` goes on with it\n",
             run.run_id, run.status, run.run_id
         );
-        context.output.message(&text);
+        context.output.message(&context.state.told(&text));
     }
     Ok(())
 }

@@ -306,7 +306,7 @@ fn report(finished: &Finished, plan: &Plan, context: &Context) {
     if output.json {
         return output.document(&RunDocument::from(finished));
     }
-    output.result(&text(output, finished, plan));
+    output.result(&text(output, finished, plan, &context.state));
     // The run succeeded: what it gave stands above.
     let Some(failure) = &finished.outcome.end.failure else {
         return;
@@ -324,6 +324,9 @@ fn report(finished: &Finished, plan: &Plan, context: &Context) {
         let denials = finished.outcome.denials.iter();
         let own = denials.filter_map(|denial| own_first(denial, plan, &finished.run));
         shown = own.fold(shown, Failure::hint);
+    }
+    for hint in &mut shown.hints {
+        *hint = context.state.told(hint);
     }
     problems::print(output, &shown, &Texts::default());
 }

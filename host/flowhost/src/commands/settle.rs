@@ -33,7 +33,9 @@ pub(crate) fn perform(args: &SettleArgs, context: &Context) -> Result<Exit, Fail
         }));
     } else {
         let next = match waiting {
-            0 => format!("`flowhost runs resume {run}` goes on"),
+            0 => context
+                .state
+                .told(&format!("`flowhost runs resume {run}` goes on")),
             1 => "1 more step waits for a word".to_owned(),
             more => format!("{more} more steps wait for a word"),
         };

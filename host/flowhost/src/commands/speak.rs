@@ -45,7 +45,7 @@ fn speak(run: &str, spoken: &Spoken, done: &str, context: &Context) -> Result<Ex
     } else {
         let path = &spoken.gate;
         let text = format!("{done} `{path}`; `flowhost runs resume {run}` goes on\n");
-        context.output.message(&text);
+        context.output.message(&context.state.told(&text));
     }
     Ok(Exit::Ok)
 }

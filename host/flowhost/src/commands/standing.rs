@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flowhost::state::State;
 use flowhost_evidence::runs::{RecordEntry, WAITING};
 use flowhost_ledger::records::{Record, RunPause};
 use flowhost_words::shell_word;
@@ -16,11 +17,13 @@ pub(super) struct Standing {
     gates: BTreeMap<String, String>,
     /// Steps of which nobody has said yet whether their effect happened.
     doubtful: Vec<String>,
+    /// Where its run is.
+    state: State,
 }
 
 impl Standing {
-    /// How a run with these records stands; none where it ended, is at work or was killed.
-    pub(super) fn of(records: &[RecordEntry]) -> Option<Self> {
+    /// How a run of this state with these records stands; none where it ended, is at work or was killed.
+    pub(super) fn of(records: &[RecordEntry], state: &State) -> Option<Self> {
         let mut paused = None;
         let mut open: BTreeMap<u64, (&str, &str)> = BTreeMap::new();
         let (mut gates, mut settled) = (BTreeSet::new(), BTreeSet::new());
@@ -61,6 +64,7 @@ impl Standing {
                 .map(|(path, wants)| (path.to_owned(), wants.to_owned()))
                 .collect(),
             doubtful: doubtful.cloned().collect(),
+            state: state.clone(),
         })
     }
 
@@ -88,7 +92,8 @@ impl Standing {
         let gates = self.gates.iter().map(speak);
         let doubtful = self.doubtful.iter().map(settle);
         let resume = format!("flowhost runs resume {run}");
-        gates.chain(doubtful).chain([resume]).collect()
+        let all = gates.chain(doubtful).chain([resume]);
+        all.map(|command| self.state.told(&command)).collect()
     }
 
     /// Whether `step` is a gate that waits for a word.

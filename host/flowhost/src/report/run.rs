@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::failure::{ask_otherwise, would_allow};
 use crate::output::{Output, counted, neutral, one_line};
 use crate::sources::is_shipped;
+use crate::state::State;
 
 /// Steps that a person is shown; the items of a `foreach` are summed up in the line of their step.
 const STEPS_SHOWN_MAX: usize = 40;
@@ -42,10 +43,10 @@ pub fn own_first(denial: &Denial, plan: &Plan, run: &str) -> Option<String> {
 
 /// The report for a person, for standard output.
 #[must_use]
-pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
+pub fn text(output: &Output, run: &Finished, plan: &Plan, state: &State) -> String {
     let mut text = steps(output, run, plan);
     for (denial, times) in grouped(&run.outcome.denials) {
-        text.push_str(&denied(output, denial, times, plan, &run.run));
+        text.push_str(&denied(output, denial, times, plan, &run.run, state));
     }
     for warning in &run.outcome.warnings {
         let line = one_line(&format!("warning: {warning}"));
@@ -59,7 +60,7 @@ pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
         let name = output.out(name, Style::new().bold());
         let _infallible = writeln!(text, "{name}: {}", neutral(&shown));
     }
-    text.push_str(&closing(run));
+    text.push_str(&closing(run, state));
     text
 }
 
@@ -84,7 +85,14 @@ fn steps(output: &Output, run: &Finished, plan: &Plan) -> String {
 }
 
 /// What a plugin wanted and did not get, how often, and what would allow it.
-fn denied(output: &Output, denial: &Denial, times: usize, plan: &Plan, run: &str) -> String {
+fn denied(
+    output: &Output,
+    denial: &Denial,
+    times: usize,
+    plan: &Plan,
+    run: &str,
+    state: &State,
+) -> String {
     let Denial {
         actor,
         wanted,
@@ -108,14 +116,14 @@ fn denied(output: &Output, denial: &Denial, times: usize, plan: &Plan, run: &str
         let lines = neutral(cure).replace('\n', "\n    ");
         let _infallible = writeln!(text, "  {}\n    {lines}", would_allow(rule, cure));
         if let Some(own) = own_first(denial, plan, run) {
-            let _infallible = writeln!(text, "  {own}");
+            let _infallible = writeln!(text, "  {}", state.told(&own));
         }
     }
     text
 }
 
 /// What it cost, how it went, and where that can be read and checked.
-fn closing(run: &Finished) -> String {
+fn closing(run: &Finished, state: &State) -> String {
     let (outcome, evidence) = (&run.outcome, &run.evidence);
     let mut text = String::new();
     if let Some(line) = cost_line(run) {
@@ -144,10 +152,10 @@ fn closing(run: &Finished) -> String {
     }
     let _infallible = writeln!(
         text,
-        "evidence: {} ({} records); check it with: flowhost verify {}",
+        "evidence: {} ({} records); check it with: {}",
         evidence.run_dir.display(),
         evidence.sealed.as_ref().map_or(0, |it| it.size),
-        run.run,
+        state.told(&format!("flowhost verify {}", run.run)),
     );
     text
 }

@@ -157,3 +157,30 @@ fn of_two_agents_that_answer_nothing_applies_itself() {
         "{warnings}"
     );
 }
+
+#[test]
+fn commands_that_are_printed_name_the_state_that_the_run_was_given() {
+    let home = example("quality-gates");
+    let kept = |words: &[&str]| home.flowhost(&[&["--state", "kept"], words].concat());
+    let waits = kept(&["run", "plan.yaml", "--seed", "7"]).expect(9);
+    let shown = kept(&["runs", "show", "latest", "--json"]).expect(0).json();
+    let run = shown["run_id"].as_str().unwrap();
+    let approve = format!("flowhost --state kept runs approve {run} questions --by NAME");
+    let resume = format!("flowhost --state kept runs resume {run}");
+    let check = format!("check it with: flowhost --state kept verify {run}");
+    // Hints are broken into lines.
+    let words: Vec<&str> = waits.stderr.split_whitespace().collect();
+    let told = words.join(" ");
+    for command in [&approve, &resume] {
+        assert!(
+            told.contains(command.as_str()),
+            "{command}: {}",
+            waits.all()
+        );
+    }
+    assert!(waits.stdout.contains(&check), "{}", waits.all());
+    assert_eq!(shown["run"]["next"][1], json!(resume), "{shown:#}");
+    let lost = kept(&["runs", "show", "01ZZZZ"]).expect(1);
+    let lists = "`flowhost --state kept runs list` shows them";
+    assert!(lost.stderr.contains(lists), "{}", lost.all());
+}
