@@ -485,7 +485,7 @@ impl Asked {
     fn weigh(&self, gateway: &Gateway) -> Option<Range> {
         let mut sum: Option<Range> = None;
         for (_, weight) in &self.weights {
-            let range = weight.as_ref()?.weigh(gateway)?;
+            let range = weight.as_ref()?.weigh_all(gateway)?;
             match &mut sum {
                 Some(sum) => sum.add(range),
                 None => sum = Some(range),

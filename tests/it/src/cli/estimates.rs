@@ -85,6 +85,46 @@ fn the_budget_that_the_refusal_names_is_enough_for_the_run() {
     }
 }
 
+/// How often an agent asks its peers only the run will know; that it asks, and what they answer, is likely.
+#[test]
+fn an_agent_with_peers_is_expected_to_ask_them_and_has_no_upper_end() {
+    let home = asking("{ tokens: 100000 }", "");
+    let estimate = |home: &Home| {
+        home.flowhost(&["run", "plan.yaml", "--estimate", "--json"])
+            .expect(0)
+            .json()
+    };
+    let alone = estimate(&home);
+    let profile = std::fs::read_to_string(home.path().join("policies/asker.toml")).unwrap();
+    home.file(
+        "policies/asker.toml",
+        format!(
+            "{profile}[messages]\npublish = [\"agents.*.in\"]\nsubscribe = [\"agents.self.in\"]\n"
+        ),
+    );
+    let plan = std::fs::read_to_string(home.path().join("plan.yaml")).unwrap();
+    let helper = "plugins:\n  helper: { kind: agent, source: builtin:llm-agent, profile: asker, config: { role: helper, \
+                  model: mock/asker, max_tokens: 100 } }\n";
+    let plan = plan.replace("plugins:\n", helper);
+    let plan = plan.replace("role: watcher, ", "role: watcher, peers: [helper], ");
+    home.file("plan.yaml", plan);
+    let talking = estimate(&home);
+    let likely = |it: &serde_json::Value| it["tokens"].as_u64().unwrap();
+    // Two turns of its own, and an answer of the other.
+    assert!(likely(&talking) > 2 * likely(&alone), "{talking:#}");
+    assert!(alone["high"].is_object(), "{alone:#}");
+    assert!(talking["high"].is_null(), "{talking:#}");
+    with_budget(&home, likely(&talking) - 1);
+    let told = home
+        .flowhost(&["run", "plan.yaml", "--estimate"])
+        .expect(0)
+        .stdout;
+    assert!(
+        told.contains("; how much it is at most only the run will know"),
+        "{told}"
+    );
+}
+
 /// What is refused and what surely suffices are two numbers, and both are those of `--estimate`.
 #[test]
 fn a_refusal_of_many_items_names_the_least_and_what_pays_for_all() {

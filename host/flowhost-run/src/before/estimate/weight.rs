@@ -3,8 +3,9 @@
 //!
 //! The low end is what the step costs if it runs at all: one attempt, one turn, an answer of one token; and
 //! nothing if it may not run. The high end is the most that the plan allows, and is not known where the
-//! number of items is not. What lies between is a guess that says so: half of the longest answer, and
-//! two turns for an agent with tools.
+//! number of items is not, nor for an agent that may ask others: how often it does is its own. What lies
+//! between is a guess that says so: half of the longest answer, two turns for an agent with tools or
+//! peers, and one answer of each of these.
 
 use flowhost_flow::plan::{Body, Then};
 use flowhost_models::{Gateway, ModelName, Prompt};
@@ -22,11 +23,51 @@ const LIKELY_TURNS: u64 = 2;
 /// Bytes that `llm-agent` takes for a token, when it asks itself what it can pay for.
 const BYTES_PER_TOKEN: u64 = 4;
 
+/// An agent that another may ask while it works.
+struct Peer {
+    model: ModelName,
+    /// With a question as long as what the step gives to the one who asks: nobody knows better.
+    sent: Sent,
+    max_tokens: u32,
+}
+
+impl Peer {
+    fn of(asks: Asks<'_>, name: &str) -> Option<Self> {
+        let member = asks
+            .project
+            .members
+            .get(&format!("{}{name}", asks.prefix))?;
+        let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
+        let max_tokens = config.get("max_tokens").and_then(Value::as_u64);
+        let max_tokens = max_tokens.and_then(|it| u32::try_from(it).ok());
+        let asked = Asks {
+            name: &member.decl.name,
+            member,
+            ..asks
+        };
+        Some(Self {
+            model: config.get("model").and_then(Value::as_str)?.parse().ok()?,
+            sent: Opening::of(asked).likely,
+            max_tokens: max_tokens.unwrap_or(ANSWER_TOKENS),
+        })
+    }
+
+    /// One answer, half as long as it may be.
+    fn answer(&self, gateway: &Gateway) -> Amount {
+        let half = self.max_tokens.div_ceil(2);
+        call(gateway, &self.model, &self.sent, half).unwrap_or_default()
+    }
+}
+
 /// A step's prompt as far as it is known before the run.
 pub(super) struct Weight {
     pub(super) model: ModelName,
     opening: Opening,
     max_tokens: u32,
+    /// Whether the agent may ask others.
+    talks: bool,
+    /// What those are asked whose models are known.
+    peers: Vec<Peer>,
     /// Tokens of the largest request; a later turn repeats what was said before it.
     context_tokens: u64,
     /// Model calls of one attempt.
@@ -58,13 +99,20 @@ impl Weight {
         let chosen = config.get("tools").and_then(Value::as_array);
         let has_tools = !member.effective.grants.tools.call.is_empty()
             && chosen.is_none_or(|it| !it.is_empty());
+        let turns = number("max_turns").unwrap_or(TURNS);
+        // Without a turn that is left for their answers nobody is asked.
+        let peers = config.get("peers").and_then(Value::as_array);
+        let peers = peers.filter(|it| turns > 1 && !it.is_empty());
+        let names = peers.into_iter().flatten().filter_map(Value::as_str);
         Some(Self {
+            talks: peers.is_some(),
+            peers: names.filter_map(|name| Peer::of(asks, name)).collect(),
             model,
             opening: Opening::of(asks),
             max_tokens: max_tokens.unwrap_or(ANSWER_TOKENS),
             context_tokens: number("context_tokens").unwrap_or(CONTEXT_TOKENS),
-            turns: match has_tools {
-                true => number("max_turns").unwrap_or(TURNS),
+            turns: match has_tools || peers.is_some() {
+                true => turns,
                 false => 1,
             },
             attempts: u64::from(step.retry.max_attempts),
@@ -79,7 +127,21 @@ impl Weight {
         })
     }
 
-    /// None where the model has no price or cannot be asked.
+    /// With what those cost whom the agent asks.
+    pub(super) fn weigh_all(&self, gateway: &Gateway) -> Option<Range> {
+        let own = self.weigh(gateway)?;
+        let mut likely = own.likely;
+        for peer in &self.peers {
+            likely.add(peer.answer(gateway).times(self.items.unwrap_or(1)));
+        }
+        Some(Range {
+            likely,
+            high: own.high.filter(|_| !self.talks),
+            ..own
+        })
+    }
+
+    /// What its own calls cost. None where the model has no price or cannot be asked.
     pub(super) fn weigh(&self, gateway: &Gateway) -> Option<Range> {
         let Opening { least, likely, .. } = &self.opening;
         let smallest = self.one_call(gateway, least, 1)?;
@@ -165,14 +227,18 @@ impl Weight {
     }
 
     fn one_call(&self, gateway: &Gateway, sent: &Sent, answer_tokens: u32) -> Option<Amount> {
-        let prompt = Prompt {
-            answer_schema: sent.schema.clone(),
-            ..Prompt::new(self.model.clone(), sent.turns.clone(), answer_tokens)
-        };
-        let estimate = gateway.estimate(&prompt).ok()?;
-        Some(Amount {
-            tokens: estimate.tokens(),
-            micro_usd: estimate.micro_usd,
-        })
+        call(gateway, &self.model, sent, answer_tokens)
     }
+}
+
+fn call(gateway: &Gateway, model: &ModelName, sent: &Sent, answer_tokens: u32) -> Option<Amount> {
+    let prompt = Prompt {
+        answer_schema: sent.schema.clone(),
+        ..Prompt::new(model.clone(), sent.turns.clone(), answer_tokens)
+    };
+    let estimate = gateway.estimate(&prompt).ok()?;
+    Some(Amount {
+        tokens: estimate.tokens(),
+        micro_usd: estimate.micro_usd,
+    })
 }
