@@ -46,7 +46,12 @@ const EDGES: &[(&str, &[&str])] = &[
     // Views: a run can be shown without anything that could run it, or link to a terminal.
     (
         "flowhost-evidence",
-        &["flowhost-policy", "flowhost-ledger", "flowhost-flow"],
+        &[
+            "flowhost-policy",
+            "flowhost-ledger",
+            "flowhost-flow",
+            "flowhost-words",
+        ],
     ),
     (
         "flowhost-run",
