@@ -34,3 +34,5 @@ pub use plan::{Plan, PluginDecl, plan_reference, plan_schema};
 pub use planner::{Action, Call, CallResult, Event, Planner, RunSetup, Time, planner_for};
 pub use problem::{Places, Problem};
 pub use schema_check::{Misfit, OutputSchema};
+// A step's path may be no plain word of a shell: whoever prints a command about a step quotes it alike.
+pub use flowhost_words::shell_word;

@@ -4,6 +4,7 @@ use flowhost_ledger::records::{
     Gate, ModelIntent, ModelResult, Reload, RunPause, RunStart, Shape, StepPart, TryPart,
 };
 use flowhost_ledger::{Fact, Kind, Value};
+use flowhost_words::shell_word;
 use proptest::prelude::*;
 
 use super::page;
@@ -171,8 +172,10 @@ fn commands_on_the_page_can_be_typed_as_they_stand() {
     }));
     let story = tape.story();
     let (page, run) = (page(&story), &story.head.run);
+    let gate = shell_word(path);
+    assert_ne!(gate, path, "a shell would read it otherwise");
     for command in [
-        format!("flowhost runs approve {run} 'all[0]/review' --by NAME"),
+        format!("flowhost runs approve {run} {gate} --by NAME"),
         format!("<code>flowhost runs show {run}</code> prints all records."),
     ] {
         assert!(page.contains(&command), "{command}");

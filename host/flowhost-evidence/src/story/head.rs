@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flowhost_flow::shell_word;
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::{
     CallReuse, ComponentLoad, FieldError, Gate, PolicyLoad, Record, Reload, RunEnd, RunPause,
     RunStart, ViewWrite,
 };
-use flowhost_words::shell_word;
 use serde_json::Value as Json;
 
 use super::stored::{Held, Shelf, plugin_of, short, text};
