@@ -159,11 +159,17 @@ impl InputDecl {
         Some((what, cure.unwrap_or_default()))
     }
 
-    /// The value as the input's type is written, where only the quotes are wrong.
+    /// The value as the input's type is written, where only the quotes are wrong, or a word of another YAML.
     fn written_right(&self, value: &Value) -> Option<String> {
         match (self.ty, value) {
             (InputType::String, Value::Number(_) | Value::Bool(_)) => {
                 Some(format!("write it in quotes: `\"{value}\"`"))
+            }
+            (InputType::Bool, Value::String(text)) if matches!(text.as_str(), "yes" | "on") => {
+                Some("write `true`".to_owned())
+            }
+            (InputType::Bool, Value::String(text)) if matches!(text.as_str(), "no" | "off") => {
+                Some("write `false`".to_owned())
             }
             (InputType::Number | InputType::Bool, Value::String(text)) => {
                 let plain = parse_json_text(text).ok()?;

@@ -306,11 +306,15 @@ fn probably(node: &Node, shape: &Shape) -> Option<String> {
             meant::asked(meant::dollars(&written).into_iter().filter(fits))
         }
         Shape::Count { min, max } => {
-            let text = bare()?;
+            // `1e6` and `5.0` are fractions to YAML, and written out they are whole.
+            let is_float = matches!(node.data, Data::Float(_));
+            let text = if is_float { written.as_str() } else { bare()? };
             let number = text.replace('_', "").parse::<u64>().ok()?;
-            (*min..=*max)
-                .contains(&number)
-                .then(|| unquoted(&number.to_string()))
+            let cure = match is_float {
+                true => format!("write plain digits: `{number}`"),
+                false => unquoted(&number.to_string()),
+            };
+            (*min..=*max).contains(&number).then_some(cure)
         }
         Shape::Number { min, max } => {
             let text = bare()?;

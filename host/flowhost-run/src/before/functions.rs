@@ -131,15 +131,16 @@ pub(crate) fn of_its_tools(
     }
 }
 
+/// The names of what a schema of an object needs.
+pub(crate) fn needed(schema: &Value) -> Vec<&str> {
+    let names = schema.get("required").and_then(Value::as_array);
+    let names = names.into_iter().flatten();
+    names.filter_map(Value::as_str).collect()
+}
+
 /// The names of what a schema of an object takes, those that it needs marked.
 pub(crate) fn takes(schema: &Value) -> String {
-    let required: Vec<&str> = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let required = needed(schema);
     let properties = schema.get("properties").and_then(Value::as_object);
     let names =
         properties

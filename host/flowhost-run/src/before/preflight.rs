@@ -15,7 +15,7 @@ use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::base::state::State;
 use crate::before::agents;
-use crate::before::functions::takes;
+use crate::before::functions::{needed, takes};
 use crate::before::offers::{self, Offers};
 use crate::before::prompts;
 use crate::before::reached;
@@ -122,12 +122,20 @@ fn configurations(project: &Project) -> Vec<Finding> {
         if member.decl.kind == PluginKind::Guardrail {
             return None; // its configuration is the `with:` of where it is used
         }
+        if member.decl.kind != member.inspection.role {
+            return None; // whether it takes one at all depends on the kind, and that has been told
+        }
         if let Err(why) = OutputSchema::compile(schema.clone()) {
             let message = format!("the schema of its `config:` cannot be used: {why}");
             let finding = at_part(project, key, "/config", &message);
             return Some(finding.cure("mend the plugin's manifest"));
         }
         let template = &member.decl.config;
+        let names = needed(schema);
+        if template.source().is_null() && !names.is_empty() {
+            let message = format!("`config` is missing: `{}`", names.join("`, `"));
+            return Some(at_part(project, key, "/config", &message).cure(takes(schema)));
+        }
         let mut misfits = template.misfits(schema);
         // What inputs decide is judged when they are there; what is written out is judged now.
         if misfits.is_empty() && !project.plan.awaits_inputs(template, &project.inputs) {

@@ -22,7 +22,7 @@ use crate::output::{Output, neutral};
 
 /// Columns of a report; fixed, so that what is written to a file does not depend on a window.
 const WIDTH: usize = 100;
-/// Findings shown with their lines; the others are listed in one line each.
+/// Findings shown with their lines; the others are listed in one line each, and their cures below them.
 const DETAILED_MAX: usize = 20;
 
 /// A ledger that cannot be shown, as a command fails of it.
@@ -54,12 +54,21 @@ pub fn render(output: &Output, failure: &Failure, texts: &Texts) -> String {
         text.push_str(&if index < DETAILED_MAX {
             show(output.color_err, finding, texts)
         } else {
-            format!("{}\n", neutral(&finding.to_string()))
+            brief(finding)
         });
     }
     for (index, cure) in failure.hints.iter().enumerate() {
         let gap = if index == 0 { "\n" } else { "" };
         let _infallible = writeln!(text, "{gap}{hint} {}", indent(&neutral(cure)));
+    }
+    text
+}
+
+/// One finding of many: where, what, and what to do, without the line it is about.
+fn brief(finding: &Finding) -> String {
+    let mut text = format!("{}\n", neutral(&finding.to_string()));
+    if !finding.hint.is_empty() {
+        let _infallible = writeln!(text, "  help: {}", indent(&neutral(&finding.hint)));
     }
     text
 }
@@ -271,6 +280,22 @@ mod tests {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         assert!(lines.contains(&command.as_str()), "{text}");
         assert!(lines.contains(&"then go on"), "{text}");
+    }
+
+    #[test]
+    fn the_last_of_many_findings_keeps_its_cure() {
+        let mut failure = Failure::new(Exit::Plugin, "many");
+        let count = u32::try_from(DETAILED_MAX).unwrap() + 1;
+        failure.findings = (1..=count)
+            .map(|line| {
+                Finding::new("p.yaml", format!("wrong {line}"))
+                    .at(line, 1)
+                    .cure(format!("do {line}\nand that"))
+            })
+            .collect();
+        let text = render(&PLAIN, &failure, &Texts::default());
+        let last = format!("wrong {count}\n  help: do {count}\n    and that\n");
+        assert!(text.ends_with(&last), "{text}");
     }
 
     #[test]

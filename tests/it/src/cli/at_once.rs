@@ -92,6 +92,25 @@ fn what_follows_from_a_fault_is_not_told() {
 }
 
 #[test]
+fn what_is_whole_or_yes_or_missing_is_told_as_it_is_to_be_written() {
+    let home = Home::new();
+    let plugins =
+        "  writer: { kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model }";
+    let more = "budget: { fuel: 1e6, tokens: 5.0 }\ninputs: { b: { type: bool, default: yes } }";
+    let steps = "  a: { uses: writer, with: { q: 1 } }";
+    home.file("plan.yaml", plan(plugins, &format!("{steps}\n{more}")));
+    let said = refused_alike(&home);
+    for words in [
+        "write plain digits: `1000000`",
+        "write plain digits: `5`",
+        "help: write `true`",
+        "plugin `writer`: `config` is missing: `role`, `model`",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
 fn a_number_and_a_key_that_cannot_be_read_leave_the_rest_to_be_looked_at() {
     let home = Home::new();
     let plugins = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
