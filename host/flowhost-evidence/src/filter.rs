@@ -1,6 +1,6 @@
 //! Which of a run's records a person wants to see.
 
-use flowhost_ledger::records::Record;
+use flowhost_ledger::records::{GuardVerdict, Record};
 
 use crate::places::Places;
 use crate::runs::RecordEntry;
@@ -46,10 +46,19 @@ impl Filter {
             let said = record.said.as_ref();
             let step = self.step.is_none() || said.is_some_and(of_step);
             let kind = self.kinds.is_empty() || self.kinds.contains(&record.kind);
-            step && kind && (!self.denials || said.is_some_and(Record::is_denial))
+            step && kind && (!self.denials || said.is_some_and(is_refusal))
         };
         records.into_iter().filter(meant).collect()
     }
+}
+
+/// Whether somebody was refused: a right was missing, or a guardrail on a step denied and was no mere warning.
+fn is_refusal(said: &Record) -> bool {
+    let denies = |it: &GuardVerdict| {
+        let is_guardrail = it.check.is_none() && it.warning.is_none();
+        is_guardrail && it.verdict.as_deref() == Some("deny") && it.warned != Some(true)
+    };
+    said.is_denial() || matches!(said, Record::GuardVerdict(it) if denies(it))
 }
 
 #[cfg(test)]

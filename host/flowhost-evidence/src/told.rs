@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use flowhost_ledger::records::{GuardVerdict, Message, Record};
+use flowhost_ledger::records::{GuardVerdict, Message, Record, findings_told};
 use serde::Deserialize;
 
 use crate::places::Places;
@@ -70,7 +70,17 @@ impl Told {
         match said {
             Record::GuardVerdict(verdict) => Some(match &verdict.warning {
                 Some(about) => warning(about, step, payload()),
-                None => judged(verdict, plugin_of(&record.actor), step),
+                None => {
+                    let line = judged(verdict, plugin_of(&record.actor), step);
+                    // Why somebody was refused; what only passed or was rewritten is told by its count.
+                    let is_refused =
+                        verdict.check.is_none() && verdict.verdict.as_deref() == Some("deny");
+                    let found = is_refused.then(payload).flatten();
+                    match found.as_deref().and_then(findings_told) {
+                        Some(found) => format!("{line}: {found}"),
+                        None => line,
+                    }
+                }
             }),
             Record::Message(message) => {
                 let sender = plugin_of(&record.actor);
@@ -149,9 +159,6 @@ fn judged(said: &GuardVerdict, actor: &str, step: Option<String>) -> String {
     }
     if said.warned == Some(true) {
         line.push_str(", as a warning");
-    }
-    if let Some(right) = &said.decided.right {
-        line.push_str(&format!(": the right `{right}` is missing"));
     }
     line
 }
@@ -268,6 +275,14 @@ mod tests {
             warning: Some("continued".to_owned()),
             ..GuardVerdict::default()
         };
+        let found = "[{\"code\":\"email\",\"message\":\"held one\",\"pointer\":\"\",\"severity\":\"warning\"}]";
+        let refused = entry("host", verdict(of_tool.clone()));
+        assert_eq!(
+            lines(&[refused], found),
+            [
+                "guardrail `redact`: deny on the input of `files/read`, called by step `draft`: `email`: held one"
+            ]
+        );
         let records = [guard, of_tool, check, warning].map(|it| entry("host", verdict(it)));
         assert_eq!(
             lines(&records, "it goes on"),

@@ -307,3 +307,28 @@ impl Asked {
         }
     }
 }
+
+/// Findings of a verdict that are told in one line; the payload has all of them.
+const FINDINGS_TOLD_MAX: usize = 3;
+/// Characters of one of them: a guardrail may write more, and a line is a line.
+const FINDING_CHARS_MAX: usize = 200;
+
+/// One finding of a verdict, as the payload has it.
+#[derive(serde::Deserialize)]
+struct Found {
+    code: String,
+    message: String,
+}
+
+/// What a guardrail found, out of the payload of its verdict: the names of its rules with what they say. None for a
+/// payload of another kind, and for one that was redacted.
+#[must_use]
+pub fn findings_told(payload: &[u8]) -> Option<String> {
+    let found: Vec<Found> = serde_json::from_slice(payload).ok()?;
+    let told = found.iter().take(FINDINGS_TOLD_MAX).map(|it| {
+        let message: String = it.message.chars().take(FINDING_CHARS_MAX).collect();
+        format!("`{}`: {message}", it.code)
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}

@@ -12,7 +12,7 @@ use flowhost_flow::planner::{EventRecord, StepSummary};
 use flowhost_flow::{Event, Plan, RunSetup, RunStatus, Time};
 use flowhost_ledger::records::{
     Asked, Budget, ComponentLoad, MemoryWrite, PlannerEvent, PolicyLoad, RecordKind, RunEnd,
-    RunPause, RunStart, SCHEMA, SecretUse, SpentPart, StepPart, ToolList, ViewWrite,
+    RunPause, RunStart, SCHEMA, SecretUse, SpentPart, StepPart, ToolList, ViewWrite, findings_told,
 };
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use flowhost_policy::{FileGrant, LIMITS, host_input};
@@ -61,6 +61,9 @@ pub struct Denial {
     pub rule: String,
     /// The profile line that would allow it; empty when none would.
     pub cure: String,
+    /// What the guardrail found, where one refused: for whoever reads the terminal, as the ledger has it whole.
+    #[serde(skip)]
+    pub why: String,
 }
 
 /// What a run begins with, beside its plan and its setup.
@@ -596,6 +599,11 @@ fn denial(fact: &Fact) -> Option<Denial> {
         wanted: some(text("wanted")).unwrap_or(asked.wanted),
         rule: text("rule"),
         cure: some(text("cure")).or(asked.cure).unwrap_or_default(),
+        why: fact
+            .payload
+            .as_deref()
+            .and_then(findings_told)
+            .unwrap_or_default(),
     })
 }
 

@@ -24,6 +24,9 @@ const STEPS_SHOWN_MAX: usize = 40;
 /// Items of one `foreach` that are shown because they did not end well.
 const ITEMS_SHOWN_MAX: usize = 5;
 
+/// The right that a denial names where a guardrail refused the call of a tool.
+const GUARDRAIL: &str = "guardrail";
+
 /// What comes before the cure of a denial in this run where the profile is a shipped one, which nobody edits.
 #[must_use]
 pub fn own_first(denial: &Denial, plan: &Plan, run: &str) -> Option<String> {
@@ -95,9 +98,11 @@ fn denied(
 ) -> String {
     let Denial {
         actor,
+        right,
         wanted,
         rule,
         cure,
+        why,
         ..
     } = denial;
     let mut text = String::new();
@@ -105,9 +110,17 @@ fn denied(
         1 => String::new(),
         times => format!(", {times} times"),
     };
-    let line = one_line(&format!(
-        "denied: {actor} wanted {wanted} (rule {rule}){again}"
-    ));
+    // The record of a verdict is the guardrail's own: it did not want the call, it refused it.
+    let line = match (right.as_str(), why.is_empty()) {
+        (GUARDRAIL, true) => {
+            format!("denied: {actor}, a guardrail, refused {wanted} (rule {rule}){again}")
+        }
+        (GUARDRAIL, false) => {
+            format!("denied: {actor}, a guardrail, refused {wanted} (rule {rule}){again}: {why}")
+        }
+        _ => format!("denied: {actor} wanted {wanted} (rule {rule}){again}"),
+    };
+    let line = one_line(&line);
     let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
     if let Some(hint) = ask_otherwise(rule) {
         let _infallible = writeln!(text, "  {hint}");
@@ -166,7 +179,8 @@ fn grouped(denials: &[Denial]) -> Vec<(&Denial, usize)> {
     let mut all: Vec<(&Denial, usize)> = Vec::new();
     let mut places = BTreeMap::new();
     for denial in denials {
-        let same = (&denial.actor, &denial.wanted, &denial.rule, &denial.cure);
+        let asked = (&denial.actor, &denial.wanted, &denial.rule, &denial.cure);
+        let same = (asked, &denial.why);
         let place = *places.entry(same).or_insert(all.len());
         match all.get_mut(place) {
             Some((_, times)) => *times += 1,

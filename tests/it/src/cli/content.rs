@@ -80,6 +80,42 @@ fn mcp_010_no_channel_of_a_tool_passes_the_guardrails_unseen() {
 }
 
 #[test]
+fn a_guardrail_that_refuses_a_call_is_told_as_the_one_who_refused_with_what_it_found() {
+    let cases = json!([{ "op": "call", "name": "ok_content/run", "input": { "value": "banana" } }]);
+    let home = calling(&["ok_content"], NO_BANANA, &cases);
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(0).all();
+    let refused = "denied: default/words, a guardrail, refused ok_content/run (rule defaults.guardrails[words]): `";
+    assert!(ran.contains(refused), "{ran}");
+    let shown = home.flowhost(&["runs", "show", "latest", "--denials"]);
+    let shown = shown.expect(0).stdout;
+    let line = "guardrail `words`: deny on the output of `ok_content/run`, called by step `only`, ";
+    assert!(shown.contains(line), "{shown}");
+    assert!(shown.contains(": `banned-word`: "), "{shown}");
+    assert!(!shown.contains("is missing"), "{shown}");
+}
+
+#[test]
+fn a_step_that_a_guardrail_stopped_is_among_the_denials_of_its_run() {
+    let home = Home::new();
+    let plugins = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n  \
+                   redact: { kind: guardrail, source: \"builtin:redact\", profile: deny-all }";
+    let steps = "  one:\n    uses: md/headings\n    with: { text: \"# ann@example.org\" }\n    \
+                 guardrails: { before: [{ uses: redact, with: { mode: deny }, on_fail: halt }] }";
+    home.file("plan.yaml", plan(plugins, steps));
+    let ran = home.flowhost(&["run", "plan.yaml"]);
+    assert!(
+        ran.stderr.contains("was stopped by a guardrail"),
+        "{}",
+        ran.all()
+    );
+    let shown = home.flowhost(&["runs", "show", "latest", "--denials"]);
+    let shown = shown.expect(0).stdout;
+    let line =
+        "guardrail `redact`: deny on the input of step `one`, 1 finding: `email`: held a value";
+    assert!(shown.contains(line), "{shown}");
+}
+
+#[test]
 fn what_a_guardrail_leaves_of_the_parts_is_what_the_caller_gets() {
     let cases = json!([
         { "op": "call", "name": "ok_content/run", "input": { "texts": ["write to ann@example.org"] } },

@@ -167,6 +167,10 @@ impl<'p> Reader<'p> {
         }
         let asked = record.commit.as_deref();
         let asked = asked.and_then(|commit| self.payloads.get(record.seq, commit).ok().flatten());
+        let why = asked
+            .as_deref()
+            .and_then(flowhost_ledger::records::findings_told)
+            .unwrap_or_default();
         let asked = asked
             .as_deref()
             .and_then(flowhost_ledger::records::Asked::of_payload);
@@ -184,6 +188,7 @@ impl<'p> Reader<'p> {
                 .filter(|it| !it.is_empty())
                 .or(asked.cure)
                 .unwrap_or_default(),
+            why,
         });
     }
 
