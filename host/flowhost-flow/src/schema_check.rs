@@ -22,6 +22,8 @@ use crate::schema_work::{self, Patterns, SCHEMA_COST_MAX};
 const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 /// Violations that a message names; more say nothing new.
 const VIOLATIONS_SHOWN: usize = 3;
+/// Misfits that are told before a run, where each is a line's work to mend: as much as fits a screen.
+pub(crate) const MISFITS_MAX: usize = 12;
 /// Units of a check up to which the validator may collect all violations: it does so in memory, some
 /// hundred bytes for each.
 const COLLECTED_MAX: u64 = 100_000;
@@ -120,7 +122,9 @@ impl OutputSchema {
         let paid = schema_work::pay(&self.source, &self.patterns, value, &mut meter).is_ok();
         if paid && SCHEMA_COST_MAX - meter.left() <= COLLECTED_MAX {
             let errors = self.validator.iter_errors(value);
-            return errors.take(VIOLATIONS_SHOWN).map(|it| told(&it)).collect();
+            // One more says that there are more.
+            let shown = errors.take(MISFITS_MAX + 1);
+            return shown.map(|it| told(&it)).collect();
         }
         let whole = |what| Misfit {
             pointer: String::new(),

@@ -10,10 +10,7 @@ use super::Expr;
 use super::kinds::{Kinds, Known};
 use super::template::{Node, Template};
 use crate::problem::child;
-use crate::schema_check::{Misfit, OutputSchema};
-
-/// Faults that are told at once: one round of mending shows the rest.
-const FAULTS_MAX: usize = 5;
+use crate::schema_check::{MISFITS_MAX, Misfit, OutputSchema};
 
 impl Template {
     /// What cannot fit `schema`, each with its JSON pointer; empty when nothing is sure to be wrong.
@@ -44,6 +41,10 @@ impl Template {
             kinds,
         };
         found.look(self.node(), schema, "");
+        if found.misfits.len() > MISFITS_MAX {
+            found.misfits.truncate(MISFITS_MAX);
+            found.tell("", "more does not fit, and is not listed");
+        }
         found.misfits
     }
 }
@@ -86,7 +87,7 @@ impl Found<'_> {
     }
 
     fn has_room(&self) -> bool {
-        self.misfits.len() < FAULTS_MAX
+        self.misfits.len() <= MISFITS_MAX
     }
 
     fn constant(&mut self, value: &Value, schema: &Value, pointer: &str) {
@@ -94,7 +95,7 @@ impl Found<'_> {
         let Ok(schema) = OutputSchema::compile(schema.clone()) else {
             return;
         };
-        let room = FAULTS_MAX.saturating_sub(self.misfits.len());
+        let room = (MISFITS_MAX + 1).saturating_sub(self.misfits.len());
         let misfits = schema.misfits(value).into_iter().take(room);
         self.misfits.extend(misfits.map(|misfit| Misfit {
             pointer: format!("{pointer}{}", misfit.pointer),
@@ -209,16 +210,24 @@ mod tests {
     }
 
     #[test]
-    fn says_no_more_than_a_screen_of_it() {
+    fn says_no_more_than_a_screen_of_it_and_that_there_is_more() {
         let keys: Map<String, Value> = (0..100)
             .map(|n| (format!("k{n}"), json!("${{ 1 }}")))
             .collect();
         let schema = json!({ "properties": {}, "additionalProperties": false });
-        assert!(misfits(Value::Object(keys), schema).len() <= FAULTS_MAX);
-        let many = json!((0..100).map(|_| json!("${{ 1 }} x")).collect::<Vec<_>>());
-        assert_eq!(
-            misfits(many, json!({ "items": { "type": "null" } })).len(),
-            FAULTS_MAX
-        );
+        let texts = json!((0..100).map(|_| json!("${{ 1 }} x")).collect::<Vec<_>>());
+        let constants = json!(vec!["x"; 100]);
+        let nulls = json!({ "items": { "type": "null" } });
+        for found in [
+            misfits(Value::Object(keys), schema),
+            misfits(texts, nulls.clone()),
+            misfits(constants, nulls.clone()),
+        ] {
+            assert_eq!(found.len(), MISFITS_MAX + 1, "{found:?}");
+            let more = "at `/`: more does not fit, and is not listed";
+            assert_eq!(found[MISFITS_MAX], more);
+        }
+        let few = json!(vec!["x"; MISFITS_MAX]);
+        assert_eq!(misfits(few, nulls).len(), MISFITS_MAX);
     }
 }

@@ -20,6 +20,9 @@ const VALUES: [&str; 2] = ["labels", "outputs"];
 /// Parts of a member whose own members are values that stand for themselves.
 const TEMPLATES: [&str; 2] = ["with", "config"];
 
+/// The part of a member that lists guardrails, which are judged one by one.
+const GUARDRAILS: &str = "guardrails";
+
 /// What of a plan cannot be relied on.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -65,6 +68,14 @@ impl<'n> Member<'n> {
     fn span(&self) -> (At, At) {
         (self.key.at, self.end)
     }
+}
+
+/// From where to where the element of a list goes in which a place is; none before the first of them.
+fn element_around(list: &Node, end: At, at: At) -> Option<(At, At)> {
+    let elements = list.elements();
+    let index = elements.iter().rposition(|node| node.at <= at)?;
+    let next = elements.get(index + 1);
+    Some((elements.get(index)?.at, next.map_or(end, |next| next.at)))
 }
 
 /// Whether the plan has a key that no plan has: what seems to be missing may stand there.
@@ -143,7 +154,14 @@ impl Faults {
             // The key is not known, or something is missing where the first one stands.
             self.lacks_parts(member.node);
         }
-        // One wrong value leaves the others as they are written, if the whole could be read.
+        // One wrong guardrail leaves the others as they are written.
+        let guards = Member::around(part.node, part.end, at);
+        let guards = guards.filter(|_| part.key.text == GUARDRAILS);
+        if let Some(guard) = guards.and_then(|it| element_around(it.node, it.end, at)) {
+            self.spans.push(guard);
+            return;
+        }
+        // So does one wrong value, if the whole could be read.
         let is_template = TEMPLATES.contains(&part.key.text.as_str());
         let value = Member::around(part.node, part.end, at).filter(|_| is_template);
         let value = value.filter(|_| Template::compile(part.node.json()).is_ok());

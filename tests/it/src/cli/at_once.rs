@@ -2,7 +2,7 @@
 //! only follows from it is not told.
 
 use super::plan;
-use super::preflight::{OWN, refused_alike};
+use super::preflight::{OWN, agent, refused_alike};
 use crate::support::Home;
 
 /// A plan with faults of every kind: of its form, of names, of types, of rights, of a model, of a template.
@@ -268,4 +268,47 @@ fn an_input_that_is_of_another_type_hides_no_other() {
     ] {
         assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn a_guardrail_that_nobody_declared_hides_no_other() {
+    let home = Home::new();
+    let plugins = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n  redact: { kind: guardrail, \
+                   source: \"builtin:redact\", profile: deny-all }";
+    let steps = "  look:\n    uses: md/headings\n    with: { text: x }\n    guardrails: { before: [{ uses: redct }, { \
+                 uses: redact, with: { mod: deny } }], after: [{ uses: redact, with: { mdoe: deny } }] }";
+    home.file("plan.yaml", plan(plugins, steps));
+    let said = refused_alike(&home).replace("\n  │ ", " ");
+    for words in [
+        "has 3 problems\n",
+        "`redct`",
+        "`mod` is not taken",
+        "`mdoe` is not taken",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn a_wrong_step_in_a_with_hides_no_name_of_its_prompt_and_a_wrong_key_may() {
+    let home = Home::new();
+    let config = "model: mock/a, prompt: \"{{ input.qestion }}\"";
+    let writer = agent("writer", "agent-any-model", config);
+    let told = |with: &str| {
+        let steps = format!("  ask: {{ uses: writer, {with} }}");
+        home.file("plan.yaml", plan(&writer, &steps));
+        refused_alike(&home).replace("\n  │ ", " ")
+    };
+    let said = told("with: { question: \"${{ steps.anwser.output.text }}\" }");
+    for words in [
+        "has 2 problems\n",
+        "anwser",
+        "it asks for `input.qestion`",
+        "did you mean `input.question`?",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let said = told("wiht: { qestion: x }");
+    assert!(said.contains("unknown key `wiht`"), "{said}");
+    assert!(!said.contains("it asks for"), "{said}");
 }

@@ -93,7 +93,7 @@ impl<'p> Look<'p> {
         let mut of_files: BTreeMap<&str, Vec<User<'p>>> = BTreeMap::new();
         let mut of_agents: BTreeMap<&str, Vec<User<'p>>> = BTreeMap::new();
         for (step, _) in plan.everything() {
-            let is_faulty = plan.is_faulty(&step.id);
+            let is_faulty = is_unsure(plan, step);
             let user = || User {
                 step,
                 given: match is_faulty {
@@ -289,6 +289,14 @@ impl<'p> Look<'p> {
         }
         lacks
     }
+}
+
+/// Whether it is not known whom a step asks or what it gives. A wrong value of its `with` leaves the names of the others.
+fn is_unsure(plan: &Plan, step: &Step) -> bool {
+    let parts = ["/uses", "/with", "/prompt", "/consensus", "/guardrails"];
+    let faults = plan.faults();
+    let covered = || parts.iter().any(|part| faults.covers(step.place(part)));
+    plan.is_faulty(&step.id) && (faults.touch_section("root") || covered())
 }
 
 /// The agents that a step asks.
