@@ -23,6 +23,18 @@ const TEMPLATES: [&str; 2] = ["with", "config"];
 /// The part of a member that lists guardrails, which are judged one by one.
 const GUARDRAILS: &str = "guardrails";
 
+/// The parts of a step that decide what it hands on.
+const GIVING: [&str; 8] = [
+    "/uses",
+    "/output",
+    "/guardrails",
+    "/foreach",
+    "/consensus",
+    "/wait_for",
+    "/emit",
+    "/barrier",
+];
+
 /// What of a plan cannot be relied on.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -237,6 +249,26 @@ impl Plan {
             .any(|section| self.faults.touch(section, id));
         // The actions of a behaviour tree have no names of their own: one that is wrong makes all of them unsure.
         touched || self.faults.touch_section("root")
+    }
+
+    /// Whether one of these parts of a step, such as `/with`, cannot be relied on as it was read.
+    #[must_use]
+    pub fn is_unsure(&self, step: &Step, parts: &[&str]) -> bool {
+        let faults = &self.faults;
+        let covered = || parts.iter().any(|part| faults.covers(step.place(part)));
+        self.is_faulty(&step.id) && (faults.touch_section("root") || covered())
+    }
+
+    /// Whether it is not known what a step hands on: a wrong `with` or `timeout` changes nothing about that.
+    pub(super) fn gives_unsure(&self, step: &Step) -> bool {
+        self.is_unsure(step, &GIVING)
+    }
+
+    /// The same of a step by its id.
+    pub(super) fn gives_unsure_by_id(&self, id: &str) -> bool {
+        let surely = || self.step(id).is_some_and(|step| !self.gives_unsure(step));
+        // Of a tree's actions none can be relied on then, and none is looked for.
+        self.is_faulty(id) && (self.faults.touch_section("root") || !surely())
     }
 
     /// Whether what is told of this place, in the plan or in one that it runs, may only follow from what is wrong

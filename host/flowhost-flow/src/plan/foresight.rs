@@ -33,6 +33,24 @@ pub(crate) struct Stated {
     pub(super) each: Option<String>,
 }
 
+impl Stated {
+    pub(super) fn of(
+        expr: &Expr,
+        at: At,
+        wants: Wants,
+        own: Option<&Step>,
+        each: Option<&Step>,
+    ) -> Self {
+        Self {
+            at,
+            expr: expr.clone(),
+            wants,
+            own: own.map(|step| step.id.clone()),
+            each: each.map(|step| step.id.clone()),
+        }
+    }
+}
+
 /// What an expression must give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wants {
@@ -89,7 +107,7 @@ impl<'p> Foresight<'p> {
         let mut outputs = BTreeMap::new();
         let mut results = BTreeMap::new();
         for step in plan.steps() {
-            if plan.is_faulty(&step.id) {
+            if plan.gives_unsure(step) {
                 results.insert(step.id.clone(), Known::ANYTHING);
                 outputs.insert(step.id.as_str(), Known::ANYTHING);
                 continue;

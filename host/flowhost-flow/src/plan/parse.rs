@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> Option<P
         plan.faults = Faults::of(&root, problems.places());
         // What such a step gives is not known.
         let reads = std::mem::take(&mut plan.reads);
-        let sure = |read: &Read| !plan.is_faulty(&read.step);
+        let sure = |read: &Read| !plan.gives_unsure_by_id(&read.step);
         plan.reads = reads.into_iter().filter(sure).collect();
     }
     Some(plan)

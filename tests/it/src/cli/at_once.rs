@@ -312,3 +312,29 @@ fn a_wrong_step_in_a_with_hides_no_name_of_its_prompt_and_a_wrong_key_may() {
     assert!(said.contains("unknown key `wiht`"), "{said}");
     assert!(!said.contains("it asks for"), "{said}");
 }
+
+#[test]
+fn a_step_with_a_wrong_with_hides_nothing_that_is_read_of_it_and_one_with_a_wrong_key_does() {
+    let home = Home::new();
+    let plugins = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }";
+    let told = |with: &str| {
+        let steps = format!(
+            "  a:\n    uses: md/headings\n    {with}\n  b:\n    needs: [a]\n    uses: md/headings\n    with: {{ text: \
+             \"${{{{ string(steps.a.output.heading) }}}}\" }}"
+        );
+        home.file("plan.yaml", plan(plugins, &steps));
+        refused_alike(&home).replace("\n  │ ", " ")
+    };
+    let lacks = "`md/headings` gives no `heading`";
+    for with in [
+        "with: { text: \"${{ inptus.x }}\" }",
+        "with: { text: x }\n    timeout: soon",
+    ] {
+        let said = told(with);
+        assert!(said.contains("has 2 problems\n"), "{with}: {said}");
+        assert!(said.contains(lacks), "{with}: {said}");
+    }
+    // It may have been meant for `output`, which says what the step gives.
+    let said = told("with: { text: x }\n    outptu: { schema: { type: object } }");
+    assert!(!said.contains(lacks), "{said}");
+}

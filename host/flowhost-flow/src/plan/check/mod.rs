@@ -504,13 +504,8 @@ impl<'p> Check<'p> {
                 _ => Wants::Value,
             };
             let at = place(&pointer);
-            self.stated.push(Stated {
-                at,
-                expr: expr.clone(),
-                wants,
-                own: reach.own().map(|step| step.id.clone()),
-                each: reach.each().map(|step| step.id.clone()),
-            });
+            let stated = Stated::of(expr, at, wants, reach.own(), reach.each());
+            self.stated.push(stated);
         }
     }
 
@@ -523,13 +518,8 @@ impl<'p> Check<'p> {
         for reference in expr.references().iter().filter(|_| expr.is_sure()) {
             self.read(reference, at, reach);
         }
-        self.stated.push(Stated {
-            at,
-            expr: expr.clone(),
-            wants: Wants::Condition,
-            own: reach.own().map(|step| step.id.clone()),
-            each: reach.each().map(|step| step.id.clone()),
-        });
+        let stated = Stated::of(expr, at, Wants::Condition, reach.own(), reach.each());
+        self.stated.push(stated);
     }
 
     fn read(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {

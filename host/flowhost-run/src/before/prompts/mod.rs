@@ -29,6 +29,8 @@ const FINDINGS_MAX: usize = 200;
 /// Parts of templates that are looked at for all steps of a project: some tenths of a second. A hundred steps that share a
 /// prompt of a thousand parts are less. What is beyond is left to the run.
 const PARTS_MAX: usize = 300_000;
+/// The parts of a step that decide whom it asks and what the prompt is given; a wrong value of its `with` leaves the names.
+const ASKING: [&str; 5] = ["/uses", "/with", "/prompt", "/consensus", "/guardrails"];
 /// Names that a message lists.
 const LISTED_MAX: usize = 24;
 
@@ -93,7 +95,7 @@ impl<'p> Look<'p> {
         let mut of_files: BTreeMap<&str, Vec<User<'p>>> = BTreeMap::new();
         let mut of_agents: BTreeMap<&str, Vec<User<'p>>> = BTreeMap::new();
         for (step, _) in plan.everything() {
-            let is_faulty = is_unsure(plan, step);
+            let is_faulty = plan.is_unsure(step, &ASKING);
             let user = || User {
                 step,
                 given: match is_faulty {
@@ -289,14 +291,6 @@ impl<'p> Look<'p> {
         }
         lacks
     }
-}
-
-/// Whether it is not known whom a step asks or what it gives. A wrong value of its `with` leaves the names of the others.
-fn is_unsure(plan: &Plan, step: &Step) -> bool {
-    let parts = ["/uses", "/with", "/prompt", "/consensus", "/guardrails"];
-    let faults = plan.faults();
-    let covered = || parts.iter().any(|part| faults.covers(step.place(part)));
-    plan.is_faulty(&step.id) && (faults.touch_section("root") || covered())
 }
 
 /// The agents that a step asks.
