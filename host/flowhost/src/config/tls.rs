@@ -40,8 +40,9 @@ pub fn host_of(text: &str) -> Option<String> {
         return Some(address.to_string());
     }
     match Host::parse(text).ok()? {
-        // A server has one name, and a pattern none.
-        Host::Domain(name) => (!name.contains('*')).then_some(name),
+        // A server has one name, and a pattern none. With a dot at its end no request names it: the line would stand
+        // there and vouch for nobody.
+        Host::Domain(name) => (!name.contains('*') && !name.ends_with('.')).then_some(name),
         Host::Ipv4(address) => Some(address.to_string()),
         Host::Ipv6(address) => Some(address.to_string()),
     }
@@ -99,6 +100,7 @@ mod tests {
             ("\"https://mcp.house.example\"", "is not a host"),
             ("\"mcp.house.example:8443\"", "is not a host"),
             ("\"*.house.example\"", "is not a host"),
+            ("\"a.example.\"", "is not a host"),
             ("\"\"", "is not a host"),
             ("\"a.example\", \"A.example\"", "twice"),
             ("", "`hosts` is empty"),
