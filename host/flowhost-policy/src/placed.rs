@@ -53,6 +53,62 @@ impl Profile {
         }
     }
 
+    /// The same of several such lines, each of which was written as if it were alone: a table and a key once, with all
+    /// that any of them lists.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flowhost_policy::Profile;
+    ///
+    /// let profile = Profile::parse("version = 1\nname = \"p\"\n", "p.toml").unwrap();
+    /// let lines = [
+    ///     "log = true",
+    ///     "[messages]\npublish = [\"agents.a.in\"]",
+    ///     "config = true",
+    ///     "[messages]\npublish = [\"agents.b.in\"]\nsubscribe = [\"agents.self.in\"]",
+    /// ];
+    /// assert_eq!(
+    ///     profile.placed_together("p.toml", lines),
+    ///     "below the line `name = …` of p.toml:\nlog = true\nconfig = true\n\
+    ///      and at the end of p.toml:\n[messages]\npublish = [\"agents.a.in\", \"agents.b.in\"]\n\
+    ///      subscribe = [\"agents.self.in\"]"
+    /// );
+    /// ```
+    #[must_use]
+    pub fn placed_together<'a>(
+        &self,
+        file: &str,
+        lines: impl IntoIterator<Item = &'a str>,
+    ) -> String {
+        let mut blocks: Vec<Block> = Vec::new();
+        for lines in lines {
+            let block = Block::of(lines);
+            match blocks.iter_mut().find(|it| it.takes(&block)) {
+                Some(there) => there.add(block),
+                None => blocks.push(block),
+            }
+        }
+        // What belongs at one place is told as one.
+        let mut places: Vec<(String, String)> = Vec::new();
+        for block in blocks {
+            let placed = self.placed(file, &block.text());
+            let (place, lines) = placed.split_once(":\n").unwrap_or(("", placed.as_str()));
+            match places.iter_mut().find(|(there, _)| there == place) {
+                Some((_, all)) => {
+                    all.push('\n');
+                    all.push_str(lines);
+                }
+                None => places.push((place.to_owned(), lines.to_owned())),
+            }
+        }
+        let told: Vec<String> = places
+            .into_iter()
+            .map(|(place, lines)| format!("{place}:\n{lines}"))
+            .collect();
+        told.join("\nand ")
+    }
+
     /// The keys of `lines` that the profile has in a table, or by itself, for people.
     fn there(&self, table: &str, lines: &str) -> String {
         let path = |key: &str| match table {
@@ -64,6 +120,76 @@ impl Profile {
         let there: Vec<String> = there.map(|(key, _)| format!("`{key}`")).collect();
         there.join(" and ")
     }
+}
+
+/// A table of a profile, or one of its words.
+struct Block {
+    /// `[model]`, `[[http]]`; a word has none.
+    head: String,
+    /// Its lines: the key, and what is said of it. What is no such line is a key alone.
+    lines: Vec<(String, String)>,
+}
+
+impl Block {
+    fn of(text: &str) -> Self {
+        let (head, rest) = match text.starts_with('[') {
+            true => text.split_once('\n').unwrap_or((text, "")),
+            false => ("", text),
+        };
+        let lines = rest.lines().map(|line| {
+            let (key, value) = line.split_once(" = ").unwrap_or((line, ""));
+            (key.to_owned(), value.to_owned())
+        });
+        Self {
+            head: head.to_owned(),
+            lines: lines.collect(),
+        }
+    }
+
+    /// Whether another is a part of it: a table is there once, a list of tables may have another one, and of words
+    /// each is by itself.
+    fn takes(&self, other: &Self) -> bool {
+        let is_table = self.head.starts_with('[') && !self.head.starts_with("[[");
+        self.head == other.head && (is_table || self.lines == other.lines)
+    }
+
+    fn add(&mut self, other: Self) {
+        for (key, value) in other.lines {
+            match self.lines.iter_mut().find(|(there, _)| *there == key) {
+                Some((_, there)) => *there = with_all(there, &value),
+                None => self.lines.push((key, value)),
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let head = Some(self.head.clone()).filter(|head| !head.is_empty());
+        let lines = self
+            .lines
+            .iter()
+            .map(|(key, value)| match value.is_empty() {
+                true => key.clone(),
+                false => format!("{key} = {value}"),
+            });
+        let all: Vec<String> = head.into_iter().chain(lines).collect();
+        all.join("\n")
+    }
+}
+
+/// A list with what another one of the same key has as well. Of what is no list of texts the first stands: the lines
+/// that grant a right are the same for every plugin.
+fn with_all(list: &str, other: &str) -> String {
+    let texts = |list: &str| serde_json::from_str::<Vec<String>>(list).ok();
+    let Some((mut all, more)) = texts(list).zip(texts(other)) else {
+        return list.to_owned();
+    };
+    for text in more {
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    }
+    let all: Vec<String> = all.iter().map(|text| format!("{text:?}")).collect();
+    format!("[{}]", all.join(", "))
 }
 
 #[cfg(test)]
@@ -132,6 +258,34 @@ mod tests {
         for right in &crate::RIGHTS {
             assert!((right.steps.holds)(&mended.grants), "{}\n{text}", right.key);
         }
+    }
+
+    #[test]
+    fn a_table_and_a_key_are_written_once_and_a_list_of_tables_as_often_as_it_differs() {
+        let text =
+            "version = 1\nname = \"p\"\n[model]\nallow = [\"mock/a\"]\ntokens = 1\nusd = 0.1\n";
+        let profile = Profile::parse(text, "p.toml").unwrap();
+        let page = "[[http]]\nurl = \"https://a.test/\"\nmethods = [\"GET\"]";
+        let other = page.replace("a.test", "b.test");
+        let lines = [
+            page,
+            "log = true",
+            "[model]\nallow = [\"mock/a\", \"mock/b\"]",
+            page,
+            "log = true",
+            &other,
+            "[model]\nallow = [\"mock/a\", \"mock/c\"]",
+        ];
+        let told = profile.placed_together("p.toml", lines);
+        assert_eq!(
+            told,
+            format!(
+                "at the end of p.toml:\n{page}\n{other}\nand below the line `name = …` of p.toml:\nlog = true\nand \
+                 under [model] of p.toml, in the place of `allow` there:\nallow = [\"mock/a\", \"mock/b\", \"mock/c\"]"
+            )
+        );
+        let one = profile.placed_together("p.toml", ["log = true"]);
+        assert_eq!(one, profile.placed("p.toml", "log = true"));
     }
 
     #[test]

@@ -22,6 +22,18 @@ pub struct Finding {
     pub message: String,
     /// What to do; empty when there is nothing better to say than the message.
     pub hint: String,
+    /// What a profile lacks, where this tells of that.
+    #[serde(skip)]
+    pub lack: Option<Box<Lack>>,
+}
+
+/// What a plugin's profile lacks: cures of one profile are told as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// The plugin's key.
+    pub plugin: String,
+    /// The lines of a profile that grant it.
+    pub lines: String,
 }
 
 impl Finding {
@@ -34,6 +46,7 @@ impl Finding {
             column: 0,
             message: message.into(),
             hint: String::new(),
+            lack: None,
         }
     }
 

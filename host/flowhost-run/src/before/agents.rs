@@ -15,7 +15,7 @@ use crate::base::finding::Finding;
 use crate::before::estimate::{ANSWER_TOKENS, Amount, First, LLM_AGENT, Money, one_call_each};
 use crate::before::guesses::{Guesses, listed};
 use crate::before::preflight::Preflight;
-use crate::before::rights::lacking;
+use crate::before::rights::{lacking, lacks};
 use crate::given::project::{Member, Project, at_part};
 use crate::plugins::router::prefix;
 
@@ -75,9 +75,11 @@ fn not_granted(
         "it is configured to ask the model `{model}`, which profile `{}` does not grant",
         profile.name
     );
-    let lines = denied.cure;
-    let cure = lines.map_or(String::new(), |lines| lacking(member, &lines));
-    Some(at_part(project, key, "/config/model", &message).cure(cure))
+    let finding = at_part(project, key, "/config/model", &message);
+    Some(match denied.cure {
+        Some(lines) => lacks(finding, key, member, lines),
+        None => finding,
+    })
 }
 
 fn not_reached(

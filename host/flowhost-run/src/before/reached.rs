@@ -304,8 +304,9 @@ impl Agent<'_> {
         );
         let more = wanted.iter().map(|wanted| wanted.pattern());
         let line = with_more("call", &profile.grants.tools.call, more);
-        let cure = rights::lacking(self.member, &format!("[tools]\n{line}"));
-        Some(self.part(part, &message).cure(cure))
+        let finding = self.part(part, &message);
+        let lines = format!("[tools]\n{line}");
+        Some(rights::lacks(finding, self.key, self.member, lines))
     }
 }
 
@@ -368,15 +369,18 @@ impl Agent<'_> {
         let publish = (!unsent.is_empty()).then(|| with_more("publish", &granted.publish, unsent));
         let hear = || with_more("subscribe", &granted.subscribe, [OWN_MAILBOX.to_owned()]);
         let lines: Vec<String> = publish.into_iter().chain(deaf.then(hear)).collect();
-        let cure = match lines.is_empty() {
-            true => self.explained(),
-            false => rights::lacking(self.member, &format!("[messages]\n{}", lines.join("\n"))),
-        };
         let part = match asks {
             true => "/config/peers",
             false => "/profile",
         };
-        Some(self.part(part, &message).cure(cure))
+        let finding = self.part(part, &message);
+        Some(match lines.is_empty() {
+            true => finding.cure(self.explained()),
+            false => {
+                let lines = format!("[messages]\n{}", lines.join("\n"));
+                rights::lacks(finding, self.key, self.member, lines)
+            }
+        })
     }
 }
 

@@ -1,11 +1,12 @@
 //! The preflight: every missing right of every plugin, before anything runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowhost_engine::{Capability, unanswered};
-use flowhost_policy::{Ask, Layer, Outcome, Right, TraceEntry};
+use flowhost_policy::{Ask, Layer, Outcome, Profile, Right, TraceEntry};
 
-use crate::base::finding::Finding;
+use crate::base::finding::{Finding, Lack};
 use crate::before::preflight::Preflight;
 use crate::given::project::{Member, OwnProfile, Project, file_of};
 
@@ -63,17 +64,17 @@ fn finding(project: &Project, missing: &Missing) -> Finding {
         }
     };
     let message = format!("plugin `{plugin}` imports `{interface}`, {why}");
-    let cure = match (taken, member) {
-        (Some((by, _)), _) => left(*by, lines),
+    let finding = Finding::new(file_of(project, plugin), message).at(place.line, place.column);
+    match (taken, member) {
+        (Some((by, _)), _) => finding.cure(left(*by, lines)),
         (None, _) if lines.is_empty() => {
-            "no profile can: this build serves no such interface".to_owned()
+            finding.cure("no profile can: this build serves no such interface")
         }
-        (None, Some(member)) => lacking(member, lines),
-        (None, None) => format!("this would grant it, in the profile `{profile}`:\n{lines}"),
-    };
-    Finding::new(file_of(project, plugin), message)
-        .at(place.line, place.column)
-        .cure(cure)
+        (None, Some(member)) => lacks(finding, plugin, member, lines.clone()),
+        (None, None) => finding.cure(format!(
+            "this would grant it, in the profile `{profile}`:\n{lines}"
+        )),
+    }
 }
 
 /// What lets a plugin keep what its profile grants.
@@ -88,6 +89,14 @@ fn left(by: Layer, lines: &str) -> String {
         }
         _ => format!("let the plugin's manifest ask for `{key}` under [needs]"),
     }
+}
+
+/// The finding with what to do about lines that the profile of the plugin `key` lacks.
+pub(crate) fn lacks(finding: Finding, key: &str, member: &Member, lines: String) -> Finding {
+    let plugin = key.to_owned();
+    let mut finding = finding.cure(lacking(member, &lines));
+    finding.lack = Some(Box::new(Lack { plugin, lines }));
+    finding
 }
 
 /// What to do about lines that a plugin's profile lacks: where they go. A shipped profile is part of the build and
@@ -116,8 +125,8 @@ fn copied(own: &OwnProfile, shipped: &str) -> String {
     )
 }
 
-/// Tells of each plugin once how its profile becomes one's own: a second time the command is refused, because the file
-/// is there and has lines in it.
+/// Tells once what is to be done once: how a plugin's profile becomes one's own, since a second time the command is
+/// refused, because the file is there and has lines in it; and what several plugins lack of one profile.
 pub(crate) fn told_once(project: &Project, found: &mut Preflight) {
     found
         .rights
@@ -139,6 +148,53 @@ pub(crate) fn told_once(project: &Project, found: &mut Preflight) {
         let theirs = all.iter_mut().filter(|it| it.hint.starts_with(&how));
         for finding in theirs.skip(1) {
             finding.hint = finding.hint.replacen(&how, &again, 1);
+        }
+    }
+    as_one(project, &mut all);
+}
+
+/// What several plugins lack of one profile, at the first of them: each of their cures would be written as if it were
+/// alone, and the second would be refused, or take away what the first has granted.
+fn as_one(project: &Project, all: &mut [&mut Finding]) {
+    let shared = |lack: &Lack| {
+        let member = project.members.get(&lack.plugin)?;
+        // A shipped profile becomes another file for each plugin.
+        member.own.is_none().then_some(&member.profile)
+    };
+    let mut by_file: BTreeMap<&str, (&Profile, Vec<Lack>)> = BTreeMap::new();
+    for lack in all.iter().filter_map(|it| it.lack.as_deref()) {
+        if let Some(profile) = shared(lack) {
+            let (_, lacks) = by_file
+                .entry(&profile.file)
+                .or_insert_with(|| (profile, Vec::new()));
+            lacks.push(lack.clone());
+        }
+    }
+    for (file, (profile, lacks)) in by_file {
+        let mut names: Vec<String> = Vec::new();
+        for lack in &lacks {
+            let name = format!("`{}`", lack.plugin);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let Some(first) = names.first().filter(|_| names.len() > 1) else {
+            continue;
+        };
+        let lines = lacks.iter().map(|lack| lack.lines.as_str());
+        let mut cure = Some(format!(
+            "`{}` is the profile of {}: this would grant what all of them lack, {}",
+            profile.name,
+            names.join(", "),
+            profile.placed_together(file, lines)
+        ));
+        let theirs = all.iter_mut().filter(|it| {
+            let profile = it.lack.as_deref().and_then(shared);
+            profile.is_some_and(|profile| profile.file == file)
+        });
+        for finding in theirs {
+            let told = || format!("the lines that are told of plugin {first} grant this, too");
+            finding.hint = cure.take().unwrap_or_else(told);
         }
     }
 }

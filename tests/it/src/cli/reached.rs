@@ -215,6 +215,66 @@ fn agents_that_may_not_talk_are_told_of_on_both_sides_with_the_lines_that_let_th
     home.flowhost(&["validate", "plan.yaml"]).expect(0);
 }
 
+/// What is told of a plan whose agents `a` and `b` share a profile: the one cure, and that the others are in it.
+#[track_caller]
+fn shared(home: &Home) -> String {
+    refused_alike(home);
+    let found = problems(home);
+    let (first, others) = found.split_first().unwrap();
+    assert!(!others.is_empty(), "{found:?}");
+    for (message, cure) in others {
+        assert_eq!(
+            cure, "the lines that are told of plugin `a` grant this, too",
+            "{message}"
+        );
+    }
+    let begin = "`own` is the profile of `a`, `b`: this would grant what all of them lack, ";
+    let cure = first.1.strip_prefix(begin);
+    cure.unwrap_or_else(|| panic!("{found:?}")).to_owned()
+}
+
+#[test]
+fn what_several_agents_lack_of_one_profile_is_told_together_and_once() {
+    let home = Home::new();
+    let file = "policies/own.toml";
+    profile(&home, "own", "");
+    let plugins = agent("a", "own", "peers: [b], tools: [md/headings]")
+        + &agent("b", "own", "tools: [md/links]")
+        + MD;
+    home.file("plan.yaml", plan(&plugins, ASK));
+    let cure = shared(&home);
+    let lines = cure.strip_prefix(&format!("at the end of {file}:\n"));
+    let lines = lines.unwrap_or_else(|| panic!("{cure}"));
+    home.file(file, format!("{}{lines}\n", home.read(file)));
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+
+    // What stands there is taken out once, with all that is to stand there.
+    profile(
+        &home,
+        "own",
+        "[tools]\ncall = []\n[messages]\npublish = [\"agents.*.in\"]\nsubscribe = [\"agents.self.in\"]\n",
+    );
+    assert_eq!(
+        shared(&home),
+        "under [tools] of policies/own.toml, in the place of `call` there:\ncall = [\"md/headings\", \"md/links\"]"
+    );
+
+    // Words stand above the tables.
+    home.file(file, "version = 1\nname = \"own\"\n");
+    let plugins = agent("a", "own", "max_tokens: 100") + &agent("b", "own", "max_tokens: 100");
+    home.file("plan.yaml", plan(&plugins, ASK));
+    let cure = shared(&home);
+    let words = cure.strip_prefix("below the line `name = …` of policies/own.toml:\n");
+    let (words, tables) = words
+        .and_then(|it| it.split_once("\nand at the end of policies/own.toml:\n"))
+        .unwrap_or_else(|| panic!("{cure}"));
+    home.file(
+        file,
+        format!("version = 1\nname = \"own\"\n{words}\n{tables}\n"),
+    );
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
+
 #[test]
 fn an_agent_that_is_to_write_programs_is_told_what_runs_them() {
     let home = Home::new();
