@@ -67,8 +67,9 @@ impl Asking<'_> {
     fn too_small(&self, project: &Project) -> Vec<Finding> {
         let estimate = project.is_whole().then(|| self.estimate(project));
         let estimate = estimate.and_then(Result::ok);
-        let exceeds = estimate.and_then(|estimate| estimate.exceeds_a_budget());
-        exceeds.map(findings_of).unwrap_or_default()
+        estimate
+            .map(|estimate| estimate.short_budgets())
+            .unwrap_or_default()
     }
 
     /// Refuses what a run would refuse, of the plan as a person named it.

@@ -134,6 +134,9 @@ pub struct Plan {
     pub plugins: BTreeMap<String, PluginDecl>,
     /// Budget of the run.
     pub budget: BudgetSpec,
+    /// Where that is written; nowhere, where it is not.
+    #[serde(skip)]
+    pub budget_at: At,
     /// Bytes of records and payloads that all plugins of the run may leave, where the plan says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_bytes: Option<u64>,

@@ -93,6 +93,7 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
         inputs,
         variants,
         budget: budget(root.get("budget")).unwrap_or_else(BudgetSpec::unstated),
+        budget_at: root.get("budget").map(|node| node.at).unwrap_or_default(),
         evidence_bytes: root
             .get("budget")
             .and_then(|budget| budget.get("evidence")?.text())

@@ -21,8 +21,9 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::base::failure::Failure;
+use crate::base::finding::Finding;
 use crate::base::state::State;
-use crate::given::project::Project;
+use crate::given::project::{Project, file_of};
 pub(super) use ceilings::Money;
 use ceilings::{Ceiling, Share, Whose};
 use history::History;
@@ -232,12 +233,16 @@ impl Estimate {
         ceilings::exceeded(&self.ceilings)
     }
 
+    /// The reasons of that, each at the place of its limit.
+    #[must_use]
+    pub fn shortfalls(&self) -> Vec<Finding> {
+        ceilings::shortfalls(self.ceilings.iter())
+    }
+
     /// The same of budgets alone: what a plugin may spend is told where its rights are looked at.
     #[must_use]
-    pub fn exceeds_a_budget(&self) -> Option<Failure> {
-        let budgets = self.ceilings.iter().filter(|it| it.is_budget());
-        let budgets: Vec<_> = budgets.cloned().collect();
-        ceilings::exceeded(&budgets)
+    pub fn short_budgets(&self) -> Vec<Finding> {
+        ceilings::shortfalls(self.ceilings.iter().filter(|it| it.is_budget()))
     }
 
     /// What is to be said of budgets that can suffice, and probably do not.
@@ -361,7 +366,10 @@ pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn 
                 continue;
             };
             let ceiling = plugins.entry(key);
-            let ceiling = ceiling.or_insert_with_key(|key| Ceiling::of_plugin(key, member));
+            let ceiling = ceiling.or_insert_with_key(|key| {
+                let at = member.decl.place("/model");
+                Ceiling::of_plugin(key, member).written(file_of(project, key), at)
+            });
             ceiling.shares.push(share);
         }
         estimate.steps.insert(asked.path, step);
@@ -569,7 +577,9 @@ impl Found {
             if let Some(budget) = &step.budget {
                 under.push(self.ceilings.len());
                 let whose = Whose::Step(path.clone());
-                self.ceilings.push(Ceiling::of(whose, budget));
+                let ceiling = Ceiling::of(whose, budget);
+                self.ceilings
+                    .push(ceiling.written(&plan.file, step.place("/budget")));
             }
             let certain =
                 place.certain && step.when.is_none() && matches!(plan.body, Body::Workflow { .. });
@@ -579,7 +589,9 @@ impl Found {
                 };
                 under.push(self.ceilings.len());
                 let whose = Whose::SubPlan(reference.clone());
-                self.ceilings.push(Ceiling::of(whose, &child.budget));
+                let ceiling = Ceiling::of(whose, &child.budget);
+                self.ceilings
+                    .push(ceiling.written(&child.file, child.budget_at));
                 let below = Place {
                     path: format!("{path}/"),
                     prefix: format!("{}{reference}::", place.prefix),

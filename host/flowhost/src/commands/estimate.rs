@@ -19,6 +19,11 @@ pub(crate) fn of(project: &Project, context: &Context) -> Result<Estimate, Failu
 pub(crate) fn within_budget(project: &Project, context: &Context) -> Result<Estimate, Failure> {
     let estimate = of(project, context)?;
     match estimate.exceeds() {
+        // Who reads the document goes by the places.
+        Some(failure) if context.output.json => Err(Failure {
+            findings: estimate.shortfalls(),
+            ..failure
+        }),
         Some(failure) => Err(failure),
         None => Ok(estimate),
     }

@@ -59,6 +59,16 @@ fn a_budget_that_cannot_suffice_is_refused_before_the_first_step() {
         let refused = home.flowhost(arguments).expect(code);
         assert_eq!(refused.stderr, ran.stderr);
     }
+    let document = home
+        .flowhost(&["validate", "plan.yaml", "--json"])
+        .expect(1)
+        .json();
+    let problem = &document["problems"][0];
+    assert_eq!(problem["file"], "plan.yaml", "{document:#}");
+    assert_eq!(problem["line"], 5, "{document:#}");
+    let message = problem["message"].as_str().unwrap();
+    let what = "the budget of the plan cannot suffice: it needs ";
+    assert!(message.starts_with(what), "{document:#}");
     let estimate = home.flowhost(&["run", "plan.yaml", "--estimate"]).expect(0);
     assert!(
         estimate.stdout.contains("`flowhost run` refuses it"),

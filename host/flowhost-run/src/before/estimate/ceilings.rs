@@ -7,11 +7,13 @@
 //! may suffice, and probably does not, is told of.
 
 use flowhost_flow::budget::{BudgetSpec, Currency, DEFAULT_LIMIT, OnExceeded};
+use flowhost_flow::problem::At;
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_flow::{Exit, Plan};
 
 use super::{Amount, First, Range};
 use crate::base::failure::Failure;
+use crate::base::finding::Finding;
 use crate::given::project::Member;
 
 /// Who may spend no more.
@@ -50,6 +52,9 @@ pub(super) struct Share {
 pub(super) struct Ceiling {
     whose: Whose,
     limit: Amount,
+    /// The file that states it; empty for one that no file does.
+    file: String,
+    at: At,
     pub(super) shares: Vec<Share>,
 }
 
@@ -65,7 +70,7 @@ impl Ceiling {
             tokens: DEFAULT_LIMIT.tokens,
             micro_usd: DEFAULT_LIMIT.micro_usd,
         };
-        Self::new(Whose::Plan, stated(&plan.budget, ample))
+        Self::new(Whose::Plan, stated(&plan.budget, ample)).written(&plan.file, plan.budget_at)
     }
 
     /// The budget of a step, or of a plan that a step runs.
@@ -93,8 +98,17 @@ impl Ceiling {
         Self {
             whose,
             limit,
+            file: String::new(),
+            at: At::default(),
             shares: Vec::new(),
         }
+    }
+
+    /// The same, with where it stands.
+    pub(super) fn written(mut self, file: &str, at: At) -> Self {
+        file.clone_into(&mut self.file);
+        self.at = at;
+        self
     }
 
     /// Whether a plan states it, and no profile.
@@ -286,6 +300,19 @@ pub(super) fn exceeded(ceilings: &[Ceiling]) -> Option<Failure> {
         }
     }
     failure.map(|it| it.hint("`flowhost run PLAN --estimate` shows what each step probably costs"))
+}
+
+/// The same reasons, each where its limit is written.
+pub(super) fn shortfalls<'a>(ceilings: impl Iterator<Item = &'a Ceiling>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for ceiling in ceilings {
+        for (why, cure) in ceiling.faults() {
+            let message = format!("{} cannot suffice: {why}", ceiling.name());
+            let finding = Finding::new(&ceiling.file, message);
+            found.push(finding.at(ceiling.at.line, ceiling.at.column).cure(cure));
+        }
+    }
+    found
 }
 
 /// What is to be said of limits that probably do not suffice.
