@@ -132,9 +132,17 @@ impl Bench<'_> {
                 let used = sample.ended.used.fuel.max(2);
                 let cut = 1 + random % (used - 1);
                 let short = with(rights, |limits| limits.fuel = cut);
-                faults.extend(self.cut(trial, (rights, &short), sample, |fault| {
-                    matches!(fault, Fault::Limit { name: "fuel", .. })
-                })?);
+                // Fuel is looked at where code branches: a call that spends its last behind the last branch has ended
+                // before it is missed.
+                faults.extend(self.cut(
+                    trial,
+                    (rights, &short),
+                    sample,
+                    |ended| match &ended.result {
+                        Err(fault) => matches!(fault, Fault::Limit { name: "fuel", .. }),
+                        Ok(_) => ended.used.fuel >= cut,
+                    },
+                )?);
             }
         }
         let what = "a call that ran out of fuel anywhere is `limit`, and made again it answers as if it had not";
@@ -148,13 +156,13 @@ impl Bench<'_> {
         trial: &Trial,
         (full, short): (&Arc<Effective>, &Arc<Effective>),
         sample: &Sample,
-        expected: impl Fn(&Fault) -> bool,
+        expected: impl Fn(&Ended) -> bool,
     ) -> Result<Option<String>, Failure> {
         let folder = trial::folder(World::Kind)?;
         let cut = trial.ask(&self.terms(short, World::Kind, &folder), &sample.ask)?;
-        match &cut.result {
-            Err(fault) if expected(fault) => {}
-            other => return Ok(Some(format!("{}: {}", sample.shown, said(other)))),
+        if !expected(&cut) {
+            let answer = said(&cut.result);
+            return Ok(Some(format!("{}: {answer}", sample.shown)));
         }
         let again = trial.ask(&self.terms(full, World::Kind, &folder), &sample.ask)?;
         Ok(otherwise("made again", sample, &again))
