@@ -450,6 +450,48 @@ fn labels_are_rendered_from_inputs() {
 }
 
 #[test]
+fn a_gate_beside_other_work_needs_a_tree_that_remembers() {
+    let refused = |composite: &str, children: &str| {
+        let text = whole(&format!(
+            "!flowhost: v1\nkind: behavior_tree\nname: x\nplugins: {{t: {{kind: tool, source: ./t.wasm, profile: p}}}}\n\
+             root: {{type: {composite}, children: [{children}]}}\n"
+        ));
+        let problems = Plan::parse(&text, "p.yaml").err().unwrap_or_default();
+        let shown: Vec<_> = problems.into_iter().map(|it| it.message).collect();
+        shown.join("\n")
+    };
+    let asks = "{type: action, id: ask, wait_for: approval, timeout: 4h}";
+    let work = "{type: action, id: work, uses: t}";
+    let sure = "{type: condition, check: 'true'}";
+    let again = "without memory the gate `ask` would be asked again whenever `work` has ended";
+    // Seeds 13441 and 17003 of the simulation, which never came to an end.
+    assert_eq!(
+        refused("sequence, memory: false", &format!("{work}, {asks}")),
+        again
+    );
+    let within = format!("{{type: selector, children: [{asks}, {sure}]}}, {work}");
+    assert_eq!(refused("sequence, memory: false", &within), again);
+    assert_eq!(
+        refused("parallel, memory: false", &format!("{asks}, {work}")),
+        again
+    );
+    for (composite, children) in [
+        ("sequence, memory: false", format!("{sure}, {asks}")),
+        ("sequence, memory: true", format!("{work}, {asks}")),
+        (
+            "parallel, success_count: 1, memory: false",
+            format!("{asks}, {work}"),
+        ),
+        (
+            "selector, memory: false",
+            format!("{sure}, {{type: sequence, children: [{asks}, {work}]}}"),
+        ),
+    ] {
+        assert_eq!(refused(composite, &children), "", "{composite}: {children}");
+    }
+}
+
+#[test]
 fn only_an_agent_reads_a_prompt_and_a_version_needs_one() {
     let text = whole("steps:\n  a: {uses: t, prompt: p.md}\n  b: {uses: t, prompt_version: v1}\n");
     let problems = Plan::parse(&text, "p.yaml").unwrap_err();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::plan::check::{Check, Reach};
 use crate::plan::tree::Node;
-use crate::plan::{NodeKind, Tree, TreeNode};
+use crate::plan::{NodeKind, Tree, TreeNode, Work};
 
 impl<'p> Check<'p> {
     pub(super) fn tree(&mut self, tree: &'p Tree, root: &Node) {
@@ -33,11 +33,15 @@ impl<'p> Check<'p> {
                 self.expr(check, at, &reach);
             }
             NodeKind::Parallel {
+                memory,
                 success_count,
                 failure_count,
                 children,
-                ..
             } => {
+                // One success is its end, so that nothing is ticked again.
+                if !memory && *success_count > 1 {
+                    self.asked_again(children, node);
+                }
                 for (key, count) in [
                     ("success_count", *success_count),
                     ("failure_count", *failure_count),
@@ -51,6 +55,14 @@ impl<'p> Check<'p> {
                     }
                 }
             }
+            NodeKind::Sequence {
+                memory: false,
+                children,
+            }
+            | NodeKind::Selector {
+                memory: false,
+                children,
+            } => self.asked_again(children, node),
             NodeKind::Sequence { .. } | NodeKind::Selector { .. } | NodeKind::Decorator { .. } => {}
         }
         let children = match node.get("child") {
@@ -59,6 +71,30 @@ impl<'p> Check<'p> {
         };
         for (child, node) in it.children().iter().zip(children) {
             self.tree_node(child, node, seen);
+        }
+    }
+
+    /// Without memory what has ended is begun again at each tick, and what runs behind it is stopped. Where a gate stands beside
+    /// other work, whoever answers it is asked again when that work ends, and the run never ends.
+    fn asked_again(&mut self, children: &'p [TreeNode], node: &Node) {
+        for (place, child) in children.iter().enumerate() {
+            let mut steps = child.actions().into_iter();
+            let Some(gate) = steps.find(|step| matches!(step.work, Work::Gate(_))) else {
+                continue;
+            };
+            let others = children.iter().enumerate();
+            let mut beside = others.filter(|(other, _)| *other != place);
+            let Some(work) = beside.find_map(|(_, it)| it.actions().into_iter().next()) else {
+                continue;
+            };
+            let at = node.get("memory").map_or(node.at, |node| node.at);
+            let message = format!(
+                "without memory the gate `{}` would be asked again whenever `{}` has ended",
+                gate.id, work.id
+            );
+            let cure = "remove `memory: false` here, or let only conditions stand beside the gate";
+            self.problems.add(at, message, cure);
+            return;
         }
     }
 }

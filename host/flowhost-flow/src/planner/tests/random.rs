@@ -269,8 +269,10 @@ impl Maker {
         let count = 1 + self.dice.below(3);
         let children: Vec<String> = (0..count).map(|_| self.node(depth + 1, actions)).collect();
         let ty = self.dice.pick(&["sequence", "selector", "parallel"]);
-        // Without memory a tree may begin its actions again and again, until its budget ends it.
-        let memory = !(self.wild() && self.dice.chance(15) && ty != "parallel");
+        // Without memory a tree may begin its actions again and again, until its budget ends it. A gate in it would be asked
+        // again and again, which costs nothing and so never ends; beside other work it is refused.
+        let forgets = self.wild() && self.dice.chance(15) && ty != "parallel";
+        let memory = !forgets || children.iter().any(|child| child.contains("wait_for"));
         let counts = match ty == "parallel" && self.wild() {
             true => format!("success_count: {}, ", 1 + self.dice.below(count)),
             false => String::new(),
