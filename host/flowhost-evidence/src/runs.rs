@@ -290,7 +290,7 @@ pub struct StepEntry {
     pub path: String,
     /// How it ended; `waiting` where the run waits at it, `unfinished` when no record says.
     pub status: String,
-    /// Attempts begun.
+    /// Attempts begun; of a `foreach`, the most that one of its items took.
     pub attempts: u64,
     /// Milliseconds; none when it has not ended.
     pub duration_ms: Option<u64>,
@@ -348,6 +348,17 @@ pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
                 step.why = commit.map(|commit| (record.seq, commit));
             }
             _ => {}
+        }
+    }
+    // A `foreach` makes no attempt by itself: it took as many as the item that took most.
+    let of_item = |step: &StepEntry| {
+        let (of, _) = step.path.strip_suffix(']')?.rsplit_once('[')?;
+        Some((*places.get(of)?, step.attempts))
+    };
+    let of_items: Vec<(usize, u64)> = steps.iter().filter_map(of_item).collect();
+    for (place, attempts) in of_items {
+        if let Some(step) = steps.get_mut(place) {
+            step.attempts = step.attempts.max(attempts);
         }
     }
     let waits = waiting_at(records);

@@ -194,12 +194,20 @@ impl StepsOf {
         }
         let mut counted: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
         let mut paths = HashMap::new();
+        // A `foreach` makes no attempt by itself: it took as many as the item that took most.
+        let mut most: HashMap<String, u64> = HashMap::new();
         for Building { step, .. } in &self.all {
             paths.insert(step.id.clone(), step.path.clone());
             if let Some(of) = item_of(&step.path) {
                 let counts = counted.entry(of.to_owned()).or_default();
                 *counts.entry(step.status.clone()).or_default() += 1;
+                let attempts = most.entry(of.to_owned()).or_default();
+                *attempts = step.attempts_total.max(*attempts);
             }
+        }
+        for Building { step, .. } in &mut self.all {
+            let of_items = most.get(&step.path).copied().unwrap_or_default();
+            step.attempts_total = step.attempts_total.max(of_items);
         }
         let mut by_status = BTreeMap::new();
         let told = |step: &Step| {

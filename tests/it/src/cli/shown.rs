@@ -140,6 +140,28 @@ fn what_a_plugin_logged_can_be_read_after_the_run() {
 }
 
 #[test]
+fn a_foreach_took_as_many_attempts_as_the_item_that_took_most() {
+    let retry = "retry: { max_attempts: 3, backoff: { initial: 1ms, factor: 1.0, max: 1ms, jitter: 0.0 }, retry_on: [transient] }";
+    let steps = format!(
+        "  all:\n    foreach: {{ items: [1, 2] }}\n    uses: fault_flaky/run\n    \
+         with: {{ good_from: \"${{{{ item }}}}\" }}\n    {retry}"
+    );
+    let home = home(&["fault_flaky"], &steps);
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(0);
+    assert!(ran.stdout.contains(", 2 attempts, "), "{}", ran.all());
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    let mut lines = shown
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let all = lines.find(|words| words.first() == Some(&"all"));
+    assert_eq!(
+        all.unwrap_or_default().get(..3),
+        Some(&["all", "ok", "2"][..]),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_foreach_is_one_line_with_its_failures() {
     let steps = "  all:\n    foreach: { items: [1, 2, 3, 99, 100], fail_fast: false }\n    uses: fault_flaky/run\n    \
                  with: { good_from: \"${{ item > 50 ? 9 : 1 }}\" }\n    continue_on_error: true";
