@@ -311,7 +311,10 @@ fn trusted(args: &VerifyArgs, ambient: &Ambient) -> Result<Vec<VKey>, Failure> {
         let more = parse_trust(&text).map_err(|error| {
             Failure::new(Exit::Usage, format!("cannot use {}", path.display()))
                 .caused_by(&error)
-                .hint("the file holds one list: keys = [\"NAME+ID+BASE64\"]")
+                .hint(
+                    "the file holds one list, the keys that runs are signed with: keys = [\"NAME+ID+BASE64\"]; \
+                     the operator's `trust.toml`, which says whose plugins may run, is another file",
+                )
         })?;
         keys.extend(more);
     }

@@ -92,6 +92,16 @@ fn what_follows_from_a_fault_is_not_told() {
 }
 
 #[test]
+fn the_name_that_a_foreach_gives_its_items_is_among_those_that_are_known() {
+    let home = Home::new();
+    let plugins = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }";
+    let steps = "  each: { foreach: { items: [a], as: n }, uses: md/headings, with: { text: \"${{ zzz }}\" } }";
+    home.file("plan.yaml", plan(plugins, steps));
+    let said = refused_alike(&home);
+    assert!(said.contains("`n`, `item`, `index`"), "{said}");
+}
+
+#[test]
 fn what_is_whole_or_yes_or_missing_is_told_as_it_is_to_be_written() {
     let home = Home::new();
     let plugins =

@@ -316,6 +316,24 @@ fn policy_explain_tells_where_each_right_comes_from() {
 }
 
 #[test]
+fn policy_explain_tells_which_rule_opens_the_private_network() {
+    let home = Home::new();
+    home.file(
+        "policies/own.toml",
+        "version = 1\nname = \"own\"\n[[http]]\nurl = \"http://127.0.0.1:9/\"\nmethods = [\"GET\"]\nprivate_network = true\n",
+    );
+    home.file(
+        "plan.yaml",
+        "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  \
+         fetch: { kind: tool, source: \"builtin:http-fetch\", profile: own }\nsteps:\n  \
+         f: { uses: fetch/fetch, with: { url: \"http://127.0.0.1:9/\" } }\n",
+    );
+    let shown = home.flowhost(&["policy", "explain", "plan.yaml"]).expect(0);
+    let rule = "http[0] = GET http://127.0.0.1:9/, private_network = true (";
+    assert!(shown.stdout.contains(rule), "{}", shown.all());
+}
+
+#[test]
 fn policy_test_runs_a_table_of_cases() {
     let home = Home::new();
     home.file("policies/p.toml", "version = 1\nname = \"p\"\nlog = true\n");

@@ -122,6 +122,24 @@ fn a_trust_file_in_the_working_folder_has_no_say() {
 }
 
 #[test]
+fn the_operators_trust_file_is_told_from_the_keys_that_runs_are_signed_with() {
+    let home = home();
+    let key = key(&home);
+    home.file(
+        "both.toml",
+        format!("keys = [\"{key}\"]\n[plugins]\nsigned = true\n"),
+    );
+    run(&home, &["run", "plan.yaml"]).expect(0);
+    let refused = run(&home, &["verify", "latest", "--trust", "both.toml"]).expect(64);
+    for words in [
+        "unknown field `plugins`",
+        "whose plugins may run, is another file",
+    ] {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.all());
+    }
+}
+
+#[test]
 fn a_guest_without_a_manifest_cannot_be_vouched_for() {
     let home = home();
     home.guest("ok_echo");

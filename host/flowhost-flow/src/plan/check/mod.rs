@@ -587,7 +587,10 @@ impl<'p> Check<'p> {
                 names.extend(failure.then_some("failure"));
                 names.extend(output.then_some("output"));
             }
-            Reach::Step { item, output, .. } => {
+            Reach::Step { step, item, output } => {
+                let named = step.foreach.as_ref().filter(|_| *item);
+                let named = named.map(|foreach| foreach.name.as_str());
+                names.extend(named.filter(|name| *name != "item"));
                 names.extend(item.then_some(["item", "index"]).into_iter().flatten());
                 names.extend(output.then_some("output"));
             }

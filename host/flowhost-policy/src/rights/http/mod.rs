@@ -36,7 +36,11 @@ impl Kind<HttpRule, HttpAsk> for Http {
     }
 
     fn show(&self, rule: &HttpRule) -> String {
-        format!("{} {}", rule.methods.join(","), rule.url)
+        let private = match rule.private_network {
+            true => ", private_network = true",
+            false => "",
+        };
+        format!("{} {}{private}", rule.methods.join(","), rule.url)
     }
 
     fn show_ask(&self, asked: &HttpAsk) -> String {
