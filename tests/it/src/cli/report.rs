@@ -136,10 +136,10 @@ fn a_page_counts_all_items_and_lists_the_step_before_them() {
     let home = Home::new();
     home.file(
         "plan.yaml",
-        "flowhost: v1\nkind: workflow\nname: many\n\
+        "flowhost: v1\nkind: workflow\nname: many\ninputs: { many: { type: number, default: 210 } }\n\
          plugins:\n  md: { kind: tool, source: builtin:markdown, profile: deny-all }\n\
          steps:\n  first: { uses: md/headings, with: { text: x } }\n  \
-         each:\n    needs: [first]\n    foreach: { items: \"${{ range(210) }}\", as: n, fail_fast: false }\n    \
+         each:\n    needs: [first]\n    foreach: { items: \"${{ range(inputs.many) }}\", as: n, fail_fast: false }\n    \
          uses: md/headings\n    with: { text: \"${{ n }}\" }\n",
     );
     home.flowhost(&["run", "plan.yaml"]).expect(8);
