@@ -327,11 +327,14 @@ impl Inner {
             let near = nearest(name, self.providers.keys().map(String::as_str));
             let near = near.map(|near| format!("did you mean `{near}/{}`? else ", model.name));
             let hint = format!(
-                "{}add this to your flowhost.toml (`flowhost doctor` says which file that is):\n{}",
-                near.unwrap_or_default(),
-                lines_of(name)
+                "{}add this to your flowhost.toml (`flowhost doctor` says which file that is):",
+                near.unwrap_or_default()
             );
-            return Err(ModelError::new(ErrorClass::Invalid, message, hint));
+            let mut error = ModelError::new(ErrorClass::Invalid, message, hint);
+            // Lines of a file stay lines: these are the host's own words, and the name is one by its form.
+            error.hint.push('\n');
+            error.hint.push_str(&lines_of(name));
+            return Err(error);
         };
         if self.settings.residency == Residency::Strict && !provider.settings.on_prem {
             let message = format!("residency is strict and provider `{name}` is not on-premises");
