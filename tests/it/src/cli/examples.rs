@@ -16,7 +16,10 @@ pub(crate) fn copy(from: &Path, to: &Path) {
         let target = to.join(&name);
         if path.is_file() {
             std::fs::copy(&path, &target).unwrap();
-        } else if name != "out" && name != ".flowhost" {
+        } else if !["out", "evidence", ".flowhost"]
+            .iter()
+            .any(|left| name == *left)
+        {
             copy(&path, &target);
         }
     }
