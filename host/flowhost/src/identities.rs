@@ -41,6 +41,11 @@ pub fn identities(
             Err(finding) => found.push(finding),
         }
     }
+    unless_found(all, found)
+}
+
+/// What was read of the operator's files, if nothing is wrong with any of them.
+pub(crate) fn unless_found<T>(all: T, found: Vec<Finding>) -> Result<Arc<T>, Failure> {
     match found.is_empty() {
         true => Ok(Arc::new(all)),
         false => Err(Failure::findings("the operator's configuration", found)),

@@ -14,7 +14,7 @@ use crate::ambient::Ambient;
 use crate::config::{Config, TlsLine};
 use crate::failure::Failure;
 use crate::finding::Finding;
-use crate::identities::own;
+use crate::identities::{own, unless_found};
 
 /// Bytes of one file of authorities: a bundle of all that the web believes has some hundred thousand.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -31,10 +31,7 @@ pub fn roots(ambient: &Ambient, config: &Config, project: &Project) -> Result<Ar
             Err(finding) => found.push(finding),
         }
     }
-    match found.is_empty() {
-        true => Ok(Arc::new(all)),
-        false => Err(Failure::findings("the operator's configuration", found)),
-    }
+    unless_found(all, found)
 }
 
 /// Files that are wrong are findings, because the run would end with them.

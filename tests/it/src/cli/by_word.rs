@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::resumed::{REVIEW, RUN, THREE, begun, home, kill, plan, resume};
+use super::resumed::{REVIEW, RUN, THREE, begun, home, kill, killed_in, plan, resume};
 use crate::counting::Counting;
 
 #[test]
@@ -55,10 +55,7 @@ fn a_word_to_try_again_is_good_for_one_try() {
     let server = Counting::new();
     let once = THREE.replace("POST:/b }", "POST:/b, effects: once }");
     let home = home(&server, &once);
-    server.silence("/b", true);
-    let child = begun(&home);
-    server.wait("/b", 1);
-    kill(child);
+    killed_in(&home, &server, "/b");
     let settle = ["runs", "settle", "latest", "b", "--as", "retry"];
     home.flowhost(&settle).expect(0);
     let again = ["runs", "resume", "latest", "--allow-private-network"];
@@ -78,10 +75,7 @@ fn a_step_that_is_settled_as_failed_fails_by_the_persons_word() {
         &server,
         &THREE.replace("POST:/b }", "POST:/b, effects: once }"),
     );
-    server.silence("/b", true);
-    let child = begun(&home);
-    server.wait("/b", 1);
-    kill(child);
+    killed_in(&home, &server, "/b");
     let all = [
         "runs",
         "settle",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::again::{forget, replays};
 use super::evidence::run_dir;
-use super::resumed::{REVIEW, RUN, THREE, begun, home, kill, resume};
+use super::resumed::{REVIEW, RUN, THREE, begun, home, kill, killed_in, resume};
 use super::stopped::cut;
 use super::{plan, tool};
 use crate::counting::Counting;
@@ -14,10 +14,7 @@ use crate::support::Home;
 fn a_run_that_was_killed_and_resumed_is_replayed_as_one_and_the_server_hears_nothing() {
     let server = Counting::new();
     let home = home(&server, THREE);
-    server.silence("/b", true);
-    let child = begun(&home);
-    server.wait("/b", 1);
-    kill(child);
+    killed_in(&home, &server, "/b");
     // Of what was at work nothing was answered, and of what the planner said last something may be missing.
     let replayed = replays(&home);
     assert_eq!(replayed["calls"], 1, "{replayed:#}");

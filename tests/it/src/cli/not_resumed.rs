@@ -6,7 +6,7 @@ use flowhost_ledger::records::{RecordKind as _, RunStart};
 use flowhost_ledger::{HostKey, LedgerOptions, Recorder as _, RunIndex};
 
 use super::evidence::run_dir;
-use super::resumed::{REVIEW, RUN, THREE, begun, home, kill, plan, resume};
+use super::resumed::{REVIEW, RUN, THREE, begun, home, kill, killed_in, plan, resume};
 use crate::counting::Counting;
 use crate::support::Home;
 
@@ -14,10 +14,7 @@ use crate::support::Home;
 fn the_working_copy_may_be_gone_and_a_component_that_is_another_is_refused() {
     let server = Counting::new();
     let home = home(&server, THREE);
-    server.silence("/b", true);
-    let child = begun(&home);
-    server.wait("/b", 1);
-    kill(child);
+    killed_in(&home, &server, "/b");
     server.silence("/b", false);
     for name in [
         "plan.yaml",
@@ -110,10 +107,7 @@ fn a_run_that_has_just_begun_is_not_called_killed() {
 fn a_ledger_that_is_damaged_or_gone_or_of_the_first_wave_is_refused_with_what_is_wrong() {
     let server = Counting::new();
     let home = home(&server, THREE);
-    server.silence("/b", true);
-    let child = begun(&home);
-    server.wait("/b", 1);
-    kill(child);
+    killed_in(&home, &server, "/b");
     // Sealed, so that a cut is no torn tail any more.
     home.flowhost(&["runs", "list"]).expect(0);
     let dir = run_dir(&home);

@@ -61,6 +61,14 @@ pub(super) fn kill(mut child: Child) {
     child.wait().unwrap();
 }
 
+/// A run whose process dies while the server keeps the request to `path` waiting.
+pub(super) fn killed_in(home: &Home, server: &Counting, path: &str) {
+    server.silence(path, true);
+    let child = begun(home);
+    server.wait(path, 1);
+    kill(child);
+}
+
 pub(super) fn resume(home: &Home) -> Ran {
     home.flowhost(&[
         "runs",
@@ -81,10 +89,7 @@ pub(super) const REVIEW: &str = "  a: { POST:/a }\n  review: { needs: [a], wait_
 fn a_keyed_step_is_made_again_with_its_key_and_what_was_done_is_not_done_again() {
     let server = Counting::new();
     let home = home(&server, THREE);
-    server.silence("/b", true);
-    let child = begun(&home);
-    server.wait("/b", 1);
-    kill(child);
+    killed_in(&home, &server, "/b");
     server.silence("/b", false);
     let report = resume(&home).expect(0).json();
     assert_eq!(report["outputs"]["last"], "c");
@@ -109,10 +114,7 @@ fn a_keyed_step_is_made_again_with_its_key_and_what_was_done_is_not_done_again()
 fn a_plan_whose_last_run_was_killed_says_so_whoever_found_that_first() {
     let server = Counting::new();
     let home = home(&server, THREE);
-    server.silence("/b", true);
-    let child = begun(&home);
-    server.wait("/b", 1);
-    kill(child);
+    killed_in(&home, &server, "/b");
     server.silence("/b", false);
     let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
     let killed = list[0]["run_id"].as_str().unwrap();
@@ -202,10 +204,7 @@ fn what_was_done_is_taken_back_once_even_when_the_process_ends_in_the_middle() {
     let steps = "  a: { POST:/a, compensate: { POST:/undo-a } }\n  b: { needs: [a], POST:/b, compensate: { \
                  POST:/undo-b } }\n  c: { needs: [b], POST:/c, checks: [ { id: well, that: \"false\" } ] }";
     let home = home(&server, steps);
-    server.silence("/undo-b", true);
-    let child = begun(&home);
-    server.wait("/undo-b", 1);
-    kill(child);
+    killed_in(&home, &server, "/undo-b");
     server.silence("/undo-b", false);
     resume(&home).expect(4);
     assert_eq!(
