@@ -25,6 +25,8 @@ pub(super) struct Health {
 /// Whether it may be asked now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn {
+    /// At once.
+    Now,
     /// After this time.
     After(Duration),
     /// Not before this time is over, and it is not waited for.
@@ -34,10 +36,13 @@ pub(super) enum Turn {
 impl Health {
     pub(super) fn turn(&self, now: Instant) -> Turn {
         let Some(failed) = self.failed else {
-            return Turn::After(Duration::ZERO);
+            return Turn::Now;
         };
         let left = (failed + pause(self.failures)).saturating_duration_since(now);
-        match self.failures > WAITED_FOR && !left.is_zero() {
+        if left.is_zero() {
+            return Turn::Now;
+        }
+        match self.failures > WAITED_FOR {
             true => Turn::Not(left, self.failures),
             false => Turn::After(left),
         }
@@ -80,11 +85,11 @@ mod tests {
         assert_eq!(health.turn(now), Turn::Not(Duration::from_secs(4), 5));
         // When the pause is over one is let through, and its answer lets all through.
         let later = now + Duration::from_secs(4);
-        assert_eq!(health.turn(later), Turn::After(Duration::ZERO));
+        assert_eq!(health.turn(later), Turn::Now);
         health.failed(later, later);
         assert_eq!(health.turn(later), Turn::Not(Duration::from_secs(8), 6));
         health.answered();
-        assert_eq!(health.turn(later), Turn::After(Duration::ZERO));
+        assert_eq!(health.turn(later), Turn::Now);
     }
 
     #[tokio::test(start_paused = true)]

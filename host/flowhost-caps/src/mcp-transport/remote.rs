@@ -337,6 +337,9 @@ impl Line {
     ) -> Result<Answer, Refusal> {
         let turn = lock(&self.health).turn(Instant::now());
         match turn {
+            // Nearly always, and then no timer is asked: its ticks are milliseconds, and to sleep for no time lasts to the
+            // end of one.
+            Turn::Now => {}
             Turn::After(wait) if wait < scope.remaining() => tokio::time::sleep(wait).await,
             Turn::After(wait) => return Err(away(wait, 0)),
             Turn::Not(wait, failures) => return Err(away(wait, failures)),

@@ -79,7 +79,10 @@ impl Seat {
             let why = "the server is started again later than this call may wait".to_owned();
             return Err(types::Error::Transient(why).into());
         }
-        tokio::time::sleep(wait).await;
+        // The timer's ticks are milliseconds: to sleep for no time lasts to the end of one.
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
         Ok(())
     }
 

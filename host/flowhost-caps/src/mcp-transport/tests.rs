@@ -335,6 +335,21 @@ async fn a_server_that_is_away_is_waited_for_and_then_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_answers_is_asked_without_a_pause() {
+    let call = granted();
+    let script = Scripted::answering([(200, JSON, None, DONE)]);
+    let (mut store, _transport) = at(&call, &script).await;
+    let began = tokio::time::Instant::now();
+    let told = answer(&mut store, PING).await;
+    assert!(
+        matches!(&told[..], [_, wit::Event::Frame(frame), _] if frame.json == DONE),
+        "{told:?}"
+    );
+    // This clock stands still unless everybody waits for a timer.
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_frame_over_the_size_of_a_piece_comes_in_pieces() {
     let call = granted();
     let large: &'static str = Box::leak(format!("\"{}\"", "x".repeat(600 << 10)).into_boxed_str());

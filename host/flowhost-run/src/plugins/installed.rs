@@ -292,7 +292,10 @@ impl Installed {
             used: pace.per_minute().saturating_add(1),
             allowed: pace.per_minute(),
         })?;
-        tokio::time::sleep(wait).await;
+        // The timer's ticks are milliseconds: to sleep for no time lasts to the end of one.
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
         Ok(())
     }
 
