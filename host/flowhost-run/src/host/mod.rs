@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flowhost_caps::http::HttpServices;
 use flowhost_caps::state::FolderStore;
-use flowhost_engine::{Engine, EngineConfig, ShapeLimits};
+use flowhost_engine::{Engine, EngineConfig, Inspected, ShapeLimits};
 use flowhost_flow::Exit;
 use flowhost_ledger::RunIndex;
 use futures::FutureExt as _;
@@ -206,6 +206,14 @@ impl Host {
         self.go(run.clone(), async move {
             resume::execute(&inner, kept, &options, &run).await
         })
+    }
+
+    /// Compiles a component that a run may soon want: whoever loads it meanwhile waits for this and has it compiled no
+    /// second time. Dropped, it goes no further. What is wrong with the component is told to who loads it.
+    pub async fn compile_ahead(&self, component: &Inspected) {
+        if let Err(error) = self.0.engine.load_inspected(component).await {
+            tracing::debug!(%error, "a component was not compiled ahead");
+        }
     }
 
     /// The runs that are going on, oldest first.

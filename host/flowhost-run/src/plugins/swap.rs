@@ -75,8 +75,13 @@ impl Swaps {
             )
             .hint("end the run and start it with the new component: rights grow only there"));
         }
-        let component = self.host.engine.load_inspected(&member.inspection).await;
+        // Beside each other: the one waits for processors and the other for the disk.
+        let (component, kept) = tokio::join!(
+            self.host.engine.load_inspected(&member.inspection),
+            self.keep(key, member),
+        );
         let component = component.map_err(|error| refused(key, error.to_string()))?;
+        kept?;
         let prepared = self
             .host
             .engine
@@ -87,7 +92,6 @@ impl Swaps {
             .paced(self.host.config.server_calls_per_minute);
         let introduced = installed.introduce(member, &self.scope).await;
         introduced.map_err(|why| refused(key, why.to_string()))?;
-        self.keep(key, member).await?;
         self.record(&before, &installed, member).await?;
         let _still_held_by_calls_at_work = self.plugins.put(installed);
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

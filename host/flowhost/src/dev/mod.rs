@@ -8,6 +8,7 @@
 //! Owns the order of these things. How they look is the face's ([`Face`]), what a change means is
 //! [`change`]'s, and swapping is the run's own.
 
+mod ahead;
 mod build;
 mod change;
 mod session;

@@ -14,6 +14,7 @@ use flowhost_run::{
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::ahead::Ahead;
 use super::build::{Builds, Ended, project_of};
 use super::change::{Change, wider};
 use super::watch::{Wanted, Watch, is_source};
@@ -84,15 +85,17 @@ pub async fn session(
     }
     // A changed plan may have more plugins than the first: room as for any.
     let host = host(ambient, config, state, PoolConfig::default(), None)?;
+    let (watch, whole) = Watch::new(ambient);
     let mut session = Session {
         ambient,
         config,
+        ahead: Ahead::new(ambient, &host, whole),
         host,
         root: plan.parent().unwrap_or(ambient.cwd()).to_owned(),
         plan,
         options,
         face: faces.face,
-        watch: Watch::new(ambient),
+        watch,
         builds: Builds::new(ambient),
         sources: BTreeSet::new(),
         project: None,
@@ -124,6 +127,7 @@ struct Session<'a> {
     options: Options,
     face: Box<dyn Face>,
     watch: Watch,
+    ahead: Ahead,
     builds: Builds,
     /// Folders that plugins are built from.
     sources: BTreeSet<PathBuf>,
@@ -190,6 +194,7 @@ impl Session<'_> {
         loop {
             tokio::select! {
                 changed = self.watch.changed() => self.changed(&changed).await?,
+                file = self.ahead.next() => self.ahead.begin(file, self.project.as_ref()),
                 ended = self.builds.ended() => self.built(ended).await?,
                 heard = Living::next(&mut self.living) => self.heard(heard).await?,
                 Some(done) = self.swaps.join_next() => self.swapped(done),

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -25,6 +26,9 @@ const QUIET_MAX: Duration = Duration::from_millis(250);
 const SOURCES_MAX: usize = 10_000;
 /// Below a folder of sources, what a build leaves there: watching it would make each build cause another.
 const BUILD_FOLDERS: &[&str] = &["target", "node_modules", "dist", "__pycache__"];
+
+/// Files that are whole and that nobody has asked for: whoever hears of them reads on at once.
+const WHOLE_MAX: usize = 16;
 
 /// What to look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,18 +55,24 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches nothing yet.
+    /// Watches nothing yet. Gives as well what tells of files that somebody has written to their end, or put in their
+    /// place, before the save that they belong to is over; not every system does, and none tells of each.
     #[must_use]
-    pub(super) fn new(ambient: &Ambient) -> Self {
+    pub(super) fn new(ambient: &Ambient) -> (Self, mpsc::Receiver<PathBuf>) {
         // One place: a second notice while one waits says nothing new.
         let (wake, notices) = mpsc::channel(1);
+        let (tell, whole) = mpsc::channel(WHOLE_MAX);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading a file is no change, and we read them all.
-            if !event.is_ok_and(|event| event.kind.is_access()) {
+            if !event.as_ref().is_ok_and(|event| event.kind.is_access()) {
                 let _already_woken = wake.try_send(());
             }
+            let written = event.ok().filter(|event| is_whole(event.kind));
+            for path in written.into_iter().flat_map(|event| event.paths) {
+                let _nobody_waits_for_it = tell.try_send(path);
+            }
         });
-        Self {
+        let watch = Self {
             ambient: ambient.clone(),
             wanted: Wanted::default(),
             seen: BTreeMap::new(),
@@ -71,7 +81,8 @@ impl Watch {
             armed: BTreeSet::new(),
             look_at: Instant::now() + LOOK_EVERY,
             settled_by: None,
-        }
+        };
+        (watch, whole)
     }
 
     /// Watches these files from now on. What is new among them counts as seen.
@@ -172,6 +183,15 @@ impl Watch {
     }
 }
 
+/// Whether nobody writes the file of such a notice any more: it was closed by who wrote it, or has its name from now on.
+fn is_whole(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+            | EventKind::Modify(ModifyKind::Name(RenameMode::To))
+    )
+}
+
 /// Whether `path` is a source of the plugin in `folder`, and not something that its build writes there:
 /// a build that wakes the next one never ends.
 #[must_use]
@@ -219,6 +239,8 @@ fn folders_below(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test is who changes the files")]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn here(folder: &Path) -> Ambient {
@@ -237,7 +259,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
         std::fs::write(file("plan.yaml"), "a").unwrap();
-        let mut watch = Watch::new(&here(folder.path()));
+        let (mut watch, _whole) = Watch::new(&here(folder.path()));
         watch.want(Wanted {
             files: [file("plan.yaml"), file("later.toml")].into(),
             folders: BTreeSet::new(),
@@ -283,7 +305,7 @@ mod tests {
         let plan = plans.join("plan.yaml");
         std::fs::create_dir(&plans).unwrap();
         std::fs::write(&plan, "a").unwrap();
-        let mut watch = Watch::new(&here(folder.path()));
+        let (mut watch, _whole) = Watch::new(&here(folder.path()));
         watch.want(Wanted {
             files: [plan.clone()].into(),
             folders: BTreeSet::new(),
@@ -295,12 +317,36 @@ mod tests {
         assert_eq!(watch.changed().await, [plan].into());
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_file_is_told_of_when_it_is_whole_however_it_is_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let (mut watch, mut whole) = Watch::new(&here(folder.path()));
+        watch.want(Wanted {
+            files: [file("written.wasm"), file("renamed.wasm")].into(),
+            folders: BTreeSet::new(),
+        });
+        let mut written = std::fs::File::create(file("written.wasm")).unwrap();
+        written.write_all(b"half").unwrap();
+        std::fs::write(file("aside"), "all").unwrap();
+        std::fs::rename(file("aside"), file("renamed.wasm")).unwrap();
+        let mut told = Vec::new();
+        while told.last() != Some(&file("renamed.wasm")) {
+            told.push(whole.recv().await.unwrap());
+        }
+        assert!(!told.contains(&file("written.wasm")), "{told:?}");
+        written.write_all(b" and half").unwrap();
+        drop(written);
+        assert_eq!(whole.recv().await, Some(file("written.wasm")));
+    }
+
     #[tokio::test]
     async fn many_saves_are_one_change_and_the_last_is_never_missed() {
         let folder = tempfile::tempdir().unwrap();
         let plan = folder.path().join("plan.yaml");
         std::fs::write(&plan, "").unwrap();
-        let mut watch = Watch::new(&here(folder.path()));
+        let (mut watch, _whole) = Watch::new(&here(folder.path()));
         watch.want(Wanted {
             files: [plan.clone()].into(),
             folders: BTreeSet::new(),
