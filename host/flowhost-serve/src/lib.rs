@@ -18,6 +18,6 @@ mod stdio;
 
 pub use answer::plan_schema;
 pub use http::{Front, HttpServer, Token};
-pub use server::Server;
+pub use server::{CALLS_MAX, Server};
 pub use shelf::{Document, Hints, Kind, Offer, PromptText, Shelf};
 pub use stdio::serve_streams;

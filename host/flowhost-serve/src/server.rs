@@ -14,9 +14,9 @@ use crate::peer::Stop;
 use crate::runs::{Runs, address, template};
 use crate::shelf::{Document, Offer, Shelf};
 
-/// Calls at work at once, all clients together: each has guests of its own, and the pool has places for
-/// some hundred.
-const CALLS_MAX: usize = 128;
+/// Calls at work at once, all clients together: each has guests of its own, and who lends the host has places for a few
+/// of each.
+pub const CALLS_MAX: u32 = 128;
 /// Milliseconds that a client may keep a list that does not change while this process lives. Short,
 /// because the process may be started anew with others.
 const LIST_TTL_MS: u64 = 60_000;
@@ -49,7 +49,7 @@ impl Server {
         Arc::new(Self {
             shelf,
             runs: Runs::default(),
-            room: Semaphore::new(CALLS_MAX),
+            room: Semaphore::new(CALLS_MAX as usize),
             version,
         })
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use flowhost_caps::http::{Identities, LoginStore, Roots};
 use flowhost_caps::secrets::SecretStore;
@@ -47,20 +48,44 @@ pub fn host(
     Host::new(parts(ambient, config, state, pool, facts)?)
 }
 
-/// As [`host`], for a process whose runs nobody looks at one by one: they leave no pages.
+/// As [`host`], for a process whose runs nobody looks at one by one: they leave no pages. It is built on a thread of its
+/// own, so that what is to be served is read meanwhile: a pool for many guests takes milliseconds.
 ///
 /// # Errors
-/// As [`host`].
+/// When a key cannot be read or made, or there is no thread.
 pub fn serving_host(
     ambient: &Ambient,
     config: &Config,
     state: &State,
     pool: PoolConfig,
-) -> Result<Host, Failure> {
-    Host::new(HostConfig {
+) -> Result<Coming, Failure> {
+    let parts = HostConfig {
         views: Arc::new(Pages { at_end: false }),
         ..parts(ambient, config, state, pool, None)?
+    };
+    let builder = thread::Builder::new().name("host".to_owned());
+    let building = builder.spawn(move || Host::new(parts));
+    building.map(Coming).map_err(|error| {
+        Failure::new(Exit::Internal, "the host cannot be built").because(error.to_string())
     })
+}
+
+/// A host that is being built.
+pub struct Coming(JoinHandle<Result<Host, Failure>>);
+
+impl Coming {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// When the engine cannot be built.
+    pub fn here(self) -> Result<Host, Failure> {
+        self.0.join().unwrap_or_else(|_panic| {
+            Err(
+                Failure::new(Exit::Internal, "the host failed while it was built")
+                    .hint("this is a bug of the host; please report it"),
+            )
+        })
+    }
 }
 
 /// What such a host is made of, for processes that share the work of a run.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
-use flowhost::host::serving_host;
+use flowhost::host::{Coming, serving_host};
 use flowhost::shelf::{self, Opening, Wanted};
 use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
 use flowhost_run::{Host, Run, RunOptions};
-use flowhost_serve::{Front, HttpServer, Server, Token, serve_streams};
+use flowhost_serve::{CALLS_MAX, Front, HttpServer, Server, Token, serve_streams};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
@@ -21,6 +21,9 @@ use super::running::runtime;
 use crate::cli::{LogFormat, OfferArgs, ServeArgs};
 use crate::commands::{Context, logging};
 
+/// Guests alive at once: four for each of the calls at once. The next one waits; and each place costs the start of the
+/// process a guard page, of which a thousand take longer than all else in it.
+const GUESTS: u32 = 4 * CALLS_MAX;
 /// The variable that holds the token.
 const TOKEN: &str = "FLOWHOST_MCP_TOKEN";
 /// How long calls at work may take to end when the server is to. Whoever stops a server waits for it; a run that
@@ -32,8 +35,20 @@ const TOKEN_MAX: u64 = 4_096;
 
 pub(crate) fn perform(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure> {
     logging::start(context, args.log_format);
+    let Context {
+        ambient,
+        config,
+        state,
+        ..
+    } = context;
+    // First, because most of the start waits for it.
+    let pool = PoolConfig {
+        slots: GUESTS,
+        ..PoolConfig::default()
+    };
+    let host = serving_host(ambient, config, state, pool)?;
     let runtime = runtime()?;
-    let served = runtime.block_on(serve(args, context));
+    let served = runtime.block_on(serve(args, context, host));
     // A read of standard input cannot be called off, and must not keep the process.
     runtime.shutdown_background();
     served
@@ -51,7 +66,7 @@ pub(crate) fn wanted(offer: &OfferArgs) -> Wanted {
     }
 }
 
-async fn serve(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure> {
+async fn serve(args: &ServeArgs, context: &mut Context, host: Coming) -> Result<Exit, Failure> {
     let Context {
         ambient,
         config,
@@ -59,12 +74,11 @@ async fn serve(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure>
         texts,
         ..
     } = context;
-    let host = serving_host(ambient, config, state, PoolConfig::default())?;
     let opening = Opening {
         ambient,
         config,
         state,
-        host: host.clone(),
+        host,
         options: RunOptions {
             durability: durability(args.durability, config.durability),
             allow_private_network: args.allow_private_network,
@@ -74,6 +88,7 @@ async fn serve(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure>
     };
     let wanted = wanted(&args.offer);
     let shelf = tokio::task::block_in_place(|| shelf::open(opening, &wanted, texts))?;
+    let host = shelf.host().clone();
     let server = Server::new(Box::new(shelf), env!("CARGO_PKG_VERSION"));
     let serving = async {
         match args.listen {

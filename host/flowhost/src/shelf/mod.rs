@@ -24,6 +24,7 @@ use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::host::Coming;
 use crate::offers;
 use crate::preflight::{Asking, findings_of};
 use crate::project::{self, Given, Project, Request};
@@ -81,8 +82,8 @@ pub struct Opening<'a> {
     pub config: &'a Config,
     /// Where evidence goes.
     pub state: &'a State,
-    /// What runs plans.
-    pub host: Host,
+    /// What runs plans, when it is built: it is waited for when all is read that is to be served.
+    pub host: Coming,
     /// How.
     pub options: RunOptions,
 }
@@ -129,7 +130,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
         ambient: ambient.clone(),
         config: config.clone(),
         state: state.clone(),
-        host,
+        host: host.here()?,
         options,
         offers,
         makers,
@@ -233,6 +234,12 @@ fn pin(project: &Project) -> [u8; 32] {
 }
 
 impl Shelves {
+    /// What runs their plans.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
     fn maker(&self, offer: &Offer) -> Option<&Maker> {
         let at = self.offers.iter().position(|it| it.name == offer.name)?;
         self.makers.get(at)
