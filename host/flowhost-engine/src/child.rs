@@ -63,6 +63,8 @@ fn limit_self() -> io::Result<()> {
 }
 
 fn compile() -> Result<Vec<u8>, String> {
+    // Before its input comes, which a child may have to wait for.
+    let engine = wasmtime::Engine::new(&knobs::compiling()).map_err(|e| format!("{e:#}"))?;
     let limits = ShapeLimits::default();
     let mut bytes = Vec::new();
     io::stdin()
@@ -71,7 +73,6 @@ fn compile() -> Result<Vec<u8>, String> {
         .read_to_end(&mut bytes)
         .map_err(|e| e.to_string())?;
     inspect::inspect(&bytes, &limits).map_err(|error| error.to_string())?;
-    let engine = wasmtime::Engine::new(&knobs::compiling()).map_err(|e| format!("{e:#}"))?;
     engine
         .precompile_component(&bytes)
         .map_err(|error| format!("{error:#}"))

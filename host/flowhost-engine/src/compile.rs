@@ -7,7 +7,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -117,6 +117,15 @@ impl CompileError {
 pub(crate) struct CompileService {
     compiler: Compiler,
     slots: Semaphore,
+    ready: Mutex<Ready>,
+}
+
+/// A child that has started and waits for its component: to start one takes as long as to compile a small component.
+#[derive(Default)]
+struct Ready {
+    /// Whether there is to be one. It holds memory, so only who compiles again and again wants it.
+    wanted: bool,
+    child: Option<Child>,
 }
 
 impl CompileService {
@@ -124,7 +133,14 @@ impl CompileService {
         Self {
             compiler,
             slots: Semaphore::new(AT_ONCE),
+            ready: Mutex::default(),
         }
+    }
+
+    /// From now on a child waits for the next component. Within a runtime only.
+    pub(crate) fn keep_ready(&self) {
+        self.ready().wanted = true;
+        self.make_ready();
     }
 
     /// The native code of `bytes`, for [`wasmtime::component::Component::deserialize`].
@@ -137,10 +153,41 @@ impl CompileService {
         match &self.compiler {
             Compiler::InProcess => in_process(engine.clone(), bytes).await,
             Compiler::Child { program } => {
-                let work = in_child(program, &bytes, WALL);
-                work.await
+                let compiled = self.by_child(program, &bytes).await;
+                // When the processors are free again.
+                self.make_ready();
+                compiled
             }
         }
+    }
+
+    async fn by_child(&self, program: &PathBuf, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
+        let waiting = self.ready().child.take();
+        // One that ended while it waited says nothing of this component.
+        let waiting = waiting.and_then(|mut child| match child.try_wait() {
+            Ok(None) => Some(child),
+            Ok(Some(_)) | Err(_) => None,
+        });
+        let child = match waiting {
+            Some(child) => child,
+            None => spawn(program).map_err(CompileError::Child)?,
+        };
+        in_child(child, bytes, WALL).await
+    }
+
+    fn make_ready(&self) {
+        let Compiler::Child { program } = &self.compiler else {
+            return;
+        };
+        let mut ready = self.ready();
+        if ready.wanted && ready.child.is_none() {
+            // Where none starts now, the next compilation says why.
+            ready.child = spawn(program).ok();
+        }
+    }
+
+    fn ready(&self) -> std::sync::MutexGuard<'_, Ready> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -155,12 +202,7 @@ async fn in_process(engine: wasmtime::Engine, bytes: Arc<[u8]>) -> Result<Vec<u8
     }
 }
 
-async fn in_child(
-    program: &PathBuf,
-    bytes: &[u8],
-    wall: Duration,
-) -> Result<Vec<u8>, CompileError> {
-    let mut child = spawn(program).map_err(CompileError::Child)?;
+async fn in_child(mut child: Child, bytes: &[u8], wall: Duration) -> Result<Vec<u8>, CompileError> {
     match tokio::time::timeout(wall, converse(&mut child, bytes)).await {
         Ok(answer) => answer,
         Err(_) => {
@@ -241,17 +283,38 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a compiler that does what the line says.
+    /// A compiler that does what the line says.
     #[expect(
         clippy::disallowed_methods,
         reason = "the test writes the program that is its compiler"
     )]
-    async fn compiled_by(line: &str, longest: Duration) -> Result<Vec<u8>, CompileError> {
-        let dir = tempfile::tempdir().expect("a folder");
+    fn program(dir: &tempfile::TempDir, line: &str) -> PathBuf {
         let program = dir.path().join("compiler");
         fs::write(&program, format!("#!/bin/sh\n{line}\n")).expect("a file");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("its mode");
-        in_child(&program, b"", longest).await
+        program
+    }
+
+    /// Such a compiler, of which one waits, and the number of that.
+    fn waiting(dir: &tempfile::TempDir, line: &str) -> (CompileService, u32) {
+        let program = program(dir, line);
+        let service = CompileService::new(Compiler::Child { program });
+        service.keep_ready();
+        let child = service.ready().child.as_ref().and_then(Child::id);
+        (service, child.expect("a child waits"))
+    }
+
+    async fn compiled(service: &CompileService) -> String {
+        let engine = wasmtime::Engine::new(&crate::knobs::compiling()).expect("an engine");
+        let code = service.compile(&engine, Arc::from(*b"")).await;
+        String::from_utf8(code.expect("it is compiled")).expect("it is text")
+    }
+
+    /// What comes of a compiler that does what the line says.
+    async fn compiled_by(line: &str, longest: Duration) -> Result<Vec<u8>, CompileError> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let child = spawn(&program(&dir, line)).expect("a child");
+        in_child(child, b"", longest).await
     }
 
     #[tokio::test]
@@ -267,5 +330,28 @@ mod tests {
         let kept = stopped.expect_err("it was stopped").to_be_kept();
         let kept = kept.expect("it is kept");
         assert!(kept.contains("processor time"), "{kept}");
+    }
+
+    #[tokio::test]
+    async fn who_compiles_often_has_a_child_that_waits_and_each_takes_one_component() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (service, first) = waiting(&dir, "cat >&2; printf %s $$");
+        assert_eq!(compiled(&service).await, first.to_string());
+        let second = service.ready().child.as_ref().and_then(Child::id);
+        let second = second.expect("the next one waits");
+        assert_ne!(second, first);
+        assert_eq!(compiled(&service).await, second.to_string());
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ended_while_it_waited_is_not_asked() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let first_ends =
+            "[ -e \"$0.ended\" ] || { : > \"$0.ended\"; exit 1; }; cat >&2; printf code";
+        let (service, _) = waiting(&dir, first_ends);
+        let mut first = service.ready().child.take().expect("a child waits");
+        first.wait().await.expect("it ends");
+        service.ready().child = Some(first);
+        assert_eq!(compiled(&service).await, "code");
     }
 }

@@ -246,6 +246,11 @@ impl Engine {
         Ok(LoadedComponent(loaded))
     }
 
+    /// For who compiles again and again: from now on a compiler waits for the next component. Within a runtime only.
+    pub fn keep_compiler_ready(&self) {
+        self.0.compile.keep_ready();
+    }
+
     /// Why the cache that was configured is not used, if so.
     #[must_use]
     pub fn cache_problem(&self) -> Option<&CacheError> {

@@ -208,6 +208,14 @@ impl Host {
         })
     }
 
+    /// For who compiles again and again: a compiler waits for the next component, which holds some memory.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn keep_compiler_ready(&self) {
+        self.0.engine.keep_compiler_ready();
+    }
+
     /// Compiles a component that a run may soon want: whoever loads it meanwhile waits for this and has it compiled no
     /// second time. Dropped, it goes no further. What is wrong with the component is told to who loads it.
     pub async fn compile_ahead(&self, component: &Inspected) {

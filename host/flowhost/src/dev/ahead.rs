@@ -27,6 +27,7 @@ impl Ahead {
     /// Hears of files that are whole.
     #[must_use]
     pub(super) fn new(ambient: &Ambient, host: &Host, whole: mpsc::Receiver<PathBuf>) -> Self {
+        host.keep_compiler_ready();
         Self {
             ambient: ambient.clone(),
             host: host.clone(),
