@@ -257,32 +257,118 @@ pub fn object<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Vec<u8
 /// # Errors
 /// [`Malformed`] with the first byte that the canonical form would not have.
 pub fn parse_line(line: &[u8]) -> Result<Entries<'_>, Malformed> {
-    let text = std::str::from_utf8(line).map_err(|error| Malformed {
+    let mut entries: Entries<'_> = Vec::with_capacity(16);
+    walk(text_of(line)?, &mut |name, value| {
+        entries.push((name.text(), value.parsed()));
+    })?;
+    Ok(entries)
+}
+
+/// The line as text, which every line in canonical form is.
+pub(crate) fn text_of(line: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(line).map_err(|error| Malformed {
         offset: error.valid_up_to(),
         what: "not UTF-8",
-    })?;
-    let mut cursor = Cursor { text, at: 0 };
-    let mut entries: Entries<'_> = Vec::with_capacity(16);
+    })
+}
+
+/// A string as it stands in its line, without its quotes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece<'a> {
+    pub(crate) raw: &'a str,
+    /// Where it starts in the line.
+    pub(crate) at: usize,
+    /// Whether it says something else than its bytes.
+    pub(crate) escaped: bool,
+}
+
+impl<'a> Piece<'a> {
+    /// What it says.
+    pub(crate) fn text(self) -> Cow<'a, str> {
+        match self.escaped {
+            true => Cow::Owned(unescaped(self.raw)),
+            false => Cow::Borrowed(self.raw),
+        }
+    }
+}
+
+/// A value as it stands in its line; a list and a map have their brackets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Raw<'a> {
+    Text(Piece<'a>),
+    List(Piece<'a>),
+    Map(Piece<'a>),
+}
+
+impl<'a> Raw<'a> {
+    pub(crate) fn parsed(self) -> Parsed<'a> {
+        match self {
+            Self::Text(piece) => Parsed::Text(piece.text()),
+            Self::List(piece) => {
+                let (mut items, mut cursor) = (Vec::new(), Cursor::new(piece.raw));
+                let whole = cursor.list(&mut |item| items.push(item.text()));
+                debug_assert!(whole.is_ok(), "it was gone through when it was found");
+                Parsed::List(items)
+            }
+            Self::Map(piece) => {
+                let (mut entries, mut cursor) = (Vec::new(), Cursor::new(piece.raw));
+                let whole = cursor.map(&mut |name, text| entries.push((name, text.text())));
+                debug_assert!(whole.is_ok(), "it was gone through when it was found");
+                Parsed::Map(entries)
+            }
+        }
+    }
+}
+
+/// What a string says whose escapes were found to be canonical.
+fn unescaped(raw: &str) -> String {
+    let (mut cursor, mut text) = (Cursor::new(raw), String::with_capacity(raw.len()));
+    loop {
+        text.push_str(cursor.plain());
+        if cursor.peek().is_none() {
+            return text;
+        }
+        let Ok(escape) = cursor.escape() else {
+            debug_assert!(false, "its escapes were looked at when it was found");
+            return text;
+        };
+        text.push(escape);
+    }
+}
+
+/// Goes through a line (without its LF) that must already be in canonical form, and keeps nothing of it: hands each of
+/// its entries to `each`, in the line's order. Of a line that is not canonical, those before the fault were handed over.
+///
+/// # Errors
+/// As [`parse_line`].
+pub(crate) fn walk<'a>(
+    text: &'a str,
+    each: &mut impl FnMut(Piece<'a>, Raw<'a>),
+) -> Result<(), Malformed> {
+    let mut cursor = Cursor::new(text);
     cursor.expect(b'{', "an object must start with {")?;
     if !cursor.take(b'}') {
+        let mut last: Option<Cow<'a, str>> = None;
         loop {
             let start = cursor.at;
-            let key = cursor.string()?;
-            if let Some((last, _)) = entries.last() {
+            let name = cursor.piece()?;
+            let key = name.text();
+            if let Some(last) = &last {
                 in_order(last, &key, start)?;
             }
+            last = Some(key);
             cursor.expect(b':', "a key must be followed by :")?;
-            entries.push((key, cursor.value()?));
+            each(name, cursor.value()?);
             if !cursor.take(b',') {
                 break;
             }
         }
         cursor.expect(b'}', "an object must end with }")?;
     }
-    if cursor.at < text.len() {
-        return Err(cursor.fault("bytes after the object"));
+    match cursor.at < text.len() {
+        true => Err(cursor.fault("bytes after the object")),
+        false => Ok(()),
     }
-    Ok(entries)
 }
 
 /// Looks at a line without keeping anything of it: calls `each` with a name, its value if that is a
@@ -294,7 +380,7 @@ pub(crate) fn scan_plain<'a>(
     each: &mut dyn FnMut(&'a str, Option<&'a str>, usize) -> Option<bool>,
 ) -> Option<bool> {
     let text = std::str::from_utf8(line).ok()?;
-    let mut cursor = Cursor { text, at: 0 };
+    let mut cursor = Cursor::new(text);
     cursor.expect(b'{', "").ok()?;
     let mut last = "";
     loop {
@@ -339,6 +425,10 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    const fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
     const fn fault(&self, what: &'static str) -> Malformed {
         Malformed {
             offset: self.at,
@@ -364,13 +454,27 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn value(&mut self) -> Result<Parsed<'a>, Malformed> {
+    fn value(&mut self) -> Result<Raw<'a>, Malformed> {
+        let at = self.at;
         match self.peek() {
-            Some(b'"') => self.string().map(Parsed::Text),
-            Some(b'[') => self.list().map(Parsed::List),
-            Some(b'{') => self.map().map(Parsed::Map),
-            _ => Err(self.fault("a value must be a string, or an array or object of strings")),
+            Some(b'"') => return self.piece().map(Raw::Text),
+            Some(b'[') => self.list(&mut |_| ())?,
+            Some(b'{') => self.map(&mut |_, _| ())?,
+            _ => {
+                return Err(
+                    self.fault("a value must be a string, or an array or object of strings")
+                );
+            }
         }
+        let piece = Piece {
+            raw: self.text.get(at..self.at).unwrap_or_default(),
+            at,
+            escaped: false,
+        };
+        Ok(match piece.raw.starts_with('[') {
+            true => Raw::List(piece),
+            false => Raw::Map(piece),
+        })
     }
 
     /// A name without escapes and beyond ASCII, which sorts behind `last` by its bytes (and so by
@@ -444,62 +548,60 @@ impl<'a> Cursor<'a> {
         self.take(b'}').then_some(None)
     }
 
-    fn list(&mut self) -> Result<Vec<Cow<'a, str>>, Malformed> {
+    fn list(&mut self, each: &mut dyn FnMut(Piece<'a>)) -> Result<(), Malformed> {
         self.at += 1;
-        let mut items = Vec::new();
         if self.take(b']') {
-            return Ok(items);
+            return Ok(());
         }
         loop {
-            items.push(self.string()?);
+            each(self.piece()?);
             if !self.take(b',') {
                 break;
             }
         }
-        self.expect(b']', "an array must end with ]")?;
-        Ok(items)
+        self.expect(b']', "an array must end with ]")
     }
 
-    fn map(&mut self) -> Result<Pairs<'a>, Malformed> {
+    fn map(&mut self, each: &mut dyn FnMut(Cow<'a, str>, Piece<'a>)) -> Result<(), Malformed> {
         self.at += 1;
-        let mut entries: Pairs<'a> = Vec::new();
         if self.take(b'}') {
-            return Ok(entries);
+            return Ok(());
         }
+        let mut last: Option<Cow<'a, str>> = None;
         loop {
             let start = self.at;
-            let key = self.string()?;
-            if let Some((last, _)) = entries.last() {
+            let key = self.piece()?.text();
+            if let Some(last) = &last {
                 in_order(last, &key, start)?;
             }
+            last = Some(key.clone());
             self.expect(b':', "a key must be followed by :")?;
-            entries.push((key, self.string()?));
+            each(key, self.piece()?);
             if !self.take(b',') {
                 break;
             }
         }
-        self.expect(b'}', "an object must end with }")?;
-        Ok(entries)
+        self.expect(b'}', "an object must end with }")
     }
 
-    fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
+    fn piece(&mut self) -> Result<Piece<'a>, Malformed> {
         self.expect(b'"', "a string must start with a quote")?;
-        let plain = self.plain();
-        if self.take(b'"') {
-            return Ok(Cow::Borrowed(plain));
-        }
-        let mut owned = plain.to_owned();
+        let (at, mut escaped) = (self.at, false);
         loop {
+            self.plain();
             match self.peek() {
                 Some(b'"') => {
+                    let raw = self.text.get(at..self.at).unwrap_or_default();
                     self.at += 1;
-                    return Ok(Cow::Owned(owned));
+                    return Ok(Piece { raw, at, escaped });
                 }
-                Some(b'\\') => owned.push(self.escape()?),
+                Some(b'\\') => {
+                    self.escape()?;
+                    escaped = true;
+                }
                 Some(_) => return Err(self.fault("a raw control character")),
                 None => return Err(self.fault("a string without its end")),
             }
-            owned.push_str(self.plain());
         }
     }
 

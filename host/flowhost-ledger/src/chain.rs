@@ -19,25 +19,32 @@ pub(crate) struct Claim {
 
 impl Claim {
     pub(crate) fn of(view: &View<'_>, owner: &Owner, leaf: Hash) -> Self {
-        let prev = small_hex(view.prev);
+        Self::new(view.seq, [&view.tenant, &view.run], view.prev, owner, leaf)
+    }
+
+    /// Of a record of this run of this tenant.
+    pub(crate) fn new(
+        seq: u64,
+        [tenant, run]: [&str; 2],
+        prev: &str,
+        owner: &Owner,
+        leaf: Hash,
+    ) -> Self {
+        let prev = small_hex(prev);
         debug_assert!(prev.is_some(), "a view's `prev` is a hash in small digits");
-        let stranger = if view.tenant != owner.tenant {
+        let stranger = if tenant != owner.tenant {
             Some("tenant")
-        } else if view.run != owner.run {
+        } else if run != owner.run {
             Some("run")
         } else {
             None
         };
         Self {
-            seq: view.seq,
+            seq,
             stranger,
             prev: prev.unwrap_or_default(),
             leaf,
         }
-    }
-
-    pub(crate) const fn leaf(&self) -> Hash {
-        self.leaf
     }
 }
 

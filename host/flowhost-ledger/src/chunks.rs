@@ -221,6 +221,8 @@ impl<C: Chunk> Chunks<C> {
             true => self.effort.chunk_bytes,
             false => FIRST_BYTES.min(self.effort.chunk_bytes),
         };
+        // Whoever keeps what was read leaves no memory for more.
+        lines.reserve(bytes);
         loop {
             // What was there before holds no end of a line.
             let before = lines.len();

@@ -24,6 +24,7 @@ mod keyfile;
 mod keys;
 mod known;
 mod layout;
+mod lent;
 mod lines;
 pub mod merkle;
 mod options;
@@ -57,19 +58,18 @@ pub use fact::{Fact, Value};
 pub use index::{IndexError, RunIndex};
 pub use keys::{HostKey, KeyError};
 pub use layout::PLAN_BUNDLE;
+pub use lent::{LentBatch, LentFields, LentRecord};
 pub use options::{
     CheckpointPolicy, Clock, Durability, Entropy, LINGER, LedgerOptions, SystemClock,
     SystemEntropy, Writing,
 };
 pub use overheard::{Overheard, overheard};
-pub use payloads::{PayloadError, Payloads};
+pub use payloads::{PayloadError, PayloadOf, Payloads};
 pub use proof::{
     PROOF_BYTES_MAX, ProofError, Proven, ProvenRecord, prove, prove_in, verify_proof,
     verify_proof_of,
 };
-pub use reader::{
-    ReadError, Records, SaidRecord, SaidRecords, read_run, read_run_in, read_said_in,
-};
+pub use reader::{LentRecords, ReadError, Records, read_lent_in, read_run, read_run_in};
 pub use record::{
     FORMAT, LINE_BYTES_MAX, LineFault, PAYLOAD_BYTES_MAX, RESERVED, StoredRecord, timestamp,
 };

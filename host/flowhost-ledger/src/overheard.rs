@@ -5,22 +5,20 @@
 //! record, so they do it beside each other. Must never keep more than a few batches: a run has any number of records.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use crate::reader::{ReadError, SaidRecord, SaidRecords};
+use crate::lent::{LentBatch, LentRecord};
+use crate::reader::{LentRecords, ReadError};
 use crate::tail::Tail;
 
-/// Records that are handed on at once: handing over costs microseconds, and so does hearing one record.
-const BATCH_RECORDS: usize = 256;
-
-/// Batches that wait for whoever takes them.
+/// Batches that wait for whoever takes them. Each has some hundred records.
 const BATCHES_MAX: usize = 8;
 
 /// Records of which `listener` has heard when they come.
 pub struct Overheard<L> {
-    batches: Receiver<Vec<SaidRecord>>,
-    batch: std::vec::IntoIter<SaidRecord>,
+    batches: Receiver<Arc<LentBatch>>,
     thread: JoinHandle<Result<(L, Tail), ReadError>>,
 }
 
@@ -39,47 +37,44 @@ pub struct Overheard<L> {
 /// # let ledger = Ledger::open(&LedgerOptions::new(dir.path(), "default", "run-1", key))?;
 /// # ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
 /// # ledger.close_blocking()?;
-/// let records = flowhost_ledger::read_said_in(&RealDisk, dir.path())?;
-/// let mut records = flowhost_ledger::overheard(records, 0, |heard, _| *heard += 1)?;
-/// let taken = records.by_ref().count();
-/// let (heard, mut tail) = records.end()?;
+/// let records = flowhost_ledger::read_lent_in(&RealDisk, dir.path())?;
+/// let mut batches = flowhost_ledger::overheard(records, 0, |heard, _| *heard += 1)?;
+/// let taken: usize = batches.by_ref().map(|batch| batch.len()).sum();
+/// let (heard, mut tail) = batches.end()?;
 /// assert_eq!((taken, heard), (1, 1));
 /// assert!(tail.more(9)?.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn overheard<L: Send + 'static>(
-    records: SaidRecords<'static>,
+    records: LentRecords<'static>,
     listener: L,
-    hear: fn(&mut L, &SaidRecord),
+    hear: fn(&mut L, &LentRecord<'_>),
 ) -> io::Result<Overheard<L>> {
     let (to, batches) = sync_channel(BATCHES_MAX);
     let thread = std::thread::Builder::new().name("ledger-hear".to_owned());
     Ok(Overheard {
         batches,
-        batch: Vec::new().into_iter(),
         thread: thread.spawn(move || handed_on(records, listener, hear, &to))?,
     })
 }
 
 fn handed_on<L>(
-    mut records: SaidRecords<'static>,
+    mut records: LentRecords<'static>,
     mut listener: L,
-    hear: fn(&mut L, &SaidRecord),
-    to: &SyncSender<Vec<SaidRecord>>,
+    hear: fn(&mut L, &LentRecord<'_>),
+    to: &SyncSender<Arc<LentBatch>>,
 ) -> Result<(L, Tail), ReadError> {
-    loop {
-        let mut batch = Vec::with_capacity(BATCH_RECORDS);
-        for record in records.by_ref().take(BATCH_RECORDS) {
-            let record = record?;
+    for batch in records.by_ref() {
+        let batch = Arc::new(batch?);
+        for record in batch.records() {
             hear(&mut listener, &record);
-            batch.push(record);
         }
-        let is_last = batch.len() < BATCH_RECORDS;
         // Whoever took them may have found that the run cannot go on, and be gone: then nobody wants the rest.
-        if to.send(batch).is_err() || is_last {
-            return Ok((listener, records.tail()));
+        if to.send(batch).is_err() {
+            break;
         }
     }
+    Ok((listener, records.tail()))
 }
 
 impl<L> Overheard<L> {
@@ -98,15 +93,10 @@ impl<L> Overheard<L> {
 
 /// Ends without a word where the ledger cannot be read on: [`Overheard::end`] says so.
 impl<L> Iterator for Overheard<L> {
-    type Item = SaidRecord;
+    type Item = Arc<LentBatch>;
 
-    fn next(&mut self) -> Option<SaidRecord> {
-        loop {
-            if let Some(record) = self.batch.next() {
-                return Some(record);
-            }
-            self.batch = self.batches.recv().ok()?.into_iter();
-        }
+    fn next(&mut self) -> Option<Arc<LentBatch>> {
+        self.batches.recv().ok()
     }
 }
 
@@ -121,11 +111,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        Fact, HostKey, Kind, Ledger, LedgerOptions, RealDisk, Recorder as _, layout, read_run,
-        read_said_in,
+        Fact, HostKey, Kind, Ledger, LedgerOptions, RealDisk, Recorder as _, layout, read_lent_in,
+        read_run,
     };
 
-    const RECORDS: usize = 3 * BATCH_RECORDS + 7;
+    const RECORDS: usize = 775;
 
     fn ledger(dir: &Path) -> Ledger {
         let key = Arc::new(HostKey::generate("host.example").unwrap());
@@ -146,24 +136,21 @@ mod tests {
     }
 
     fn heard(dir: &Path) -> Overheard<Vec<u64>> {
-        let records = read_said_in(&RealDisk, dir).unwrap();
-        overheard(records, Vec::new(), |heard, it| heard.push(it.record.seq)).unwrap()
+        let records = read_lent_in(&RealDisk, dir).unwrap();
+        overheard(records, Vec::new(), |heard, it| heard.push(it.seq)).unwrap()
     }
 
     #[test]
     fn two_have_each_record_once_and_the_tail_has_what_comes_later() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = ledger(dir.path());
-        let mut records = heard(dir.path());
+        let mut batches = heard(dir.path());
         let all: Vec<_> = read_run(dir.path()).unwrap().map(Result::unwrap).collect();
         assert!(all.len() >= RECORDS && dir.path().join(layout::segment(1)).exists());
-        for record in &all {
-            let taken = records.next().unwrap();
-            assert_eq!(taken.record, *record);
-            assert_eq!(taken.said, record.read());
-        }
-        assert!(records.next().is_none());
-        let (heard, mut tail) = records.end().unwrap();
+        let taken: Vec<_> = batches.by_ref().collect();
+        let taken = taken.iter().flat_map(|batch| batch.records());
+        assert_eq!(taken.map(|it| it.to_stored()).collect::<Vec<_>>(), all);
+        let (heard, mut tail) = batches.end().unwrap();
         assert_eq!(heard, all.iter().map(|it| it.seq).collect::<Vec<_>>());
         more(&ledger, 300);
         let later: Vec<_> = tail.more(1_000).unwrap();
@@ -178,20 +165,20 @@ mod tests {
         let path = dir.path().join(layout::segment(0));
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replacen("\"path\":\"5\"", "\"path\":\"6\"", 1)).unwrap();
-        let mut records = heard(dir.path());
-        let taken = records.by_ref().count();
+        let mut batches = heard(dir.path());
+        let taken: usize = batches.by_ref().map(|batch| batch.len()).sum();
         // The altered record is in the chain of nobody, which the one behind it says.
         assert!(taken < RECORDS);
-        assert!(matches!(records.end(), Err(ReadError::Record { .. })));
+        assert!(matches!(batches.end(), Err(ReadError::Record { .. })));
     }
 
     #[test]
     fn whoever_takes_no_more_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         ledger(dir.path()).close_blocking().unwrap();
-        let mut records = heard(dir.path());
-        assert!(records.next().is_some());
-        let (heard, _) = records.end().unwrap();
+        let mut batches = heard(dir.path());
+        assert!(batches.next().is_some());
+        let (heard, _) = batches.end().unwrap();
         assert!(!heard.is_empty());
     }
 }

@@ -24,6 +24,7 @@ use crate::canonical::{self, Parsed};
 use crate::checkpoint::parse_decimal;
 use crate::disk::{Disk, ReadSeek, Source, append_all};
 use crate::layout;
+use crate::lent::LentRecord;
 use crate::lines::Lines;
 use crate::record::{PAYLOAD_BYTES_MAX, Salt, StoredRecord, commitment};
 use crate::seal::DataKey;
@@ -253,6 +254,28 @@ pub enum PayloadError {
     Mismatch(u64),
 }
 
+/// What is kept of a record by who wants no more of it than its payload, and that later.
+#[derive(Debug, Clone)]
+pub struct PayloadOf {
+    /// The record's number.
+    pub seq: u64,
+    /// The commitment, if it has a payload.
+    pub commit: Option<String>,
+    /// Which run it is, and the commitment to what its payload was before it was redacted, if that was sealed.
+    pub sealed: Option<(String, String)>,
+}
+
+impl From<&LentRecord<'_>> for PayloadOf {
+    fn from(record: &LentRecord<'_>) -> Self {
+        let sealed = record.text("sealed");
+        Self {
+            seq: record.seq,
+            commit: record.commit.map(str::to_owned),
+            sealed: sealed.map(|sealed| (record.run.to_string(), sealed.into_owned())),
+        }
+    }
+}
+
 /// The payloads of one ledger, found by sequence number.
 ///
 /// Opening reads the files once for where each payload lies; the bytes stay on the disk.
@@ -375,18 +398,26 @@ impl<'d> Payloads<'d> {
         record: &StoredRecord,
         key: &DataKey,
     ) -> Result<Option<Vec<u8>>, PayloadError> {
-        let (Some(commit), Some(committed)) = (&record.commit, record.text("sealed")) else {
+        self.exact_of(&PayloadOf::from(&record.lent()), key)
+    }
+
+    /// As [`Payloads::exact`], of a record of which no more was kept.
+    ///
+    /// # Errors
+    /// As [`Payloads::exact`].
+    pub fn exact_of(&self, of: &PayloadOf, key: &DataKey) -> Result<Option<Vec<u8>>, PayloadError> {
+        let (Some(commit), Some((run, committed))) = (&of.commit, &of.sealed) else {
             return Ok(None);
         };
-        let line = self.line(record.seq, commit)?;
+        let line = self.line(of.seq, commit)?;
         let Some(sealed) = line.and_then(|payload| payload.sealed) else {
             return Ok(None);
         };
-        let Some((salt, bytes)) = key.open(&record.run, record.seq, &sealed) else {
+        let Some((salt, bytes)) = key.open(run, of.seq, &sealed) else {
             return Ok(None);
         };
-        if commitment(&salt, &bytes) != committed {
-            return Err(PayloadError::Mismatch(record.seq));
+        if commitment(&salt, &bytes) != *committed {
+            return Err(PayloadError::Mismatch(of.seq));
         }
         Ok(Some(bytes))
     }

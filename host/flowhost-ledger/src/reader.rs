@@ -8,14 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::chain::{Claim, Links};
+use crate::chain::Links;
 use crate::checkpoint::{NOTE_BYTES_MAX, Note, VKey};
 use crate::chunks::{Chunk, Chunks, Effort};
 use crate::disk::{self, RealDisk, Source};
 use crate::layout::{self, Meta};
-use crate::merkle::leaf_hash;
-use crate::record::{LINE_BYTES_MAX, LineFault, Owner, StoredRecord, View};
-use crate::records::{FieldError, Record};
+use crate::lent::{End, LentBatch, Lines};
+use crate::record::{LINE_BYTES_MAX, LineFault, Owner, StoredRecord};
 use crate::scan::{self, ScanError};
 use crate::tail::{Place, Tail};
 
@@ -55,6 +54,14 @@ pub enum ReadError {
 
 /// The records of one ledger, in order. Ends after the first error.
 pub struct Records<'s> {
+    batches: LentRecords<'s>,
+    /// The batch at hand, and how many of its records were handed out.
+    batch: LentBatch,
+    taken: usize,
+}
+
+/// The records of one ledger, in order, as they were read together. Ends after the first error.
+pub struct LentRecords<'s> {
     source: &'s dyn Source,
     dir: PathBuf,
     meta: Meta,
@@ -64,102 +71,36 @@ pub struct Records<'s> {
     current: Option<Segment>,
     /// Behind the last record that was handed out.
     place: Place,
+    /// What is wrong behind the records that were handed out.
+    fault: Option<ReadError>,
     ended: bool,
     effort: Effort,
-    /// Whether what a record says is wanted, too.
-    says: bool,
 }
-
-/// A record, and what it says.
-#[derive(Debug, Clone)]
-pub struct SaidRecord {
-    /// The record.
-    pub record: StoredRecord,
-    /// What it says, as [`StoredRecord::read`] gives it.
-    pub said: Result<Option<Record>, FieldError>,
-}
-
-impl From<StoredRecord> for SaidRecord {
-    fn from(record: StoredRecord) -> Self {
-        let said = record.read();
-        Self { record, said }
-    }
-}
-
-/// The records of one ledger with what each says, in order. Ends after the first error.
-pub struct SaidRecords<'s>(Records<'s>);
 
 /// The segment that is being read.
 struct Segment {
     path: PathBuf,
-    chunks: Chunks<Batch>,
-    batch: Batch,
+    chunks: Chunks<Chunked>,
     /// How many of its lines were handed out.
     number: u64,
 }
 
-/// Lines that were read together, and what is left of them to hand out.
+/// Lines that were read together, and what could be judged of them.
 #[derive(Default)]
-struct Batch {
+struct Chunked {
     bytes: Vec<u8>,
-    read: std::vec::IntoIter<Read>,
+    lines: Lines,
 }
 
-/// A line, as far as it can be judged alone.
-enum Read {
-    Record(Box<Line>, Claim),
-    Fault(LineFault),
-    /// The file's end cuts it off, or the bound of a line; why it is no line.
-    Torn(&'static str),
-}
-
-/// A record, and what it says where that is wanted.
-struct Line {
-    record: StoredRecord,
-    said: Option<Result<Option<Record>, FieldError>>,
-}
-
-impl Chunk for Batch {
+impl Chunk for Chunked {
     fn lines(&mut self) -> &mut Vec<u8> {
-        self.read = Vec::new().into_iter();
         &mut self.bytes
     }
 }
 
-impl Batch {
-    /// Ends with the first line that is no record, as whoever reads does: a chunk of nothing but line ends would else
-    /// take hundreds of times its bytes.
-    fn read(&mut self, owner: &Owner, says: bool) {
-        let mut read = Vec::new();
-        for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
-            read.push(Read::of(line, owner, says));
-            if !matches!(read.last(), Some(Read::Record(..))) {
-                break;
-            }
-        }
-        self.read = read.into_iter();
-    }
-}
-
-impl Read {
-    fn of(stored: &[u8], owner: &Owner, says: bool) -> Self {
-        let line = stored.strip_suffix(b"\n");
-        let (line, complete) = (line.unwrap_or(stored), line.is_some());
-        match (complete, line.len() > LINE_BYTES_MAX) {
-            (true, true) => return Self::Fault(LineFault::Length("too long")),
-            (false, true) => return Self::Torn("too long"),
-            (false, false) => return Self::Torn("cut off: it has no line end"),
-            (true, false) => {}
-        }
-        match View::parse(line) {
-            Ok(view) => {
-                let claim = Claim::of(&view, owner, leaf_hash(line));
-                let record = StoredRecord::of(&view, line, claim.leaf());
-                let said = says.then(|| record.read());
-                Self::Record(Box::new(Line { record, said }), claim)
-            }
-            Err(fault) => Self::Fault(fault),
-        }
+impl Chunked {
+    fn read(&mut self, owner: &Owner) {
+        self.lines = Lines::read(std::mem::take(&mut self.bytes), owner);
     }
 }
 
@@ -197,15 +138,30 @@ pub fn read_run_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<Records<'s>
     read_run_with(source, dir, Effort::of_this_machine())
 }
 
-/// [`read_run_in`], each record with what it says: found by the threads that read the lines, where there are enough of
-/// them.
+/// [`read_run_in`] for who keeps no record: all that were read together at once, which borrow what they say.
 ///
 /// # Errors
 /// As [`read_run`].
-pub fn read_said_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<SaidRecords<'s>, ReadError> {
-    let mut records = read_run_in(source, dir)?;
-    records.says = true;
-    Ok(SaidRecords(records))
+///
+/// # Examples
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use flowhost_ledger::{Fact, HostKey, Kind, Ledger, LedgerOptions, RealDisk, Recorder};
+/// # let dir = tempfile::tempdir()?;
+/// # let key = Arc::new(HostKey::generate("host.example")?);
+/// # let ledger = Ledger::open(&LedgerOptions::new(dir.path(), "default", "run-1", key))?;
+/// # ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
+/// # ledger.close_blocking()?;
+/// for batch in flowhost_ledger::read_lent_in(&RealDisk, dir.path())? {
+///     for record in batch?.records() {
+///         println!("{} {} {}", record.seq, record.kind_text, record.actor);
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read_lent_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<LentRecords<'s>, ReadError> {
+    read_lent_with(source, dir, Effort::of_this_machine())
 }
 
 /// [`read_run_in`] with that many threads and chunks of that size, which change nothing of what is read.
@@ -214,6 +170,18 @@ pub(crate) fn read_run_with<'s>(
     dir: &Path,
     effort: Effort,
 ) -> Result<Records<'s>, ReadError> {
+    Ok(Records {
+        batches: read_lent_with(source, dir, effort)?,
+        batch: LentBatch::default(),
+        taken: 0,
+    })
+}
+
+fn read_lent_with<'s>(
+    source: &'s dyn Source,
+    dir: &Path,
+    effort: Effort,
+) -> Result<LentRecords<'s>, ReadError> {
     let no_ledger = |what: String| ReadError::Layout {
         dir: dir.to_owned(),
         what,
@@ -235,7 +203,7 @@ pub(crate) fn read_run_with<'s>(
         },
         ScanError::Corrupt { file, what, .. } => no_ledger(format!("{}: {what}", file.display())),
     })?;
-    Ok(Records {
+    Ok(LentRecords {
         source,
         dir: dir.to_owned(),
         meta,
@@ -244,9 +212,9 @@ pub(crate) fn read_run_with<'s>(
         segments: segments.into_iter(),
         current: None,
         place: Place::default(),
+        fault: None,
         ended: false,
         effort,
-        says: false,
     })
 }
 
@@ -254,11 +222,48 @@ impl Records<'_> {
     /// `<host id>/evidence/<tenant>/<run>`, as the ledger says of itself.
     #[must_use]
     pub fn origin(&self) -> &str {
-        &self.meta.origin
+        self.batches.origin()
     }
 
     pub(crate) const fn owner(&self) -> &Owner {
-        &self.owner
+        &self.batches.owner
+    }
+
+    /// As [`LentRecords::keys`].
+    #[must_use]
+    pub fn keys(&self) -> &[VKey] {
+        self.batches.keys()
+    }
+
+    /// As [`LentRecords::checkpoint`].
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Note> {
+        self.batches.checkpoint()
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<StoredRecord, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(record) = self.batch.record(self.taken) {
+                self.taken += 1;
+                return Some(Ok(record.to_stored()));
+            }
+            match self.batches.next()? {
+                Ok(batch) => (self.batch, self.taken) = (batch, 0),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl LentRecords<'_> {
+    /// `<host id>/evidence/<tenant>/<run>`, as the ledger says of itself.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.meta.origin
     }
 
     /// The keys that the ledger names for itself, the oldest first. To believe one of them, it has to
@@ -277,17 +282,18 @@ impl Records<'_> {
         Note::parse(&bytes.ok()??).ok()
     }
 
-    fn line(&mut self) -> Option<Result<Line, ReadError>> {
-        if self.ended {
-            return None;
-        }
-        let step = self.step().transpose();
-        self.ended = !matches!(step, Some(Ok(_)));
-        step
+    /// Where the records go on that come behind those that were handed out.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        let (dir, owner) = (self.dir.clone(), self.owner.clone());
+        Tail::behind(dir, owner, self.chain.clone(), self.place)
     }
 
-    fn step(&mut self) -> Result<Option<Line>, ReadError> {
+    fn step(&mut self) -> Result<Option<LentBatch>, ReadError> {
         loop {
+            if let Some(fault) = self.fault.take() {
+                return Err(fault);
+            }
             let Some(segment) = &mut self.current else {
                 let Some(name) = self.segments.next() else {
                     return Ok(None);
@@ -296,26 +302,59 @@ impl Records<'_> {
                 self.place = Place::at_segment(&name);
                 continue;
             };
-            let Some(read) = segment.next()? else {
-                self.current = None;
-                continue;
-            };
-            let claimed = match read {
-                // A writer is at work, or was killed.
-                Read::Torn(_) if self.segments.len() == 0 => return Ok(None),
-                Read::Torn(what) => Err(LineFault::Length(what)),
-                Read::Fault(fault) => Err(fault),
-                Read::Record(line, claim) => self.chain.take(&claim).map(|()| line),
-            };
-            let line = claimed.map_err(|fault| ReadError::Record {
-                file: segment.path.clone(),
-                line: segment.number,
-                seq: self.chain.size(),
-                fault,
-            })?;
-            self.place.pass(&line.record.line);
-            return Ok(Some(*line));
+            match segment.next()? {
+                None => self.current = None,
+                Some(lines) => {
+                    let batch = self.follow(lines);
+                    if !batch.is_empty() {
+                        return Ok(Some(batch));
+                    }
+                }
+            }
         }
+    }
+
+    /// Those of the lines that are the records that belong here; what is wrong with the one behind them is kept until
+    /// they were taken.
+    fn follow(&mut self, lines: Lines) -> LentBatch {
+        let Lines {
+            mut batch,
+            claims,
+            end,
+        } = lines;
+        let mut fault = None;
+        for (at, claim) in claims.iter().enumerate() {
+            if let Err(other) = self.chain.take(claim) {
+                batch.truncate(at);
+                fault = Some(other);
+                break;
+            }
+        }
+        for record in batch.lines() {
+            self.place.pass(record);
+        }
+        let Some(segment) = &mut self.current else {
+            debug_assert!(false, "lines are those of a segment");
+            return batch;
+        };
+        segment.number += batch.len() as u64;
+        let fault = match (fault, end) {
+            (Some(fault), _) | (None, Some(End::Fault(fault))) => fault,
+            // A writer is at work, or was killed.
+            (None, Some(End::Torn(_))) if self.segments.len() == 0 => {
+                self.current = None;
+                return batch;
+            }
+            (None, Some(End::Torn(what))) => LineFault::Length(what),
+            (None, None) => return batch,
+        };
+        self.fault = Some(ReadError::Record {
+            file: segment.path.clone(),
+            line: segment.number + 1,
+            seq: self.chain.size(),
+            fault,
+        });
+        batch
     }
 
     fn segment(&self, name: &str) -> Result<Segment, ReadError> {
@@ -326,83 +365,37 @@ impl Records<'_> {
         };
         let file = self.source.open_read(&path).map_err(unread)?;
         let file_bytes = self.source.len(&path).map_err(unread)?;
-        let (owner, says) = (self.owner.clone(), self.says);
-        let read = move |batch: &mut Batch| batch.read(&owner, says);
+        let owner = self.owner.clone();
+        let read = move |lines: &mut Chunked| lines.read(&owner);
         let bounds = (file_bytes, LINE_BYTES_MAX);
         Ok(Segment {
             chunks: Chunks::new(file, bounds, self.effort, Arc::new(read)),
             path,
-            batch: Batch::default(),
             number: 0,
         })
     }
 }
 
 impl Segment {
-    fn next(&mut self) -> Result<Option<Read>, ReadError> {
-        loop {
-            if let Some(read) = self.batch.read.next() {
-                self.number += 1;
-                return Ok(Some(read));
-            }
-            let next = self.chunks.next(std::mem::take(&mut self.batch));
-            let next = next.map_err(|source| ReadError::Io {
-                file: self.path.clone(),
-                source,
-            })?;
-            let Some(batch) = next else {
-                return Ok(None);
-            };
-            self.batch = batch;
+    fn next(&mut self) -> Result<Option<Lines>, ReadError> {
+        let next = self.chunks.next(Chunked::default());
+        let next = next.map_err(|source| ReadError::Io {
+            file: self.path.clone(),
+            source,
+        })?;
+        Ok(next.map(|chunk| chunk.lines))
+    }
+}
+
+impl Iterator for LentRecords<'_> {
+    type Item = Result<LentBatch, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
         }
-    }
-}
-
-impl Iterator for Records<'_> {
-    type Item = Result<StoredRecord, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(self.line()?.map(|line| line.record))
-    }
-}
-
-impl SaidRecords<'_> {
-    /// Where the records go on that come behind those that were handed out.
-    #[must_use]
-    pub fn tail(&self) -> Tail {
-        let records = &self.0;
-        let (dir, owner) = (records.dir.clone(), records.owner.clone());
-        Tail::behind(dir, owner, records.chain.clone(), records.place)
-    }
-}
-
-impl Iterator for SaidRecords<'_> {
-    type Item = Result<SaidRecord, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let line = self.0.line()?;
-        Some(line.map(|Line { record, said }| match said {
-            Some(said) => SaidRecord { record, said },
-            None => SaidRecord::from(record),
-        }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_kept_of_what_stands_behind_a_line_that_is_no_record() {
-        let mut batch = Batch {
-            bytes: vec![b'\n'; 1_000],
-            ..Batch::default()
-        };
-        let owner = Owner {
-            tenant: "t".to_owned(),
-            run: "r".to_owned(),
-        };
-        batch.read(&owner, false);
-        assert_eq!(batch.read.len(), 1);
+        let step = self.step().transpose();
+        self.ended = !matches!(step, Some(Ok(_)));
+        step
     }
 }

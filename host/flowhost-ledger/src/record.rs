@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use time::OffsetDateTime;
 
-use crate::canonical::{self, Entries, Malformed};
+use crate::canonical::{self, Entries, Malformed, Piece, Raw};
 use crate::checkpoint::parse_decimal;
 use crate::fact::{Fact, Value};
 use crate::fields::{Fields, name_of};
@@ -235,6 +235,62 @@ pub enum LineFault {
     Length(&'static str),
 }
 
+/// The ledger's own fields of a well-formed record, as they stand in its line.
+pub(crate) struct Own<'a> {
+    pub(crate) seq: u64,
+    pub(crate) ts: Piece<'a>,
+    pub(crate) tenant: Piece<'a>,
+    pub(crate) run: Piece<'a>,
+    pub(crate) actor: Piece<'a>,
+    pub(crate) kind: Piece<'a>,
+    pub(crate) prev: Piece<'a>,
+    pub(crate) commit: Option<Piece<'a>>,
+}
+
+impl<'a> Own<'a> {
+    /// Reads a line (without LF) that must be a record, and hands the fields of its kind to `each`; says nothing about
+    /// its place in a chain. Of a line that is no record, some of its fields were handed over.
+    pub(crate) fn split(
+        line: &'a str,
+        each: &mut impl FnMut(Piece<'a>, Raw<'a>),
+    ) -> Result<Self, LineFault> {
+        let mut own: [Option<Piece<'a>>; 9] = Default::default();
+        let mut odd = None;
+        canonical::walk(line, &mut |name, value| {
+            // No name of the ledger's own has anything that would be escaped.
+            let slot = reserved(name.raw).and_then(|at| own.get_mut(at).map(|slot| (at, slot)));
+            match (slot, value) {
+                (Some((_, slot)), Raw::Text(text)) => *slot = Some(text),
+                (Some((at, _)), _) => {
+                    odd.get_or_insert(LineFault::Field(
+                        RESERVED.get(at).copied().unwrap_or_default(),
+                    ));
+                }
+                (None, value) => each(name, value),
+            }
+        })?;
+        if let Some(odd) = odd {
+            return Err(odd);
+        }
+        let [actor, commit, kind, prev, run, seq, tenant, ts, v] = own;
+        plain(v, "v", |v| v == FORMAT)?;
+        let seq = plain(seq, "seq", |_| true)?;
+        Ok(Self {
+            seq: parse_decimal(seq.raw).ok_or(LineFault::Field("seq"))?,
+            ts: plain(ts, "ts", ts_is_valid)?,
+            tenant: tenant.ok_or(LineFault::Field("tenant"))?,
+            run: run.ok_or(LineFault::Field("run"))?,
+            actor: actor.ok_or(LineFault::Field("actor"))?,
+            kind: plain(kind, "kind", |kind| !kind.is_empty())?,
+            prev: plain(prev, "prev", is_hash)?,
+            commit: match commit {
+                None => None,
+                some => Some(plain(some, "commit", commit_is_valid)?),
+            },
+        })
+    }
+}
+
 /// A well-formed record that borrows from its line.
 #[derive(Debug, Clone)]
 pub(crate) struct View<'a> {
@@ -252,36 +308,19 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     /// Reads a line (without LF) that must be a record; says nothing about its place in a chain.
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, LineFault> {
-        let entries = canonical::parse_line(line)?;
-        let mut own: [Option<Cow<'a, str>>; 9] = Default::default();
-        let mut fields = Vec::with_capacity(entries.len());
-        for (name, value) in entries {
-            let slot = reserved(&name).and_then(|at| own.get_mut(at).map(|slot| (at, slot)));
-            match (slot, value) {
-                (Some((_, slot)), canonical::Parsed::Text(text)) => *slot = Some(text),
-                (Some((at, _)), _) => {
-                    return Err(LineFault::Field(
-                        RESERVED.get(at).copied().unwrap_or_default(),
-                    ));
-                }
-                (None, value) => fields.push((name, value)),
-            }
-        }
-        let [actor, commit, kind, prev, run, seq, tenant, ts, v] = own;
-        plain(v, "v", |v| v == FORMAT)?;
-        let seq = plain(seq, "seq", |_| true)?;
+        let mut fields = Vec::with_capacity(16);
+        let own = Own::split(canonical::text_of(line)?, &mut |name, value| {
+            fields.push((name.text(), value.parsed()));
+        })?;
         Ok(Self {
-            seq: parse_decimal(seq).ok_or(LineFault::Field("seq"))?,
-            ts: plain(ts, "ts", ts_is_valid)?,
-            tenant: tenant.ok_or(LineFault::Field("tenant"))?,
-            run: run.ok_or(LineFault::Field("run"))?,
-            actor: actor.ok_or(LineFault::Field("actor"))?,
-            kind: plain(kind, "kind", |kind| !kind.is_empty())?,
-            prev: plain(prev, "prev", is_hash)?,
-            commit: match commit {
-                None => None,
-                some => Some(plain(some, "commit", commit_is_valid)?),
-            },
+            seq: own.seq,
+            ts: own.ts.raw,
+            tenant: own.tenant.text(),
+            run: own.run.text(),
+            actor: own.actor.text(),
+            kind: own.kind.raw,
+            prev: own.prev.raw,
+            commit: own.commit.map(|commit| commit.raw),
             fields,
         })
     }
@@ -315,14 +354,14 @@ fn reserved(name: &str) -> Option<usize> {
     })
 }
 
-/// A field whose valid values hold nothing that would be escaped, so it borrows from the line.
+/// A field whose valid values hold nothing that would be escaped.
 fn plain<'a>(
-    value: Option<Cow<'a, str>>,
+    value: Option<Piece<'a>>,
     name: &'static str,
     valid: impl Fn(&str) -> bool,
-) -> Result<&'a str, LineFault> {
+) -> Result<Piece<'a>, LineFault> {
     match value {
-        Some(Cow::Borrowed(text)) if valid(text) => Ok(text),
+        Some(piece) if !piece.escaped && valid(piece.raw) => Ok(piece),
         _ => Err(LineFault::Field(name)),
     }
 }

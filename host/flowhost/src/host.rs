@@ -14,7 +14,7 @@ use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_evidence::{html, runs, stage, story};
 use flowhost_flow::Exit;
-use flowhost_ledger::{Durability, HostKey, Reached, SaidRecord};
+use flowhost_ledger::{Durability, HostKey, LentRecord, Payloads, Reached};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
@@ -382,7 +382,7 @@ impl Views for Pages {
 struct Page(story::Gathering);
 
 impl Listener for Page {
-    fn hear(&mut self, record: &SaidRecord) {
+    fn hear(&mut self, record: &LentRecord<'_>) {
         self.0.hear(record);
     }
 
@@ -390,9 +390,10 @@ impl Listener for Page {
         self: Box<Self>,
         run_dir: &Path,
         signed: &Reached,
+        payloads: &Payloads<'_>,
     ) -> Result<Vec<(String, Vec<u8>)>, Failure> {
-        let story = self.0.told(run_dir, sealed(signed)).map_err(unreadable)?;
-        Ok(page_of(&story))
+        let story = self.0.told(run_dir, sealed(signed), payloads);
+        Ok(page_of(&story.map_err(unreadable)?))
     }
 }
 

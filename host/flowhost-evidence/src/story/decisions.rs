@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{Asked, Decision, NetDecision, Record};
+use flowhost_ledger::LentRecord;
+use flowhost_ledger::records::lent::{NetDecision, Record};
+use flowhost_ledger::records::{Asked, Decision};
 
 use super::stored::{Held, Shelf, plugin_of, short, text};
 use super::{GROUPS_MAX, Shown, Steps, Stored};
@@ -94,7 +95,7 @@ enum What {
 }
 
 impl DecisionsOf {
-    pub(super) fn record(&mut self, record: &StoredRecord, said: &Record) {
+    pub(super) fn record(&mut self, record: &LentRecord<'_>, said: &Record<'_>) {
         // Most records decide nothing.
         let Some(decided) = said.decided() else {
             return;
@@ -191,7 +192,7 @@ impl Building {
 }
 
 impl Question {
-    fn of(record: &StoredRecord, said: &Record) -> Self {
+    fn of(record: &LentRecord<'_>, said: &Record<'_>) -> Self {
         let at = match said {
             Record::NetDecision(NetDecision {
                 address: Some(address),
@@ -199,17 +200,18 @@ impl Question {
             }) => format!(" at {address}"),
             _ => String::new(),
         };
-        let decided = said.decided().cloned().unwrap_or_default();
+        let decided = said.decided();
+        let wanted = decided.and_then(|it| it.wanted.as_deref());
         let named = match said {
-            Record::SecretUse(secret) => secret.secret.clone(),
-            Record::ModelIntent(intent) => intent.of_try.asked.clone(),
-            Record::GuardVerdict(verdict) => verdict.tool.clone(),
+            Record::SecretUse(secret) => secret.secret.as_deref(),
+            Record::ModelIntent(intent) => intent.of_try.asked.as_deref(),
+            Record::GuardVerdict(verdict) => verdict.tool.as_deref(),
             _ => None,
         };
-        let what = match (decided.wanted, named, &record.commit) {
+        let what = match (wanted, named, record.commit) {
             (Some(wanted), ..) => What::Line(Asked {
-                wanted,
-                cure: decided.cure,
+                wanted: wanted.to_owned(),
+                cure: decided.and_then(|it| it.cure.as_deref().map(str::to_owned)),
                 ..Asked::default()
             }),
             (None, Some(named), _) => What::Line(Asked::for_what(named)),
@@ -240,7 +242,7 @@ impl Question {
 }
 
 /// The right by name, else the interface without its package and version, else the kind of record.
-fn right(said: &Record) -> String {
+fn right(said: &Record<'_>) -> String {
     let decided = said.decided();
     let named = decided.and_then(|it| it.right.as_deref()).unwrap_or("");
     if !named.is_empty() {

@@ -1,10 +1,9 @@
 //! Hands each record to those who want it, and puts the story together at the end.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{FieldError, Record};
+use flowhost_ledger::records::lent::Record;
+use flowhost_ledger::{Kind, LentRecord};
 use time::{Date, Month, OffsetDateTime, Time};
 
 use super::decisions::DecisionsOf;
@@ -30,36 +29,32 @@ pub(crate) struct Gather {
     spend: SpendOf,
     talk: TalkOf,
     erased: BTreeSet<u64>,
-    kinds: BTreeMap<Cow<'static, str>, u64>,
+    kinds: BTreeMap<Kind, u64>,
+    /// Records of kinds that only a newer host knows.
+    unknown: BTreeMap<String, u64>,
     records: u64,
 }
 
 impl Gather {
     /// Takes the next record.
-    pub(crate) fn record(&mut self, record: &StoredRecord) {
-        let said = record.read();
-        self.heard(record, said.as_ref().map(Option::as_ref));
-    }
-
-    /// As [`Gather::record`], of one that somebody else has read.
-    pub(crate) fn heard(
-        &mut self,
-        record: &StoredRecord,
-        said: Result<Option<&Record>, &FieldError>,
-    ) {
+    pub(crate) fn record(&mut self, record: &LentRecord<'_>) {
         self.records = self.records.saturating_add(1);
-        *self.kinds.entry(record.kind_text.clone()).or_default() += 1;
-        let at_us = micros(&record.ts);
+        let count = match record.kind {
+            Some(kind) => self.kinds.entry(kind).or_default(),
+            None => self.unknown.entry(record.kind_text.to_owned()).or_default(),
+        };
+        *count += 1;
+        let at_us = micros(record.ts);
         self.head.passed(record, at_us);
-        match said {
-            Ok(Some(said)) => self.said(record, said, at_us),
+        match record.read() {
+            Ok(Some(said)) => self.said(record, &said, at_us),
             // A newer host wrote a kind that this one does not know; it is counted.
             Ok(None) => {}
-            Err(error) => self.head.odd(record, error),
+            Err(error) => self.head.odd(record, &error),
         }
     }
 
-    fn said(&mut self, record: &StoredRecord, said: &Record, at_us: u64) {
+    fn said(&mut self, record: &LentRecord<'_>, said: &Record<'_>, at_us: u64) {
         self.head.record(record, said);
         self.decisions.record(record, said);
         self.talk.record(record, said);
@@ -85,11 +80,12 @@ impl Gather {
     /// The story, with payloads out of `source`. Each part takes its share of the page's room in the
     /// order in which a reader would miss it.
     pub(crate) fn finish(self, source: &dyn PayloadSource, seal: Seal) -> Story {
-        let kinds = self.kinds.into_iter();
-        let kinds = kinds.map(|(kind, count)| (kind.into_owned(), count));
+        let known = self.kinds.into_iter();
+        let known = known.map(|(kind, count)| (kind.as_str().to_owned(), count));
+        let kinds: BTreeMap<String, u64> = known.chain(self.unknown).collect();
         let seal = Seal {
             records: self.records,
-            kinds: kinds.collect(),
+            kinds: kinds.into_iter().collect(),
             erased: self.erased.len() as u64,
             ..seal
         };

@@ -1,13 +1,15 @@
 //! Which run it was: what it was started with, what took part, and how it ended.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost_flow::shell_word;
 use flowhost_flow::units::micro_usd_to_usd;
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{
-    CallReuse, ComponentLoad, FieldError, Gate, PolicyLoad, Record, Reload, RunEnd, RunPause,
-    RunStart, ViewWrite,
+use flowhost_ledger::LentRecord;
+use flowhost_ledger::records::FieldError;
+use flowhost_ledger::records::lent::{
+    CallReuse, ComponentLoad, Gate, PolicyLoad, Record, Reload, RunEnd, RunPause, RunStart,
+    ViewWrite,
 };
 use serde_json::Value as Json;
 
@@ -128,7 +130,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    fn reused(&mut self, said: &CallReuse) {
+    fn reused(&mut self, said: &CallReuse<'_>) {
         let spent = &said.spent;
         if said.counts == Some(true) {
             let amounts = [spent.calls, spent.fuel, spent.tokens, spent.micro_usd];
@@ -257,11 +259,11 @@ pub(super) struct HeadOf {
 
 impl HeadOf {
     /// Takes who and when of any record.
-    pub(super) fn passed(&mut self, record: &StoredRecord, at_us: u64) {
+    pub(super) fn passed(&mut self, record: &LentRecord<'_>, at_us: u64) {
         if record.seq == 0 {
-            self.head.run.clone_from(&record.run);
-            self.head.tenant.clone_from(&record.tenant);
-            self.head.started.clone_from(&record.ts);
+            self.head.run = record.run.to_string();
+            self.head.tenant = record.tenant.to_string();
+            self.head.started = record.ts.to_owned();
             self.head.started_us = at_us;
         }
         if self.head.status.is_none() {
@@ -269,7 +271,7 @@ impl HeadOf {
         }
     }
 
-    pub(super) fn record(&mut self, record: &StoredRecord, said: &Record) {
+    pub(super) fn record(&mut self, record: &LentRecord<'_>, said: &Record<'_>) {
         match said {
             Record::RunStart(start) => self.start(record, start),
             Record::RunEnd(end) => self.end(record, end),
@@ -288,17 +290,17 @@ impl HeadOf {
     }
 
     /// A record that is in the chain and yet not what its kind says: some other writer's.
-    pub(super) fn odd(&mut self, record: &StoredRecord, why: &FieldError) {
+    pub(super) fn odd(&mut self, record: &LentRecord<'_>, why: &FieldError) {
         self.remark(
             record,
             &format!(
                 "a record of kind `{}` cannot be read: {why}",
-                short(&record.kind_text)
+                short(record.kind_text)
             ),
         );
     }
 
-    fn start(&mut self, record: &StoredRecord, start: &RunStart) {
+    fn start(&mut self, record: &LentRecord<'_>, start: &RunStart<'_>) {
         self.start = Held::of(record);
         let head = &mut self.head;
         head.plan = text(start.plan_name.as_ref());
@@ -314,7 +316,7 @@ impl HeadOf {
         head.note = text(start.note.as_ref());
     }
 
-    fn end(&mut self, record: &StoredRecord, end: &RunEnd) {
+    fn end(&mut self, record: &LentRecord<'_>, end: &RunEnd<'_>) {
         self.end = Held::of(record);
         self.head.status = Some(short(&end.status));
         self.head.exit_code = end
@@ -331,7 +333,7 @@ impl HeadOf {
         self.head.used = (!used.is_empty()).then_some(used);
     }
 
-    fn pause(&mut self, record: &StoredRecord, pause: &RunPause) {
+    fn pause(&mut self, record: &LentRecord<'_>, pause: &RunPause<'_>) {
         let stands = Stands {
             status: short(&pause.status),
             exit_code: pause
@@ -343,7 +345,7 @@ impl HeadOf {
         self.pause = Some((stands, Held::of(record)));
     }
 
-    fn gate(&mut self, gate: &Gate) {
+    fn gate(&mut self, gate: &Gate<'_>) {
         if gate.event != "opened" {
             self.gates.remove(&gate.gate);
         } else if self.gates.len() < GROUPS_MAX {
@@ -369,7 +371,7 @@ impl HeadOf {
         all.join("\n")
     }
 
-    fn component(&mut self, load: &ComponentLoad) {
+    fn component(&mut self, load: &ComponentLoad<'_>) {
         let plugin = Plugin {
             name: short(&load.plugin),
             role: short(&load.role),
@@ -382,7 +384,7 @@ impl HeadOf {
         self.plugins.push(plugin, GROUPS_MAX);
     }
 
-    fn policy(&mut self, load: &PolicyLoad) {
+    fn policy(&mut self, load: &PolicyLoad<'_>) {
         let name = short(&load.plugin);
         let all = self.plugins.items.iter_mut();
         // Of a plugin beyond those that a page has room for: its profile is left out with it.
@@ -395,11 +397,11 @@ impl HeadOf {
         plugin.limits = numbers(load.limits.as_ref());
     }
 
-    fn swap(&mut self, record: &StoredRecord, reload: &Reload) {
+    fn swap(&mut self, record: &LentRecord<'_>, reload: &Reload<'_>) {
         let swap = Swap {
             plugin: short(&reload.plugin),
             revision: reload.revision,
-            at: record.ts.clone(),
+            at: record.ts.to_owned(),
             before: short(&reload.component_before),
             after: short(&reload.component),
             rights_differ: reload.profile_before != reload.profile,
@@ -409,7 +411,7 @@ impl HeadOf {
     }
 
     /// The view of a path that was written last is the one that is there.
-    fn view(&mut self, record: &StoredRecord, view: &ViewWrite) {
+    fn view(&mut self, record: &LentRecord<'_>, view: &ViewWrite<'_>) {
         // What lies below a plan's evidence folder is told with that folder.
         let path = match &view.root {
             Some(root) => short(&format!("{root}/{}", view.path)),
@@ -425,7 +427,7 @@ impl HeadOf {
         }
     }
 
-    fn remark(&mut self, record: &StoredRecord, what: &str) {
+    fn remark(&mut self, record: &LentRecord<'_>, what: &str) {
         if self.head.remarks.len() < GROUPS_MAX {
             let by = plugin_of(record);
             let text = format!("{what} (record {}, by {by})", record.seq);
@@ -483,12 +485,12 @@ fn part(shelf: &mut Shelf<'_>, held: &Held, name: &str) -> Stored {
     }
 }
 
-fn list(field: Option<&Vec<String>>) -> Vec<String> {
+fn list(field: Option<&Vec<Cow<'_, str>>>) -> Vec<String> {
     let all = field.into_iter().flatten().take(GROUPS_MAX);
     all.map(|text| short(text)).collect()
 }
 
-fn numbers(field: Option<&BTreeMap<String, String>>) -> BTreeMap<String, u64> {
+fn numbers(field: Option<&BTreeMap<Cow<'_, str>, Cow<'_, str>>>) -> BTreeMap<String, u64> {
     field
         .into_iter()
         .flatten()

@@ -21,7 +21,7 @@ mod verdicts;
 use std::path::Path;
 
 use flowhost_flow::graph::Graph;
-use flowhost_ledger::{Payloads, RealDisk, Records, SaidRecord, Source, read_run_in};
+use flowhost_ledger::{LentRecord, LentRecords, Payloads, RealDisk, Source, read_lent_in};
 
 use crate::Unreadable;
 
@@ -137,32 +137,41 @@ pub struct Gathering(Gather);
 
 impl Gathering {
     /// Takes the next record.
-    pub fn hear(&mut self, SaidRecord { record, said }: &SaidRecord) {
-        self.0.heard(record, said.as_ref().map(Option::as_ref));
+    pub fn hear(&mut self, record: &LentRecord<'_>) {
+        self.0.record(record);
     }
 
-    /// What [`read_signed`] tells, of the records that were heard: all that the ledger in `dir` has.
+    /// What [`read_signed`] tells, of the records that were heard and of their `payloads`: all that the ledger in `dir`
+    /// has.
     ///
     /// # Errors
     /// As [`read`].
-    pub fn told(self, dir: &Path, signed: Sealed) -> Result<Story, Unreadable> {
-        let seal = seal(&read_run_in(&RealDisk, dir)?, Some(signed));
-        finished(self.0, &RealDisk, dir, seal)
+    pub fn told(
+        self,
+        dir: &Path,
+        signed: Sealed,
+        payloads: &Payloads<'_>,
+    ) -> Result<Story, Unreadable> {
+        let seal = seal(&read_lent_in(&RealDisk, dir)?, Some(signed));
+        Ok(finished(self.0, (&RealDisk, dir), payloads, seal))
     }
 }
 
 fn gathered(source: &dyn Source, dir: &Path, signed: Option<Sealed>) -> Result<Story, Unreadable> {
-    let mut records = read_run_in(source, dir)?;
+    let mut records = read_lent_in(source, dir)?;
     let seal = seal(&records, signed);
     let mut gather = Gather::default();
-    for record in &mut records {
-        gather.record(&record?);
+    for batch in &mut records {
+        for record in batch?.records() {
+            gather.record(&record);
+        }
     }
-    finished(gather, source, dir, seal)
+    let payloads = Payloads::open(source, dir)?;
+    Ok(finished(gather, (source, dir), &payloads, seal))
 }
 
 /// What the ledger says of itself before its records are read.
-fn seal(records: &Records<'_>, signed: Option<Sealed>) -> Seal {
+fn seal(records: &LentRecords<'_>, signed: Option<Sealed>) -> Seal {
     Seal {
         origin: records.origin().to_owned(),
         keys: records.keys().iter().map(ToString::to_string).collect(),
@@ -173,19 +182,18 @@ fn seal(records: &Records<'_>, signed: Option<Sealed>) -> Seal {
 
 fn finished(
     gather: Gather,
-    source: &dyn Source,
-    dir: &Path,
+    (source, dir): (&dyn Source, &Path),
+    payloads: &Payloads<'_>,
     seal: Seal,
-) -> Result<Story, Unreadable> {
-    let payloads = Payloads::open(source, dir)?;
-    let mut story = gather.finish(&payloads, seal);
+) -> Story {
+    let mut story = gather.finish(payloads, seal);
     story.graph = kept::graph(source, dir, &mut story.head, &story.steps);
-    Ok(story)
+    story
 }
 
 /// What the note beside the records says. One that is missing or malformed is the verifier's
 /// business.
-fn checkpoint(records: &Records<'_>) -> Option<Sealed> {
+fn checkpoint(records: &LentRecords<'_>) -> Option<Sealed> {
     let note = records.checkpoint()?;
     let checkpoint = note.unverified();
     Some(Sealed {

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{ModelIntent, ModelResult};
+use flowhost_ledger::LentRecord;
+use flowhost_ledger::records::lent::{ModelIntent, ModelResult};
 use serde_json::Value as Json;
 
 use super::stored::{Held, Shelf, plugin_of, short, text};
@@ -185,7 +185,7 @@ struct Building {
 
 impl ModelsOf {
     /// A request is about to be made; a refused one stands among the decisions.
-    pub(super) fn intent(&mut self, record: &StoredRecord, intent: &ModelIntent, at_us: u64) {
+    pub(super) fn intent(&mut self, record: &LentRecord<'_>, intent: &ModelIntent<'_>, at_us: u64) {
         let of_try = &intent.of_try;
         let number = of_try.number(&intent.call_of);
         let number = number.map_or_else(String::new, |number| number.to_string());
@@ -243,7 +243,7 @@ impl ModelsOf {
         self.tries += 1;
     }
 
-    pub(super) fn result(&mut self, record: &StoredRecord, result: &ModelResult, at_us: u64) {
+    pub(super) fn result(&mut self, record: &LentRecord<'_>, result: &ModelResult<'_>, at_us: u64) {
         let sums = Sums::of(result);
         let step = short(&result.call_of.step);
         let model = text(result.of_try.model.as_ref());
@@ -330,7 +330,7 @@ impl ModelsOf {
 
 impl Sums {
     /// What the provider counted, else what the host did.
-    fn of(result: &ModelResult) -> Self {
+    fn of(result: &ModelResult<'_>) -> Self {
         let prompt = result.prompt_tokens.or(result.counted_prompt_tokens);
         let completion = result
             .completion_tokens
@@ -350,7 +350,7 @@ impl Sums {
     }
 
     /// What a try holds until its result is there.
-    fn held(intent: &ModelIntent) -> Self {
+    fn held(intent: &ModelIntent<'_>) -> Self {
         Self {
             tries: 1,
             unknown: 1,

@@ -1,7 +1,7 @@
 //! What was used of the run's budget, and what the budget said on the way.
 
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::Budget;
+use flowhost_ledger::LentRecord;
+use flowhost_ledger::records::lent::Budget;
 
 use super::head::{CURRENCIES, EVIDENCE};
 use super::stored::{Held, Shelf, short, text};
@@ -74,7 +74,7 @@ pub(super) struct SpendOf {
 }
 
 impl SpendOf {
-    pub(super) fn record(&mut self, record: &StoredRecord, budget: &Budget) {
+    pub(super) fn record(&mut self, record: &LentRecord<'_>, budget: &Budget<'_>) {
         let amount = |amount: Option<u64>| amount.map_or_else(String::new, |it| it.to_string());
         let taken = (budget.tokens.unwrap_or(0), budget.micro_usd.unwrap_or(0));
         match budget.event.as_deref() {

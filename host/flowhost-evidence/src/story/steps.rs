@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{AttemptEnd, Owner, Record, StepEnd, StepPart};
+use flowhost_ledger::LentRecord;
+use flowhost_ledger::records::Owner;
+use flowhost_ledger::records::lent::{AttemptEnd, Record, StepEnd, StepPart};
 
 use super::head::Stands;
 use super::stored::{Held, Shelf, short, text};
@@ -138,9 +139,9 @@ struct Building {
 }
 
 impl StepsOf {
-    pub(super) fn record(&mut self, record: &StoredRecord, said: &Record, at_us: u64) {
+    pub(super) fn record(&mut self, record: &LentRecord<'_>, said: &Record<'_>, at_us: u64) {
         // It is about no step, or about one beyond those that a page has room for.
-        let Some(building) = said.part::<StepPart>().and_then(|at| self.of(at)) else {
+        let Some(building) = said.at().and_then(|at| self.of(at)) else {
             return;
         };
         match said {
@@ -159,7 +160,7 @@ impl StepsOf {
         }
     }
 
-    fn of(&mut self, at: &StepPart) -> Option<&mut Building> {
+    fn of(&mut self, at: &StepPart<'_>) -> Option<&mut Building> {
         let path = short(&at.path);
         let id = short(&at.step);
         let next = self.all.len();
@@ -293,7 +294,7 @@ impl Building {
         }
     }
 
-    fn attempt_end(&mut self, record: &StoredRecord, end: &AttemptEnd, at_us: u64) {
+    fn attempt_end(&mut self, record: &LentRecord<'_>, end: &AttemptEnd<'_>, at_us: u64) {
         let mut all = self.step.attempts.iter_mut().zip(&mut self.messages);
         if let Some((attempt, message)) = all.find(|(attempt, _)| attempt.number == end.attempt) {
             attempt.end_us = Some(at_us);
@@ -306,7 +307,7 @@ impl Building {
 
     /// A step's last attempt ends with it, unless it had ended before: the step was stopped while it waited
     /// for another one, or an older host wrote a record of its own.
-    fn last_attempt(&mut self, record: &StoredRecord, end: &StepEnd, at_us: u64) {
+    fn last_attempt(&mut self, record: &LentRecord<'_>, end: &StepEnd<'_>, at_us: u64) {
         let mut all = self.step.attempts.iter_mut().zip(&mut self.messages);
         let last =
             |attempt: &Attempt| Some(attempt.number) == end.attempts && attempt.end_us.is_none();
@@ -319,7 +320,7 @@ impl Building {
         }
     }
 
-    fn end(&mut self, end: &StepEnd, at_us: u64) {
+    fn end(&mut self, end: &StepEnd<'_>, at_us: u64) {
         let step = &mut self.step;
         step.end_us = Some(at_us);
         step.status = short(&end.status);

@@ -1,8 +1,9 @@
 //! Texts out of the ledger, each with a bound, and payloads that may be gone.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use flowhost_ledger::{Payloads, StoredRecord};
+use flowhost_ledger::{LentRecord, Payloads};
 
 use super::{FIELD_CHARS_MAX, PAGE_CHARS_MAX, PAYLOAD_CHARS_MAX};
 
@@ -95,10 +96,10 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn of(record: &StoredRecord) -> Self {
+    pub(super) fn of(record: &LentRecord<'_>) -> Self {
         Self {
             seq: record.seq,
-            commit: record.commit.clone(),
+            commit: record.commit.map(str::to_owned),
         }
     }
 }
@@ -171,12 +172,12 @@ pub(super) fn short(text: &str) -> String {
 }
 
 /// A field as a short text; empty when it is not there.
-pub(super) fn text(field: Option<&String>) -> String {
+pub(super) fn text(field: Option<&Cow<'_, str>>) -> String {
     field.map(|text| short(text)).unwrap_or_default()
 }
 
 /// Who did it, without the tenant that the record names anyway.
-pub(super) fn plugin_of(record: &StoredRecord) -> String {
+pub(super) fn plugin_of(record: &LentRecord<'_>) -> String {
     plugin_name(&record.tenant, &record.actor)
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{Record, ToolCall};
+use flowhost_ledger::LentRecord;
+use flowhost_ledger::records::lent::{Record, ToolCall};
 
 use super::stored::{plugin_name, plugin_of, short, text};
 use super::{Plugin, Shown};
@@ -86,7 +86,7 @@ pub(super) struct TalkOf {
 }
 
 impl TalkOf {
-    pub(super) fn record(&mut self, record: &StoredRecord, said: &Record) {
+    pub(super) fn record(&mut self, record: &LentRecord<'_>, said: &Record<'_>) {
         if said.is_denial() {
             return;
         }
@@ -98,7 +98,10 @@ impl TalkOf {
             }
             // An answer goes to who asked, past every mailbox: no delivery of it is recorded.
             Record::Message(message) if message.r#type == "message.reply" => {
-                let asker = message.cause.as_ref().and_then(|id| self.waits.remove(id));
+                let asker = message
+                    .cause
+                    .as_ref()
+                    .and_then(|id| self.waits.remove(&**id));
                 if let Some(asker) = asker {
                     self.count(me(), asker, EdgeKind::Message);
                 }
@@ -118,7 +121,7 @@ impl TalkOf {
     }
 
     /// A call that delivers a message is the message's edge: its own record names no receiver.
-    fn call(&mut self, record: &StoredRecord, call: &ToolCall) {
+    fn call(&mut self, record: &LentRecord<'_>, call: &ToolCall<'_>) {
         let number = call.call_of.call.as_deref().and_then(|it| it.parse().ok());
         if let Some(number) = number.filter(|_| self.asked.len() < KEPT_MAX) {
             self.asked.insert(number, plugin_of(record));
@@ -130,7 +133,7 @@ impl TalkOf {
                 if let Some(id) = call.id.as_ref().filter(|_| call.asked == Some(true))
                     && self.waits.len() < KEPT_MAX
                 {
-                    self.waits.insert(id.clone(), sender.clone());
+                    self.waits.insert(id.to_string(), sender.clone());
                 }
                 self.count(sender, plugin_of(record), EdgeKind::Message);
             }

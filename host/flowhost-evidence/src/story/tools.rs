@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{self, Owner, UsedPart};
+use flowhost_ledger::LentRecord;
+use flowhost_ledger::records::Owner;
+use flowhost_ledger::records::lent::{self, UsedPart};
 
 use super::stored::{Held, Shelf, plugin_of, short, text};
 use super::{CALLS_MAX, GROUPS_MAX, Peak, Plugin, Shown, Steps, Stored};
@@ -71,11 +72,13 @@ enum Key {
 }
 
 impl Key {
-    fn of(call: Option<&String>, record: &StoredRecord, step: &str, names: [&str; 2]) -> Self {
-        let [tool, caller] = names.map(short);
+    fn of(call: Option<&str>, record: &LentRecord<'_>, step: &str, names: [&str; 2]) -> Self {
         match call {
             Some(call) => Self::Call(short(call)),
-            None => Self::Names([record.actor.clone(), short(step), tool, caller]),
+            None => {
+                let [tool, caller] = names.map(short);
+                Self::Names([record.actor.to_string(), short(step), tool, caller])
+            }
         }
     }
 }
@@ -89,10 +92,10 @@ struct Building {
 }
 
 impl ToolsOf {
-    pub(super) fn call(&mut self, record: &StoredRecord, call: &records::ToolCall, at_us: u64) {
+    pub(super) fn call(&mut self, record: &LentRecord<'_>, call: &lent::ToolCall<'_>, at_us: u64) {
         let of = &call.call_of;
         let (tool, caller) = (short(&call.tool), text(call.caller.as_ref()));
-        let key = Key::of(of.call.as_ref(), record, &of.step, [&tool, &caller]);
+        let key = Key::of(of.call.as_deref(), record, &of.step, [&tool, &caller]);
         self.total = self.total.saturating_add(1);
         let name = format!("{}/{tool}", plugin_of(record));
         let room = self.by_tool.len() < KEPT_MAX;
@@ -125,14 +128,14 @@ impl ToolsOf {
 
     pub(super) fn result(
         &mut self,
-        record: &StoredRecord,
-        result: &records::ToolResult,
+        record: &LentRecord<'_>,
+        result: &lent::ToolResult<'_>,
         at_us: u64,
     ) {
         let of = &result.call_of;
         let (tool, caller) = (short(&result.tool), text(result.caller.as_ref()));
         let step = of.step.as_deref().unwrap_or("");
-        let key = Key::of(of.call.as_ref(), record, step, [&tool, &caller]);
+        let key = Key::of(of.call.as_deref(), record, step, [&tool, &caller]);
         if result.status == "failed" {
             let name = format!("{}/{tool}", plugin_of(record));
             if let Some((_, failures)) = self.by_tool.get_mut(&name) {
@@ -223,7 +226,7 @@ impl ToolsOf {
 }
 
 /// What a call used, by the keys of the limits that it is measured against.
-fn limited(used: &UsedPart) -> Vec<(&'static str, u64)> {
+fn limited(used: &UsedPart<'_>) -> Vec<(&'static str, u64)> {
     let all = [
         ("fuel", used.fuel),
         ("memory", used.memory_bytes),

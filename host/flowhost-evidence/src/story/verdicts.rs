@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{Consensus, GuardVerdict};
+use flowhost_ledger::LentRecord;
+use flowhost_ledger::records::lent::{Consensus, GuardVerdict};
 
 use super::stored::{Held, Shelf, short, text};
 use super::{GROUPS_MAX, Shown, Steps, Stored};
@@ -93,7 +93,7 @@ pub(super) struct VerdictsOf {
 }
 
 impl VerdictsOf {
-    pub(super) fn record(&mut self, record: &StoredRecord, said: &GuardVerdict) {
+    pub(super) fn record(&mut self, record: &LentRecord<'_>, said: &GuardVerdict<'_>) {
         // A warning is told with the budget's.
         let Some(verdict) = said.verdict.as_deref() else {
             return;
@@ -133,7 +133,7 @@ impl VerdictsOf {
         }
     }
 
-    pub(super) fn ruling(&mut self, record: &StoredRecord, said: &Consensus) {
+    pub(super) fn ruling(&mut self, record: &LentRecord<'_>, said: &Consensus<'_>) {
         let ruling = Ruling {
             seq: record.seq,
             step: short(&said.at.path),

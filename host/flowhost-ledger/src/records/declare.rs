@@ -19,8 +19,24 @@ macro_rules! fields_of {
     };
 }
 
+/// The same fields, borrowed from where the record stands.
+macro_rules! lent_of {
+    ($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty,)* }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name<'a> { $($(#[doc = $doc])+ pub $field: <$type as Field>::Lent<'a>,)* }
+
+        impl<'a> $name<'a> {
+            pub(in crate::records) fn lend(fields: LentFields<'a>) -> Result<Self, FieldError> {
+                Ok(Self { $($field: <$type as Field>::lend(stringify!($field), fields)?,)* })
+            }
+        }
+    };
+}
+
 macro_rules! parts {
-    ($($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty,)* })*) => {$(
+    ($($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty,)* })*) => {
+    $(
         $(#[doc = $about])+
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct $name { $($(#[doc = $doc])+ pub $field: $type,)* }
@@ -28,6 +44,8 @@ macro_rules! parts {
         fields_of! { $name { $($(#[doc = $doc])+ $field: $type,)* } }
 
         impl Field for $name {
+            type Lent<'a> = lent::$name<'a>;
+
             fn put(self, _name: &'static str, out: &mut Fields) {
                 self.put_all(out);
             }
@@ -36,11 +54,34 @@ macro_rules! parts {
                 Self::get_all(fields)
             }
 
+            fn lend(
+                _name: &'static str,
+                fields: LentFields<'_>,
+            ) -> Result<lent::$name<'_>, FieldError> {
+                lent::$name::lend(fields)
+            }
+
+            fn part<'r, 'a>(lent: &'r lent::$name<'a>) -> Option<lent::Part<'r, 'a>> {
+                Some(lent::Part::$name(lent))
+            }
+
             fn describe(_name: &'static str, _doc: &'static str, out: &mut Vec<FieldDoc>) {
                 Self::describe_all(out);
             }
         }
-    )*};
+    )*
+
+        /// The same groups, borrowed from where their records stand.
+        pub(in crate::records) mod lent {
+            use super::{Decision, Field, FieldError, LentFields};
+
+            $(lent_of! { $(#[doc = $about])+ $name { $($(#[doc = $doc])+ $field: $type,)* } })*
+
+            /// A group of fields of a record.
+            #[derive(Debug, Clone, Copy)]
+            pub enum Part<'r, 'a> { $($(#[doc = $about])+ $name(&'r $name<'a>),)* }
+        }
+    };
 }
 
 macro_rules! kinds {
@@ -150,6 +191,52 @@ macro_rules! kinds {
                 }
             }
         )*
+
+        /// The same records, borrowed from where they stand.
+        pub(in crate::records) mod lent {
+            use super::{
+                BTreeMap, BegunPart, CallPart, DecisionPart, EndedPart, Field, FieldError, Kind,
+                LentFields, Owner, Part, PlacePart, SpentPart, StepPart, TryPart, UsedPart,
+            };
+
+            /// What a record of any kind says.
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub enum Record<'a> { $(#[doc = $about] $name($name<'a>),)* }
+
+            impl<'a> Record<'a> {
+                pub(crate) fn of(kind: Kind, fields: LentFields<'a>) -> Result<Self, FieldError> {
+                    match kind { $(Kind::$name => $name::lend(fields).map(Record::$name),)* }
+                }
+
+                /// Its kind.
+                #[must_use]
+                pub const fn kind(&self) -> Kind {
+                    match self { $(Record::$name(_) => Kind::$name,)* }
+                }
+
+                /// What `pick` takes of the first of its groups of fields of which it takes anything.
+                pub fn find<'r, T>(
+                    &'r self,
+                    pick: impl Fn(Part<'r, 'a>) -> Option<T>,
+                ) -> Option<T> {
+                    match self { $(Record::$name(record) => record.find(pick),)* }
+                }
+            }
+
+            $(
+                lent_of! { #[doc = $about] $name { $($(#[doc = $doc])+ $field: $type,)* } }
+
+                impl<'a> $name<'a> {
+                    fn find<'r, T>(
+                        &'r self,
+                        pick: impl Fn(Part<'r, 'a>) -> Option<T>,
+                    ) -> Option<T> {
+                        let parts = [$(<$type as Field>::part(&self.$field),)*];
+                        parts.into_iter().flatten().find_map(pick)
+                    }
+                }
+            )*
+        }
     };
 }
 

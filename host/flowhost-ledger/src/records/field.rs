@@ -5,11 +5,16 @@
 //! error, an optional one that is missing is none, because records of older hosts lack newer fields.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::parts::lent::Part;
+use crate::canonical::Parsed;
 use crate::checkpoint::parse_decimal;
 use crate::fact::Value;
 use crate::fields::Fields;
+use crate::lent::LentFields;
 
 /// Why a record is not what its kind says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +60,9 @@ pub struct FieldDoc {
 
 /// A field, or a group of fields that several kinds share.
 pub trait Field: Sized + Any {
+    /// The same, borrowed from where its record stands.
+    type Lent<'a>: Clone + fmt::Debug + PartialEq + Eq;
+
     /// Adds what it says to `out`; a group ignores `name` and uses its own.
     fn put(self, name: &'static str, out: &mut Fields);
 
@@ -63,6 +71,18 @@ pub trait Field: Sized + Any {
     /// # Errors
     /// [`FieldError`] when it is missing and has to be there, or is of another form.
     fn get(name: &'static str, fields: &Fields) -> Result<Self, FieldError>;
+
+    /// As [`Field::get`], without a copy of it.
+    ///
+    /// # Errors
+    /// As [`Field::get`].
+    fn lend(name: &'static str, fields: LentFields<'_>) -> Result<Self::Lent<'_>, FieldError>;
+
+    /// Which group of fields it is, if it is one.
+    #[must_use]
+    fn part<'r, 'a>(_lent: &'r Self::Lent<'a>) -> Option<Part<'r, 'a>> {
+        None
+    }
 
     /// Adds what documentation says about it.
     fn describe(name: &'static str, doc: &'static str, out: &mut Vec<FieldDoc>);
@@ -73,11 +93,17 @@ pub trait Single: Sized + Any {
     /// Its form.
     const SHAPE: Shape;
 
+    /// The same, borrowed from where its record stands.
+    type Seen<'a>: Clone + fmt::Debug + PartialEq + Eq;
+
     /// As the format has it.
     fn value(self) -> Value;
 
     /// Reads it; none when it is of another form.
     fn parse(value: &Value) -> Option<Self>;
+
+    /// As [`Single::parse`], without a copy of it.
+    fn see(value: Parsed<'_>) -> Option<Self::Seen<'_>>;
 }
 
 impl Shape {
@@ -101,6 +127,8 @@ pub(super) fn wire(identifier: &'static str) -> &'static str {
 }
 
 impl<T: Single> Field for T {
+    type Lent<'a> = T::Seen<'a>;
+
     fn put(self, name: &'static str, out: &mut Fields) {
         out.insert(wire(name), self.value());
     }
@@ -117,6 +145,18 @@ impl<T: Single> Field for T {
         })
     }
 
+    fn lend(name: &'static str, fields: LentFields<'_>) -> Result<Self::Lent<'_>, FieldError> {
+        let name = wire(name);
+        let value = fields.get(name).ok_or(FieldError {
+            name,
+            what: "is missing",
+        })?;
+        T::see(value).ok_or(FieldError {
+            name,
+            what: T::SHAPE.wanted(),
+        })
+    }
+
     fn describe(name: &'static str, doc: &'static str, out: &mut Vec<FieldDoc>) {
         out.push(FieldDoc {
             name: wire(name),
@@ -128,6 +168,8 @@ impl<T: Single> Field for T {
 }
 
 impl<T: Single> Field for Option<T> {
+    type Lent<'a> = Option<T::Seen<'a>>;
+
     fn put(self, name: &'static str, out: &mut Fields) {
         if let Some(field) = self {
             field.put(name, out);
@@ -146,6 +188,18 @@ impl<T: Single> Field for Option<T> {
         parsed.map(Some)
     }
 
+    fn lend(name: &'static str, fields: LentFields<'_>) -> Result<Self::Lent<'_>, FieldError> {
+        let name = wire(name);
+        let Some(value) = fields.get(name) else {
+            return Ok(None);
+        };
+        let seen = T::see(value).ok_or(FieldError {
+            name,
+            what: T::SHAPE.wanted(),
+        });
+        seen.map(Some)
+    }
+
     fn describe(name: &'static str, doc: &'static str, out: &mut Vec<FieldDoc>) {
         out.push(FieldDoc {
             name: wire(name),
@@ -159,6 +213,8 @@ impl<T: Single> Field for Option<T> {
 impl Single for String {
     const SHAPE: Shape = Shape::Text;
 
+    type Seen<'a> = Cow<'a, str>;
+
     fn value(self) -> Value {
         Value::Text(self)
     }
@@ -166,10 +222,19 @@ impl Single for String {
     fn parse(value: &Value) -> Option<Self> {
         value.as_text().map(str::to_owned)
     }
+
+    fn see(value: Parsed<'_>) -> Option<Cow<'_, str>> {
+        match value {
+            Parsed::Text(text) => Some(text),
+            Parsed::List(_) | Parsed::Map(_) => None,
+        }
+    }
 }
 
 impl Single for u64 {
     const SHAPE: Shape = Shape::Number;
+
+    type Seen<'a> = Self;
 
     fn value(self) -> Value {
         Value::Text(self.to_string())
@@ -178,26 +243,42 @@ impl Single for u64 {
     fn parse(value: &Value) -> Option<Self> {
         value.as_text().and_then(parse_decimal)
     }
+
+    fn see(value: Parsed<'_>) -> Option<Self> {
+        value.text().and_then(parse_decimal)
+    }
 }
 
 impl Single for bool {
     const SHAPE: Shape = Shape::Flag;
+
+    type Seen<'a> = Self;
 
     fn value(self) -> Value {
         Value::Text(self.to_string())
     }
 
     fn parse(value: &Value) -> Option<Self> {
-        match value.as_text()? {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        }
+        flag(value.as_text()?)
+    }
+
+    fn see(value: Parsed<'_>) -> Option<Self> {
+        flag(value.text()?)
+    }
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
     }
 }
 
 impl Single for Vec<String> {
     const SHAPE: Shape = Shape::List;
+
+    type Seen<'a> = Vec<Cow<'a, str>>;
 
     fn value(self) -> Value {
         Value::List(self)
@@ -206,10 +287,19 @@ impl Single for Vec<String> {
     fn parse(value: &Value) -> Option<Self> {
         value.as_list().map(<[String]>::to_vec)
     }
+
+    fn see(value: Parsed<'_>) -> Option<Vec<Cow<'_, str>>> {
+        match value {
+            Parsed::List(items) => Some(items),
+            Parsed::Text(_) | Parsed::Map(_) => None,
+        }
+    }
 }
 
 impl Single for Vec<u64> {
     const SHAPE: Shape = Shape::Numbers;
+
+    type Seen<'a> = Self;
 
     fn value(self) -> Value {
         Value::List(self.iter().map(u64::to_string).collect())
@@ -222,10 +312,17 @@ impl Single for Vec<u64> {
             .map(|it| parse_decimal(it))
             .collect()
     }
+
+    fn see(value: Parsed<'_>) -> Option<Self> {
+        let items = <Vec<String> as Single>::see(value)?;
+        items.iter().map(|it| parse_decimal(it)).collect()
+    }
 }
 
 impl Single for BTreeMap<String, String> {
     const SHAPE: Shape = Shape::Map;
+
+    type Seen<'a> = BTreeMap<Cow<'a, str>, Cow<'a, str>>;
 
     fn value(self) -> Value {
         Value::Map(self)
@@ -235,6 +332,13 @@ impl Single for BTreeMap<String, String> {
         match value {
             Value::Map(map) => Some(map.clone()),
             Value::Text(_) | Value::List(_) => None,
+        }
+    }
+
+    fn see(value: Parsed<'_>) -> Option<Self::Seen<'_>> {
+        match value {
+            Parsed::Map(entries) => Some(entries.into_iter().collect()),
+            Parsed::Text(_) | Parsed::List(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::field::{Field, FieldDoc, FieldError};
+use super::parts::lent::Part;
 use super::parts::{
     BegunPart, CallPart, DecisionPart, EndedPart, PlacePart, SpentPart, StepPart, TryPart, UsedPart,
 };
@@ -15,6 +16,7 @@ use super::words::Owner;
 use super::{Decides, OfCall, RecordKind};
 use crate::fields::Fields;
 use crate::known::Known;
+use crate::lent::LentFields;
 
 kinds! {
     RunStart "run.start" "A run began: plan hash, seed, host." {

@@ -11,6 +11,7 @@ pub mod book;
 mod declare;
 mod field;
 mod kinds;
+pub mod lent;
 mod parts;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use super::field::{Field, FieldDoc, FieldError};
 use super::words::Decision;
 use crate::fields::Fields;
+use crate::lent::LentFields;
 
 parts! {
     /// Which call of which plugin: in every record that a plugin's call leaves.

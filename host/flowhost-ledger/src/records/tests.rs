@@ -195,7 +195,17 @@ proptest! {
                 fields.insert(field.name.to_owned(), value);
             }
         }
-        if let Ok(record) = Record::of(kind, &fields) {
+        // Whoever borrows it reads the same, also of what is wrong with it.
+        let lent = lent::Record::of(kind, (&fields).into());
+        let owned = Record::of(kind, &fields);
+        prop_assert_eq!(format!("{lent:?}"), format!("{owned:?}"));
+        if let (Ok(lent), Ok(owned)) = (&lent, &owned) {
+            prop_assert_eq!(lent.kind(), owned.kind());
+            prop_assert_eq!(lent.step(), owned.step());
+            prop_assert_eq!(lent.is_denial(), owned.is_denial());
+            prop_assert_eq!(lent.at().is_some(), owned.part::<StepPart>().is_some());
+        }
+        if let Ok(record) = owned {
             prop_assert_eq!(record.kind(), kind);
             prop_assert_eq!(record.into_fields(), fields);
         }

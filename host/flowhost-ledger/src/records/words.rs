@@ -1,6 +1,7 @@
 //! Words that records use and every reader branches on: a list each, so that nobody spells them anew.
 
 use super::field::{Shape, Single};
+use crate::canonical::Parsed;
 use crate::fact::Value;
 
 macro_rules! words {
@@ -18,17 +19,27 @@ macro_rules! words {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
+
+            fn of_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)* _ => None }
+            }
         }
 
         impl Single for $name {
             const SHAPE: Shape = Shape::Word(Self::WORDS);
+
+            type Seen<'a> = Self;
 
             fn value(self) -> Value {
                 Value::from(self.as_str())
             }
 
             fn parse(value: &Value) -> Option<Self> {
-                match value.as_text()? { $($word => Some(Self::$variant),)* _ => None }
+                Self::of_word(value.as_text()?)
+            }
+
+            fn see(value: Parsed<'_>) -> Option<Self> {
+                Self::of_word(value.text()?)
             }
         }
     )*};

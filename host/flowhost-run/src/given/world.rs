@@ -15,7 +15,7 @@ use flowhost_bus::{Bus, LocalBus, LocalConfig};
 use flowhost_caps::http::{Identities, LoginStore, NoLogins, Roots};
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
-use flowhost_ledger::{Durability, Fact, HostKey, Reached, SaidRecord};
+use flowhost_ledger::{Durability, Fact, HostKey, LentRecord, Payloads, Reached};
 use flowhost_models::Gateway;
 
 use crate::base::failure::Failure;
@@ -179,9 +179,9 @@ pub trait StageViews: Send + Sync {
 /// Hears each record of a run once, in order, and makes the run's views of what it heard.
 pub trait Listener: Send {
     /// Hears the next record.
-    fn hear(&mut self, record: &SaidRecord);
+    fn hear(&mut self, record: &LentRecord<'_>);
 
-    /// As [`Views::of`], once all records were heard.
+    /// As [`Views::of`], once all records were heard, whose payloads are these.
     ///
     /// # Errors
     /// As [`Views::of`].
@@ -189,6 +189,7 @@ pub trait Listener: Send {
         self: Box<Self>,
         run_dir: &Path,
         signed: &Reached,
+        payloads: &Payloads<'_>,
     ) -> Result<Vec<(String, Vec<u8>)>, Failure>;
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowhost_ledger::{
-    HostKey, Ledger, LedgerOptions, RealDisk, Recorder as _, overheard, read_said_in,
+    HostKey, Ledger, LedgerOptions, Payloads, RealDisk, Recorder as _, overheard, read_lent_in,
 };
 
 use super::*;
@@ -20,24 +20,28 @@ fn a_story_that_was_heard_is_the_one_that_is_read() {
         ledger.append(fact).unwrap();
     }
     ledger.checkpoint_blocking().unwrap();
-    let records = read_said_in(&RealDisk, dir.path()).unwrap();
-    let hear = |gathering: &mut Gathering, record: &SaidRecord| gathering.hear(record);
-    let mut records = overheard(records, Gathering::default(), hear).unwrap();
-    let before = records.by_ref().count();
-    let (mut gathering, mut tail) = records.end().unwrap();
+    let records = read_lent_in(&RealDisk, dir.path()).unwrap();
+    let mut payloads = Payloads::open(&RealDisk, dir.path()).unwrap();
+    let hear = |gathering: &mut Gathering, record: &LentRecord<'_>| gathering.hear(record);
+    let mut batches = overheard(records, Gathering::default(), hear).unwrap();
+    let before: usize = batches.by_ref().map(|batch| batch.len()).sum();
+    let (mut gathering, mut tail) = batches.end().unwrap();
     // What the process adds that reads them.
     for fact in audit().facts() {
         ledger.append(fact).unwrap();
     }
     let sealed = ledger.close_blocking().unwrap();
     for record in tail.more(10_000).unwrap() {
-        gathering.hear(&record.into());
+        gathering.hear(&record.lent());
     }
+    payloads.more().unwrap();
     let signed = Sealed {
         size: sealed.size,
         root: sealed.root,
     };
-    let heard = gathering.told(dir.path(), signed.clone()).unwrap();
+    let heard = gathering
+        .told(dir.path(), signed.clone(), &payloads)
+        .unwrap();
     let read = read_signed(dir.path(), signed).unwrap();
     assert_eq!(read.seal.records, 2 * before as u64);
     // The page shows all of a story; what lies in it in no order is only looked up.

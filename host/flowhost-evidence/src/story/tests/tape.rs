@@ -89,7 +89,7 @@ impl Tape {
     pub(crate) fn story(&self) -> Story {
         let mut gather = Gather::default();
         for record in &self.records {
-            gather.record(record);
+            gather.record(&record.lent());
         }
         let seal = Seal {
             origin: "host.example/evidence/default/01KBGHJKMNPQRSTVWXYZ012345".to_owned(),

@@ -6,14 +6,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
 
 use flowhost_engine::handed_on_of;
 use flowhost_flow::planner::{CallEnd, CallId, EventRecord, GateId, Recorded, TimerId};
 use flowhost_flow::{Amounts, CallResult, Exit, RunSetup, Time};
-use flowhost_ledger::records::{FieldError, PlannerEvent, Record, RunStart};
+use flowhost_ledger::records::FieldError;
+use flowhost_ledger::records::lent::{PlannerEvent, Record, RunStart};
 use flowhost_ledger::{
-    DataKey, PayloadError, Payloads, ReadError, RealDisk, Source, StoredRecord, read_run_in,
+    DataKey, Kind, LentRecord, PayloadError, PayloadOf, Payloads, ReadError, RealDisk, Source,
+    StoredRecord, read_run_in,
 };
 use serde::de::DeserializeOwned;
 
@@ -105,9 +106,11 @@ impl Fed {
         let payloads = Payloads::open(&RealDisk, dir)?;
         let mut reader = Reader::new(&payloads, key);
         for record in read_run_in(&RealDisk, dir)? {
-            let record = Arc::new(record?);
-            let said = said(&record)?;
-            reader.take(&record, said.as_ref());
+            let record = record?;
+            let lent = record.lent();
+            if let Some(said) = said(&lent)? {
+                reader.take(&lent, &said);
+            }
             each(&record, &payloads)?;
         }
         reader.done()
@@ -121,6 +124,7 @@ impl Fed {
         let disk: &dyn Source = &RealDisk;
         for record in read_run_in(disk, dir)? {
             let record = record?;
+            let record = record.lent();
             if let Some(Record::RunStart(start)) = said(&record)? {
                 let payloads = Payloads::open_to(disk, dir, record.seq)?;
                 return Texts {
@@ -138,7 +142,7 @@ impl Fed {
 ///
 /// # Errors
 /// [`FedError::Field`].
-pub(super) fn said(record: &StoredRecord) -> Result<Option<Record>, FedError> {
+fn said<'a>(record: &LentRecord<'a>) -> Result<Option<Record<'a>>, FedError> {
     let seq = record.seq;
     record
         .read()
@@ -148,29 +152,20 @@ pub(super) fn said(record: &StoredRecord) -> Result<Option<Record>, FedError> {
 /// The function of an agent that does a step's work.
 const ON_PLAN: &str = "on-plan";
 
-/// What of a record matters to a planner that is fed again.
-pub(super) enum Matter {
-    /// What it was made with.
-    Start(Box<RunStart>),
-    /// The result of a call that it asked for, by the call's number.
-    Result(u64),
-    /// What it was fed.
-    Event(Box<PlannerEvent>),
+/// Whether a record is one of those that a planner is fed again with.
+pub(super) const fn matters(record: &LentRecord<'_>) -> bool {
+    matches!(
+        record.kind,
+        Some(Kind::RunStart | Kind::ToolResult | Kind::PlannerEvent)
+    )
 }
 
-impl Matter {
-    pub(super) fn of(said: &Record) -> Option<Self> {
-        match said {
-            Record::RunStart(start) => Some(Self::Start(Box::new(start.clone()))),
-            Record::ToolResult(result) => {
-                // An id with a dot is a call that another call made; the planner has not asked for it.
-                let call = result.call_of.call.as_deref()?;
-                call.parse().ok().map(Self::Result)
-            }
-            Record::PlannerEvent(event) => Some(Self::Event(Box::new(event.clone()))),
-            _ => None,
-        }
-    }
+/// What is kept of the result of a call that the planner asked for, until an event asks for it.
+struct Own {
+    payload: PayloadOf,
+    fuel: u64,
+    /// An agent hands on what it said, a tool a part of its content.
+    whole: bool,
 }
 
 /// What was gathered so far: the setup, the events, and how the calls ended that they name.
@@ -187,7 +182,7 @@ pub(super) struct Reader<'p> {
     events: Vec<EventRecord>,
     ends: BTreeMap<CallId, CallEnd>,
     /// The result records of planner's calls, until an event asks for one.
-    results: HashMap<u64, Arc<StoredRecord>>,
+    results: HashMap<u64, Own>,
     /// The first thing that was wrong. Whoever reads goes on: other things of the run are told before it.
     wrong: Option<FedError>,
 }
@@ -204,17 +199,10 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// Takes the next record.
-    pub(super) fn take(&mut self, record: &Arc<StoredRecord>, said: Option<&Record>) {
-        if let Some(matter) = said.and_then(Matter::of) {
-            self.taken(record, matter);
-        }
-    }
-
-    /// As [`Reader::take`], of a record that matters.
-    pub(super) fn taken(&mut self, record: &Arc<StoredRecord>, matter: Matter) {
+    /// Takes the next record, which says this.
+    pub(super) fn take(&mut self, record: &LentRecord<'_>, said: &Record<'_>) {
         if self.wrong.is_none() {
-            self.wrong = self.gathered(record, matter).err();
+            self.wrong = self.gathered(record, said).err();
         }
     }
 
@@ -240,23 +228,35 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn gathered(&mut self, record: &Arc<StoredRecord>, matter: Matter) -> Result<(), FedError> {
-        match matter {
-            Matter::Start(start) => self.setup = Some(self.texts.setup(record, &start)?),
-            Matter::Result(call) => {
-                self.results.insert(call, record.clone());
+    fn gathered(&mut self, record: &LentRecord<'_>, said: &Record<'_>) -> Result<(), FedError> {
+        match said {
+            Record::RunStart(start) => self.setup = Some(self.texts.setup(record, start)?),
+            Record::ToolResult(result) => {
+                // An id with a dot is a call that another call made; the planner has not asked for it.
+                let call = result.call_of.call.as_deref();
+                if let Some(call) = call.and_then(|call| call.parse().ok()) {
+                    let own = Own {
+                        payload: record.into(),
+                        fuel: result.used.fuel.unwrap_or(0),
+                        whole: result.tool == ON_PLAN,
+                    };
+                    self.results.insert(call, own);
+                }
             }
-            Matter::Event(event) => self.event(record, &event)?,
+            Record::PlannerEvent(event) => self.event(record, event)?,
+            _ => {}
         }
         Ok(())
     }
 
-    fn event(&mut self, record: &StoredRecord, said: &PlannerEvent) -> Result<(), FedError> {
+    fn event(&mut self, record: &LentRecord<'_>, said: &PlannerEvent<'_>) -> Result<(), FedError> {
         let wrong = |what: &str| FedError::Payload {
             seq: record.seq,
             what: what.to_owned(),
         };
-        let event = match said.event.as_str() {
+        let texts = &self.texts;
+        let payload = || PayloadOf::from(record);
+        let event = match &*said.event {
             "started" => Recorded::Started,
             "call_finished" => {
                 let call = CallId(said.call.ok_or_else(|| wrong("names no call"))?);
@@ -269,13 +269,13 @@ impl<'p> Reader<'p> {
             },
             "gate_answered" => Recorded::GateAnswered {
                 gate: GateId(said.gate.ok_or_else(|| wrong("names no gate"))?),
-                answer: self.texts.payload(record)?,
+                answer: texts.payload(&payload())?,
             },
             "cancelled" => Recorded::Cancelled {
-                reason: self.texts.text(record)?,
+                reason: texts.text(&payload())?,
             },
             "host_failed" => Recorded::HostFailed {
-                failure: self.texts.payload::<flowhost_flow::Failure>(record)?,
+                failure: texts.payload::<flowhost_flow::Failure>(&payload())?,
             },
             other => return Err(wrong(&format!("belongs to an unknown event, `{other}`"))),
         };
@@ -288,32 +288,28 @@ impl<'p> Reader<'p> {
 
     fn end(
         &mut self,
-        record: &StoredRecord,
-        said: &PlannerEvent,
+        record: &LentRecord<'_>,
+        said: &PlannerEvent<'_>,
         call: CallId,
     ) -> Result<CallEnd, FedError> {
         let own = self.results.remove(&call.0);
-        let own = own.as_deref();
-        let (mut calls, mut fuel) = (0, 0);
-        if let Some(own) = own {
-            // An end that says nothing of its own has nothing to add to its call's result.
-            (calls, fuel) = (1, own.number("fuel").unwrap_or(0));
-        }
-        let stands = said.result.as_deref().or_else(|| {
-            // An agent hands on what it said, a tool a part of its content.
-            let own = own?.text("tool")?;
-            Some(if own == ON_PLAN { "own" } else { "content" })
-        });
+        let own = own.as_ref();
+        // An end that says nothing of its own has nothing to add to its call's result.
+        let (calls, fuel) = own.map_or((0, 0), |own| (1, own.fuel));
+        let stands = said.result.as_deref();
+        let stands = stands.or_else(|| Some(if own?.whole { "own" } else { "content" }));
         let texts = &self.texts;
         let result = match (stands, own) {
-            (Some("own"), Some(own)) => CallResult::Output(texts.payload(own)?),
-            (Some("content"), Some(own)) => CallResult::Output(handed_on_of(texts.payload(own)?)),
+            (Some("own"), Some(own)) => CallResult::Output(texts.payload(&own.payload)?),
+            (Some("content"), Some(own)) => {
+                CallResult::Output(handed_on_of(texts.payload(&own.payload)?))
+            }
             (None | Some("own" | "content"), None) => {
                 let what = format!("is that of call {}, whose result is not recorded", call.0);
                 let seq = record.seq;
                 return Err(FedError::Payload { seq, what });
             }
-            _ => texts.payload(record)?,
+            _ => texts.payload(&record.into())?,
         };
         let used = Amounts {
             calls: said.calls.unwrap_or(calls),
@@ -332,33 +328,33 @@ struct Texts<'p> {
 }
 
 impl Texts<'_> {
-    fn setup(&self, record: &StoredRecord, start: &RunStart) -> Result<RunSetup, FedError> {
+    fn setup(&self, record: &LentRecord<'_>, start: &RunStart<'_>) -> Result<RunSetup, FedError> {
         // A host that writes events down says which version its records have.
         match start.schema {
-            Some(_) => self.payload(record),
+            Some(_) => self.payload(&record.into()),
             None => Err(FedError::NoEvents),
         }
     }
 
-    fn payload<T: DeserializeOwned>(&self, record: &StoredRecord) -> Result<T, FedError> {
-        let text = self.text(record)?;
+    fn payload<T: DeserializeOwned>(&self, of: &PayloadOf) -> Result<T, FedError> {
+        let text = self.text(of)?;
         serde_json::from_str(&text).map_err(|error| FedError::Payload {
-            seq: record.seq,
+            seq: of.seq,
             what: format!("is not what it has to be: {error}"),
         })
     }
 
-    fn text(&self, record: &StoredRecord) -> Result<String, FedError> {
+    fn text(&self, of: &PayloadOf) -> Result<String, FedError> {
         let wrong = |what: &str| FedError::Payload {
-            seq: record.seq,
+            seq: of.seq,
             what: what.to_owned(),
         };
-        let commit = record.commit.as_deref();
+        let commit = of.commit.as_deref();
         let commit = commit.ok_or_else(|| wrong("was never written"))?;
-        let exact = self.key.map(|key| self.payloads.exact(record, key));
+        let exact = self.key.map(|key| self.payloads.exact_of(of, key));
         let found = match exact.transpose()?.flatten() {
             Some(exact) => Some(exact),
-            None => self.payloads.get(record.seq, commit)?,
+            None => self.payloads.get(of.seq, commit)?,
         };
         let bytes = found.ok_or_else(|| wrong("was erased or lost"))?;
         String::from_utf8(bytes).map_err(|_| wrong("is not text"))

@@ -13,22 +13,16 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use flowhost_flow::planner::ReplayError;
 use flowhost_flow::{Plan, RunSetup};
-use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::Record;
+use flowhost_ledger::LentBatch;
 
-use crate::earlier::resume::fed::{self, Fed, FedError, Matter};
+use crate::earlier::resume::fed::{self, Fed, FedError};
 use crate::earlier::resume::rebuild::{AsItWas, Rebuilding};
 
-/// Records that are handed over at once: handing over costs microseconds, and so does feeding one of them.
-const BATCH_RECORDS: usize = 128;
-
-/// Batches that wait to be fed.
+/// Batches that wait to be fed. Each has some hundred records, and those who hear them share it.
 const BATCHES_MAX: usize = 8;
 
 /// The plan of a run that was set up like this; none if its planner is not to be fed.
 pub(crate) type PlanOf<'p> = dyn Fn(&RunSetup) -> Option<Arc<Plan>> + Sync + 'p;
-
-type Batch = Vec<(Arc<StoredRecord>, Matter)>;
 
 /// What the planner was fed, and what came of it.
 pub(crate) struct FedBeside {
@@ -39,8 +33,7 @@ pub(crate) struct FedBeside {
 
 /// Hands records over to the thread that feeds the planner.
 pub(super) struct Feeder<'scope> {
-    to: SyncSender<Batch>,
-    batch: Batch,
+    to: SyncSender<Arc<LentBatch>>,
     thread: ScopedJoinHandle<'scope, FedBeside>,
 }
 
@@ -56,39 +49,29 @@ impl<'scope> Feeder<'scope> {
         let thread = Builder::new().name("resume-feed".to_owned());
         Ok(Self {
             to,
-            batch: Vec::with_capacity(BATCH_RECORDS),
             thread: thread.spawn_scoped(scope, move || feed(batches, reader, plan))?,
         })
     }
 
-    /// Takes the next record.
-    pub(super) fn take(&mut self, record: &Arc<StoredRecord>, said: Option<&Record>) {
-        // Half of all records are none that a planner is fed with.
-        let Some(matter) = said.and_then(Matter::of) else {
-            return;
-        };
-        self.batch.push((record.clone(), matter));
-        if self.batch.len() >= BATCH_RECORDS {
-            self.hand_over();
-        }
-    }
-
-    fn hand_over(&mut self) {
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_RECORDS));
+    /// Takes the next records.
+    pub(super) fn take(&self, batch: &Arc<LentBatch>) {
         // The thread takes whatever comes, unless it has panicked: whoever waits for its end hears of that.
-        let _taken = self.to.send(batch);
+        let _taken = self.to.send(batch.clone());
     }
 
     /// What came of it, once all records were taken.
-    pub(super) fn end(mut self) -> FedBeside {
-        self.hand_over();
+    pub(super) fn end(self) -> FedBeside {
         drop(self.to);
         let ended = self.thread.join();
         ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
-fn feed(batches: Receiver<Batch>, mut reader: fed::Reader<'_>, plan: &PlanOf<'_>) -> FedBeside {
+fn feed(
+    batches: Receiver<Arc<LentBatch>>,
+    mut reader: fed::Reader<'_>,
+    plan: &PlanOf<'_>,
+) -> FedBeside {
     let mut planning = Planning {
         plan,
         asked: false,
@@ -96,8 +79,12 @@ fn feed(batches: Receiver<Batch>, mut reader: fed::Reader<'_>, plan: &PlanOf<'_>
         fed: 0,
     };
     for batch in batches {
-        for (record, matter) in batch {
-            reader.taken(&record, matter);
+        // Half of all records are none that a planner is fed with.
+        for record in batch.records().filter(fed::matters) {
+            // What cannot be read is told by whoever hands the records over.
+            if let Ok(Some(said)) = record.read() {
+                reader.take(&record, &said);
+            }
         }
         planning.go_on(&reader);
     }

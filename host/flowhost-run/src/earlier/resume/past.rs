@@ -12,10 +12,9 @@ use std::sync::Arc;
 use flowhost_caps::budget::Left;
 use flowhost_flow::planner::GateAnswer;
 use flowhost_flow::{Amounts, CallResult, Exit};
-use flowhost_ledger::records::Record;
 use flowhost_ledger::{
-    DataKey, Durability, Kind, Payloads, Reached as Signed, RealDisk, SaidRecord, SaidRecords,
-    Source, StoredRecord, Tail, overheard, read_run, read_said_in,
+    DataKey, Durability, Kind, LentBatch, LentRecord, LentRecords, Payloads, Reached as Signed,
+    RealDisk, Source, Tail, overheard, read_lent_in, read_run,
 };
 use serde_json::Value;
 
@@ -174,9 +173,19 @@ pub(crate) fn read_beside(
     let Some(listener) = listener else {
         return read_beside_in(&RealDisk, dir, key, plan);
     };
-    beside(&RealDisk, dir, (key, plan), |take| {
-        let records = read_said_in(&RealDisk, dir).map_err(|error| unreadable(&error))?;
-        hear(records, listener, take).map(Some)
+    let read = beside(&RealDisk, dir, (key, plan), |take| {
+        let records = read_lent_in(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+        hear(records, listener, take)
+    })?;
+    let (listener, tail) = read.heard;
+    Ok(Beside {
+        past: read.past,
+        fed: read.fed,
+        heard: Some(Heard {
+            listener,
+            tail,
+            payloads: read.payloads,
+        }),
     })
 }
 
@@ -190,74 +199,78 @@ pub(crate) fn read_beside_in(
     key: Option<&DataKey>,
     plan: &PlanOf<'_>,
 ) -> Result<Beside, Failure> {
-    beside(disk, dir, (key, plan), |take| {
-        for record in read_said_in(disk, dir).map_err(|error| unreadable(&error))? {
-            take(record.map_err(|error| unreadable(&error))?)?;
+    let read = beside(disk, dir, (key, plan), |take| {
+        for batch in read_lent_in(disk, dir).map_err(|error| unreadable(&error))? {
+            take(&Arc::new(batch.map_err(|error| unreadable(&error))?))?;
         }
-        Ok(None)
+        Ok(())
+    })?;
+    Ok(Beside {
+        past: read.past,
+        fed: read.fed,
+        heard: None,
     })
 }
 
-/// Takes a record of a run that is taken up.
-type Take<'t> = &'t mut dyn FnMut(SaidRecord) -> Result<(), Failure>;
+/// Takes records of a run that is taken up.
+type Take<'t> = &'t mut dyn FnMut(&Arc<LentBatch>) -> Result<(), Failure>;
 
-/// Lets `each` hand over each of the records; what matters to the planner goes on to the thread that feeds it.
-fn beside(
-    disk: &dyn Source,
+/// What was read of a run, with what became of whoever handed the records over, and the payloads of all.
+struct Read<'d, H> {
+    past: Past,
+    fed: FedBeside,
+    heard: H,
+    payloads: Payloads<'d>,
+}
+
+/// Lets `each` hand over all of the records; what matters to the planner is fed to it on a thread of its own.
+fn beside<'d, H>(
+    disk: &'d dyn Source,
     dir: &Path,
     (key, plan): (Option<&DataKey>, &PlanOf<'_>),
-    each: impl FnOnce(Take<'_>) -> Result<Option<Heard>, Failure>,
-) -> Result<Beside, Failure> {
+    each: impl FnOnce(Take<'_>) -> Result<H, Failure>,
+) -> Result<Read<'d, H>, Failure> {
     let payloads = Payloads::open(disk, dir).map_err(|error| unreadable(&error))?;
-    std::thread::scope(|scope| {
+    let (past, fed, heard) = std::thread::scope(|scope| -> Result<_, Failure> {
         let mut past = Reader::new(&payloads, key);
         let fed = fed::Reader::new(&payloads, key);
         let feeder = Feeder::start(scope, fed, plan);
-        let mut feeder = feeder.map_err(|error| unreadable(&error))?;
-        let heard = each(&mut |record| {
-            let (record, said) = told(record)?;
-            feeder.take(&record, said.as_ref());
-            past.take(&record, said)
+        let feeder = feeder.map_err(|error| unreadable(&error))?;
+        let heard = each(&mut |batch| {
+            feeder.take(batch);
+            batch.records().try_for_each(|record| past.take(&record))
         })?;
-        Ok(Beside {
-            past: past.done()?,
-            fed: feeder.end(),
-            heard,
-        })
+        Ok((past.done()?, feeder.end(), heard))
+    })?;
+    Ok(Read {
+        past,
+        fed,
+        heard,
+        payloads,
     })
 }
 
 /// Lets `listener` hear each of the records before it is taken.
 fn hear(
-    records: SaidRecords<'static>,
+    records: LentRecords<'static>,
     listener: Box<dyn Listener>,
     take: Take<'_>,
-) -> Result<Heard, Failure> {
-    let hear = |listener: &mut Box<dyn Listener>, record: &SaidRecord| listener.hear(record);
+) -> Result<(Box<dyn Listener>, Tail), Failure> {
+    let hear = |listener: &mut Box<dyn Listener>, record: &LentRecord<'_>| listener.hear(record);
     let heard = overheard(records, listener, hear);
-    let mut records = heard.map_err(|error| unreadable(&error))?;
-    for record in &mut records {
-        take(record)?;
+    let mut batches = heard.map_err(|error| unreadable(&error))?;
+    for batch in &mut batches {
+        take(&batch)?;
     }
-    let (listener, tail) = records.end().map_err(|error| unreadable(&error))?;
-    Ok(Heard { listener, tail })
+    batches.end().map_err(|error| unreadable(&error))
 }
-
-/// A record and what it says. Of a note it only matters that it was written.
-fn told(SaidRecord { record, said }: SaidRecord) -> Result<Told, Failure> {
-    let said = match record.kind().is_some_and(is_note) {
-        true => None,
-        false => said.map_err(|error| unreadable(&error))?,
-    };
-    Ok((Arc::new(record), said))
-}
-
-type Told = (Arc<StoredRecord>, Option<Record>);
 
 /// Who heard the records of a run that is taken up, and where those begin that it has not heard.
 pub(crate) struct Heard {
     listener: Box<dyn Listener>,
     tail: Tail,
+    /// Where the payloads of those lie that it has heard.
+    payloads: Payloads<'static>,
 }
 
 impl Heard {
@@ -277,10 +290,11 @@ impl Heard {
             let more = more.map_err(|error| unheard(&error))?;
             let is_last = more.len() < AT_ONCE;
             for record in more {
-                self.listener.hear(&SaidRecord::from(record));
+                self.listener.hear(&record.lent());
             }
             if is_last {
-                return self.listener.views(run_dir, signed);
+                self.payloads.more().map_err(|error| unheard(&error))?;
+                return self.listener.views(run_dir, signed, &self.payloads);
             }
         }
     }
@@ -297,22 +311,16 @@ fn unheard(error: &dyn std::error::Error) -> Failure {
 pub(crate) fn read_to(dir: &Path, key: Option<&DataKey>, most: u64) -> Result<Past, Failure> {
     let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
     let mut past = Reader::new(&payloads, key);
-    for record in read_run(dir).map_err(|error| unreadable(&error))? {
-        let record = Arc::new(record.map_err(|error| unreadable(&error))?);
-        if record.seq >= most {
-            break;
+    for batch in read_lent_in(&RealDisk, dir).map_err(|error| unreadable(&error))? {
+        let batch = batch.map_err(|error| unreadable(&error))?;
+        for record in batch.records() {
+            if record.seq >= most {
+                return past.done();
+            }
+            past.take(&record)?;
         }
-        past.take(&record, said(&record)?)?;
     }
     past.done()
-}
-
-/// What a record says, where more of it is wanted than that it was written.
-fn said(record: &StoredRecord) -> Result<Option<Record>, Failure> {
-    match record.kind().is_some_and(is_note) {
-        true => Ok(None),
-        false => record.read().map_err(|error| unreadable(&error)),
-    }
 }
 
 /// Whether a record of the host of this kind is a note of the planner, if it is no message.

@@ -12,7 +12,7 @@ use flowhost_flow::planner::{
     TimerId,
 };
 use flowhost_flow::{Action, Call, CallResult, Plan, Planner, RunSetup, Time};
-use flowhost_ledger::{Fact, Kind, StoredRecord, Value};
+use flowhost_ledger::{Fact, Kind, LentRecord};
 
 use crate::earlier::resume::fed::Fed;
 
@@ -154,42 +154,86 @@ const TELLING: [&str; 8] = [
 
 /// A note of the planner that is on record, as far as it is told from others: a run has any number of them, and most of
 /// a record is something else.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Written {
     kind: Kind,
-    /// What it says in each of the [`TELLING`] fields.
-    told: [Option<Box<str>>; TELLING.len()],
+    /// What it says in each of the [`TELLING`] fields that it has, each with its name and its length, so that no text can
+    /// be taken for two.
+    told: Box<str>,
 }
 
 impl Written {
-    /// The note that `record`, which is of this kind, holds.
-    pub(crate) fn of(kind: Kind, record: &StoredRecord) -> Self {
-        let told = TELLING.map(|name| record.text(name).map(Box::from));
-        Self { kind, told }
+    /// A note of this kind with these fields.
+    fn new<T: AsRef<str>>(kind: Kind, field: impl Fn(&'static str) -> Option<T>) -> Self {
+        let mut told = String::with_capacity(64);
+        for name in TELLING {
+            if let Some(text) = field(name) {
+                let text = text.as_ref();
+                told.push_str(name);
+                told.push_str(&text.len().to_string());
+                told.push(' ');
+                told.push_str(text);
+            }
+        }
+        Self {
+            kind,
+            told: told.into(),
+        }
     }
 
-    fn says(&self, fact: &Fact) -> bool {
-        let mut told = TELLING.iter().zip(&self.told);
-        self.kind == fact.kind
-            && told.all(|(name, told)| {
-                let fresh = fact.fields.get(name).and_then(Value::as_text);
-                fresh == told.as_deref()
-            })
+    /// The note that `record`, which is of this kind, holds.
+    pub(crate) fn of(kind: Kind, record: &LentRecord<'_>) -> Self {
+        Self::new(kind, |name| record.text(name))
+    }
+
+    /// The note that is to become this record.
+    pub(crate) fn of_fact(fact: &Fact) -> Self {
+        Self::new(fact.kind, |name| fact.fields.get(name)?.as_text())
+    }
+
+    /// The same of a note whose record need not be made for it: almost all are the beginning or the end of a step.
+    pub(crate) fn of_note(note: &Note) -> Option<Self> {
+        match note {
+            Note::StepStarted {
+                step_id,
+                attempt: 1,
+                ..
+            } => {
+                let field = |name: &'static str| (name == "step").then_some(step_id);
+                Some(Self::new(Kind::StepStart, field))
+            }
+            Note::StepEnded(summary) => {
+                let field = |name: &'static str| match name {
+                    "status" => Some(summary.status.word()),
+                    "step" => Some(summary.step_id.as_str()),
+                    _ => None,
+                };
+                Some(Self::new(Kind::StepEnd, field))
+            }
+            _ => None,
+        }
     }
 }
 
-/// Those of the facts that no record holds. They were written in their order, so that only the last of
-/// them can be missing.
-pub(crate) fn unwritten(facts: Vec<Fact>, written: &[Written]) -> Vec<Fact> {
-    let mut written = written.iter();
-    let mut facts = facts.into_iter();
+/// The facts of those notes that no record holds. They were written in their order, so that only the last of them can be
+/// missing; `fact_of` gives the fact of a note, where it is one.
+pub(crate) fn unwritten(
+    notes: &[Note],
+    written: &[Written],
+    fact_of: impl Fn(&Note) -> Option<Fact>,
+) -> Vec<Fact> {
+    let (mut notes, mut written) = (notes.iter(), written.iter());
     let mut missing = Vec::new();
-    for fact in facts.by_ref() {
-        if !written.any(|note| note.says(&fact)) {
-            missing.push(fact);
+    for note in notes.by_ref() {
+        let told = Written::of_note(note);
+        let told = told.or_else(|| fact_of(note).as_ref().map(Written::of_fact));
+        // A note that is no fact was never to be written.
+        let Some(told) = told else { continue };
+        if !written.any(|note| *note == told) {
+            missing.extend(fact_of(note));
             break;
         }
     }
-    missing.extend(facts);
+    missing.extend(notes.filter_map(fact_of));
     missing
 }

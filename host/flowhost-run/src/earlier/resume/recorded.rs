@@ -55,12 +55,8 @@ impl Journal {
             ledger_failure("it cannot be recorded that the run goes on", &error)
         };
         let resumed_at = self.append(self.by_host(resume)).map_err(cannot)?;
-        let facts = resumed
-            .rebuilt
-            .notes
-            .iter()
-            .filter_map(|note| self.fact_of(note));
-        for fact in unwritten(facts.collect(), &resumed.past.notes) {
+        let (notes, written) = (&resumed.rebuilt.notes, &resumed.past.notes);
+        for fact in unwritten(notes, written, |note| self.fact_of(note)) {
             append(self, fact)?;
         }
         self.durable(resumed_at).await.map_err(cannot)?;

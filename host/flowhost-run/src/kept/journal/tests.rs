@@ -1,9 +1,12 @@
 //! What the journal keeps, takes out and passes on.
 
+use flowhost_flow::planner::{Note, StepSummary};
+use flowhost_flow::{Amounts, StepStatus};
 use flowhost_ledger::MemoryRecorder;
 use flowhost_ledger::records::{FsOp, RecordKind as _, ToolCall};
 
 use super::*;
+use crate::earlier::resume::rebuild::Written;
 use crate::standin::free::Free as _;
 
 #[test]
@@ -53,6 +56,41 @@ fn counts_a_denial_with_the_number_of_its_record() {
         (denials[0].seq, denials[0].rule.as_str()),
         (1, "files#none")
     );
+}
+
+#[test]
+fn a_note_is_told_from_others_as_its_record_is() {
+    let journal = Journal::new(Arc::new(MemoryRecorder::default()), "default", false);
+    let started = |attempt| Note::StepStarted {
+        step_id: "s1".to_owned(),
+        path: "a[0]".to_owned(),
+        stage: Some("one".to_owned()),
+        attempt,
+    };
+    let ended = |status, failure: Option<flowhost_flow::Failure>| {
+        Note::StepEnded(StepSummary {
+            step_id: "s1".to_owned(),
+            path: "a[0]".to_owned(),
+            stage: None,
+            status,
+            attempts: 2,
+            duration_ms: 3,
+            used: Amounts::default(),
+            failure,
+        })
+    };
+    let failure =
+        flowhost_flow::Failure::new(flowhost_flow::FailureClass::Timeout, "it took too long");
+    for note in [
+        started(1),
+        ended(StepStatus::Ok, None),
+        ended(StepStatus::Failed, Some(failure)),
+    ] {
+        let fact = journal.fact_of(&note).unwrap();
+        assert_eq!(Written::of_note(&note), Some(Written::of_fact(&fact)));
+    }
+    // Another attempt has a record of its own, which is made to be compared.
+    assert_eq!(Written::of_note(&started(2)), None);
 }
 
 /// Accepts nothing.

@@ -1,18 +1,18 @@
 //! One record after the other, and what each adds to what is known of the run's past.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 use flowhost_caps::budget::Left;
 use flowhost_caps::messaging::MESSAGE;
 use flowhost_engine::handed_on_of;
 use flowhost_flow::planner::GateAnswer;
 use flowhost_flow::{Amounts, CallResult, Failure as FlowFailure, FailureClass, Owner};
-use flowhost_ledger::records::{
+use flowhost_ledger::records::lent::{
     CallReuse, Gate, Message, ModelIntent, ModelResult, PlannerEvent, Record, RunSettle, ToolCall,
     ToolResult, UsedPart,
 };
-use flowhost_ledger::{DataKey, Kind, Payloads, StoredRecord};
+use flowhost_ledger::{DataKey, Kind, LentRecord, PayloadOf, Payloads};
 use serde_json::Value;
 
 use crate::base::failure::Failure;
@@ -28,8 +28,10 @@ use super::{Known, Past, Settled, Unread, is_note};
 /// A result of a planner's call that the planner may not have heard of. Its payload is read when all records
 /// are, because of almost all of them the planner has.
 struct Told {
-    record: Arc<StoredRecord>,
-    said: ToolResult,
+    payload: PayloadOf,
+    stands: Stands,
+    /// How it failed, without why; none where it went well.
+    failed: Option<(FailureClass, Option<Owner>)>,
     detail: Detail,
 }
 
@@ -72,36 +74,39 @@ impl<'p> Reader<'p> {
         }
     }
 
-    pub(super) fn take(
-        &mut self,
-        record: &Arc<StoredRecord>,
-        said: Option<Record>,
-    ) -> Result<(), Failure> {
+    /// Takes the next record. Of a note it only matters that it was written.
+    ///
+    /// # Errors
+    /// When it is not what its kind says, or a payload that is needed is gone.
+    pub(super) fn take(&mut self, record: &LentRecord<'_>) -> Result<(), Failure> {
+        let said = match record.kind.is_some_and(is_note) {
+            true => None,
+            false => record.read().map_err(|error| unreadable(&error))?,
+        };
         self.past.bytes += record.line.len() as u64;
         self.answered_one(record);
         self.denied(record);
         match said {
             Some(Record::RunStart(start)) => {
                 self.past.processes += 1;
-                self.past.plan_hash = start.plan.unwrap_or_default();
-                self.past.fork_at = start.fork_at;
+                self.past.plan_hash = owned(start.plan);
+                self.past.fork_at = start.fork_at.map(Cow::into_owned);
             }
             Some(Record::CallReuse(said)) => self.reused(said),
-            Some(Record::RunEnd(end)) => self.past.ended = Some(end.status),
+            Some(Record::RunEnd(end)) => self.past.ended = Some(end.status.into_owned()),
             Some(Record::ViewWrite(view)) if view.path == crate::given::bundle::BUNDLE => {
-                self.past.bundle_sha256 = Some(view.sha256);
+                self.past.bundle_sha256 = Some(view.sha256.into_owned());
             }
             Some(Record::RunResume(resume)) => {
                 self.past.processes += 1;
-                self.past
-                    .swapped
-                    .extend(resume.replaced.unwrap_or_default().into_keys());
+                let replaced = resume.replaced.unwrap_or_default().into_keys();
+                self.past.swapped.extend(replaced.map(Cow::into_owned));
             }
             Some(Record::Reload(reload)) => {
-                self.past.swapped.insert(reload.plugin);
+                self.past.swapped.insert(reload.plugin.into_owned());
             }
             Some(Record::ToolCall(call)) => self.begun(record, &call),
-            Some(Record::ToolResult(result)) => self.ended(record, result),
+            Some(Record::ToolResult(result)) => self.ended(record, &result),
             Some(Record::ModelIntent(intent)) => self.asked(record, &intent),
             Some(Record::ModelResult(result)) => self.answered(record, &result),
             Some(Record::PlannerEvent(event)) => self.event(&event),
@@ -115,10 +120,10 @@ impl<'p> Reader<'p> {
             }
             Some(Record::HostCall(call)) if call.limit.as_deref() == Some("queue") => {
                 // The mailbox was full: the message went nowhere.
-                self.open_messages.remove(&call.id.unwrap_or_default());
+                self.open_messages.remove(&*call.id.unwrap_or_default());
             }
             None if record.actor.ends_with("/host") => {
-                if let Some(kind) = record.kind().filter(|kind| is_note(*kind)) {
+                if let Some(kind) = record.kind.filter(|kind| is_note(*kind)) {
                     self.noted(kind, record);
                 }
             }
@@ -128,7 +133,7 @@ impl<'p> Reader<'p> {
     }
 
     /// A note of the planner that was written.
-    fn noted(&mut self, kind: Kind, record: &StoredRecord) {
+    fn noted(&mut self, kind: Kind, record: &LentRecord<'_>) {
         self.past.notes.push(Written::of(kind, record));
         if let (Some(step), Kind::StepStart | Kind::AttemptStart) = (&self.past.fork_at, kind) {
             let path = record.text("path").unwrap_or_default();
@@ -138,34 +143,35 @@ impl<'p> Reader<'p> {
     }
 
     /// A record of what an agent hands back for a message: sent, or refused.
-    fn answered_one(&mut self, record: &StoredRecord) {
-        let said = match record.kind() {
+    fn answered_one(&mut self, record: &LentRecord<'_>) {
+        let says = |name: &str, word: &str| record.text(name).is_some_and(|text| text == word);
+        let said = match record.kind {
             Some(Kind::Message) => true,
-            Some(Kind::HostCall) => {
-                record.text("decision") == Some("deny") || record.text("status") == Some("invalid")
-            }
+            Some(Kind::HostCall) => says("decision", "deny") || says("status", "invalid"),
             _ => false,
         };
-        let call = record.text("call").unwrap_or_default();
-        if !said || !self.answering.contains_key(call) {
+        if !said {
             return;
         }
-        if let Some((message, outgoing)) = self.answering.remove(call) {
+        let call = record.text("call").unwrap_or_default();
+        if let Some((message, outgoing)) = self.answering.remove(&*call) {
             match outgoing {
                 0 | 1 => *self.past.read.entry(message).or_default() += 1,
                 more => {
-                    self.answering.insert(call.to_owned(), (message, more - 1));
+                    let call = call.into_owned();
+                    self.answering.insert(call, (message, more - 1));
                 }
             }
         }
     }
 
-    fn denied(&mut self, record: &StoredRecord) {
-        let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
-        if record.text("decision") != Some("deny") || self.past.denials.len() >= 1_000 {
+    fn denied(&mut self, record: &LentRecord<'_>) {
+        let text = |name: &str| owned(record.text(name));
+        let decision = record.text("decision");
+        if decision.as_deref() != Some("deny") || self.past.denials.len() >= 1_000 {
             return;
         }
-        let asked = record.commit.as_deref();
+        let asked = record.commit;
         let asked = asked.and_then(|commit| self.payloads.get(record.seq, commit).ok().flatten());
         let why = asked
             .as_deref()
@@ -177,7 +183,7 @@ impl<'p> Reader<'p> {
         let asked = asked.unwrap_or_default();
         self.past.denials.push(Denial {
             seq: record.seq,
-            actor: record.actor.clone(),
+            actor: record.actor.to_string(),
             step: text("step"),
             right: text("right"),
             wanted: Some(text("wanted"))
@@ -204,9 +210,9 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn begun(&mut self, record: &StoredRecord, said: &ToolCall) {
-        let call = said.call_of.call.clone().unwrap_or_default();
-        if let Some(own) = own_number(&call) {
+    fn begun(&mut self, record: &LentRecord<'_>, said: &ToolCall<'_>) {
+        let call = said.call_of.call.as_deref().unwrap_or_default();
+        if let Some(own) = own_number(call) {
             self.past.own_calls = self.past.own_calls.max(own);
         }
         if let Ok(number) = call.parse::<u64>() {
@@ -218,24 +224,24 @@ impl<'p> Reader<'p> {
             return;
         }
         if said.tool == ON_START {
-            self.starts.insert(call.clone());
+            self.starts.insert(call.to_owned());
         }
-        if let Some(id) = &said.id {
+        if let Some(id) = said.id.as_deref() {
             let root = self.open_messages.get(id).map_or(0, |unread| unread.root);
-            self.roots.insert(call.clone(), root);
+            self.roots.insert(call.to_owned(), root);
         }
-        let root = self.root(&call);
+        let root = self.root(call);
         if root > 0 && said.caller.is_some() && !record.actor.ends_with("/host") {
             let routed = &mut self.past.calls.entry(root).or_default().routed;
             routed.calls = routed.calls.saturating_add(1);
         }
     }
 
-    fn ended(&mut self, record: &Arc<StoredRecord>, said: ToolResult) {
-        let call = said.call_of.call.clone().unwrap_or_default();
+    fn ended(&mut self, record: &LentRecord<'_>, said: &ToolResult<'_>) {
+        let call = said.call_of.call.as_deref().unwrap_or_default();
         let plugin = plugin(&record.actor);
         let well = said.status == "ok";
-        match said.tool.as_str() {
+        match &*said.tool {
             ON_START if well => {
                 let revision = said.call_of.revision.unwrap_or(1);
                 self.past.started.insert((plugin.to_owned(), revision));
@@ -244,11 +250,11 @@ impl<'p> Reader<'p> {
                 self.past.finished.insert(plugin.to_owned());
             }
             "on-message" => {
-                let message = (plugin.to_owned(), said.id.clone().unwrap_or_default());
-                match record.number("outgoing").unwrap_or(0) {
+                let message = (plugin.to_owned(), owned(said.id.clone()));
+                match said.outgoing.unwrap_or(0) {
                     0 => *self.past.read.entry(message).or_default() += 1,
                     outgoing => {
-                        self.answering.insert(call.clone(), (message, outgoing));
+                        self.answering.insert(call.to_owned(), (message, outgoing));
                     }
                 }
             }
@@ -256,7 +262,7 @@ impl<'p> Reader<'p> {
         }
         let detail = detail(&said.used);
         let Ok(number) = call.parse::<u64>() else {
-            let root = self.root(&call);
+            let root = self.root(call);
             // That an agent is started is nobody's call: a process does not count it to the step that came first.
             if root > 0 && said.tool != ON_START {
                 self.past
@@ -270,35 +276,35 @@ impl<'p> Reader<'p> {
             return;
         };
         self.past.calls.entry(number).or_default();
-        let record = record.clone();
-        self.told.insert(
-            number,
-            Told {
-                record,
-                said,
-                detail,
+        let failed = (!well).then(|| {
+            let class = FailureClass::ALL
+                .iter()
+                .find(|class| Some(class.word()) == said.class.as_deref());
+            let owner = said.owner.and_then(|owner| Owner::parse(owner.as_str()));
+            (class.copied().unwrap_or(FailureClass::Failed), owner)
+        });
+        let told = Told {
+            payload: record.into(),
+            stands: match &*said.tool {
+                "on-plan" => Stands::Own,
+                _ => Stands::Content,
             },
-        );
+            failed,
+            detail,
+        };
+        self.told.insert(number, told);
     }
 
     fn known(&self, told: Told) -> Result<Known, Failure> {
         let Told {
-            record,
-            said,
+            payload,
+            stands,
+            failed,
             detail,
         } = told;
-        let stands = match said.tool.as_str() {
-            "on-plan" => Stands::Own,
-            _ => Stands::Content,
-        };
-        let text = self.text(&record)?;
-        if said.status != "ok" {
-            let class = FailureClass::ALL
-                .iter()
-                .find(|class| Some(class.word()) == said.class.as_deref());
-            let class = class.copied().unwrap_or(FailureClass::Failed);
+        let text = self.text(&payload)?;
+        if let Some((class, owner)) = failed {
             let mut failure = FlowFailure::new(class, text);
-            let owner = said.owner.and_then(|owner| Owner::parse(owner.as_str()));
             failure.owner = owner.unwrap_or(failure.owner);
             let result = CallResult::Failed(failure);
             let stands = Stands::Nowhere;
@@ -321,17 +327,17 @@ impl<'p> Reader<'p> {
         })
     }
 
-    fn asked(&mut self, record: &StoredRecord, said: &ModelIntent) {
+    fn asked(&mut self, record: &LentRecord<'_>, said: &ModelIntent<'_>) {
         let held = Left {
             tokens: said.reserved_tokens.unwrap_or(0),
             micro_usd: said.reserved_micro_usd.unwrap_or(0),
         };
-        let call = said.call_of.call.clone().unwrap_or_default();
-        let intent = (plugin(&record.actor).to_owned(), self.root(&call), held);
+        let call = said.call_of.call.as_deref().unwrap_or_default();
+        let intent = (plugin(&record.actor).to_owned(), self.root(call), held);
         self.intents.insert(record.seq, intent);
     }
 
-    fn answered(&mut self, record: &StoredRecord, said: &ModelResult) {
+    fn answered(&mut self, record: &LentRecord<'_>, said: &ModelResult<'_>) {
         let of = |told: Option<u64>, counted: Option<u64>| told.or(counted).unwrap_or(0);
         let prompt = of(said.prompt_tokens, said.counted_prompt_tokens);
         let completion = of(said.completion_tokens, said.counted_completion_tokens);
@@ -340,10 +346,10 @@ impl<'p> Reader<'p> {
             micro_usd: said.micro_usd.unwrap_or(0),
         };
         let begun = said.intent.and_then(|intent| self.intents.remove(&intent));
-        let call = said.call_of.call.clone().unwrap_or_default();
+        let call = said.call_of.call.as_deref().unwrap_or_default();
         let (plugin, root) = match begun {
             Some((plugin, root, _)) => (plugin, root),
-            None => (plugin(&record.actor).to_owned(), self.root(&call)),
+            None => (plugin(&record.actor).to_owned(), self.root(call)),
         };
         self.book(&plugin, root, spent);
     }
@@ -357,7 +363,7 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn reused(&mut self, said: CallReuse) {
+    fn reused(&mut self, said: CallReuse<'_>) {
         let saved = Amounts {
             calls: said.spent.calls.unwrap_or(0),
             fuel: said.spent.fuel.unwrap_or(0),
@@ -370,18 +376,21 @@ impl<'p> Reader<'p> {
                 tokens: saved.tokens,
                 micro_usd: saved.micro_usd,
             };
-            return add(self.past.spent.entry(said.plugin).or_default(), spent);
+            return add(
+                self.past.spent.entry(said.plugin.into_owned()).or_default(),
+                spent,
+            );
         }
         self.past.reused.push(ReusedCall {
-            path: said.at.path,
-            run: said.run_id,
+            path: said.at.path.into_owned(),
+            run: said.run_id.into_owned(),
             record: said.record,
             saved,
             duration_ms: said.duration_ms.unwrap_or(0),
         });
     }
 
-    fn event(&mut self, said: &PlannerEvent) {
+    fn event(&mut self, said: &PlannerEvent<'_>) {
         if said.event == "call_finished"
             && let Some(call) = said.call
         {
@@ -391,12 +400,12 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn settled(&mut self, record: &StoredRecord, said: &RunSettle) -> Result<(), Failure> {
+    fn settled(&mut self, record: &LentRecord<'_>, said: &RunSettle<'_>) -> Result<(), Failure> {
         let text = match record.commit {
-            Some(_) => self.text(record)?,
+            Some(_) => self.text(&record.into())?,
             None => String::new(),
         };
-        let settled = match said.r#as.as_str() {
+        let settled = match &*said.r#as {
             "done" => Settled::Done(serde_json::from_str(&text).unwrap_or(Value::Null)),
             "failed" => Settled::Failed(text),
             _ => Settled::Retry,
@@ -405,19 +414,20 @@ impl<'p> Reader<'p> {
         Ok(())
     }
 
-    fn gate(&mut self, record: &StoredRecord, said: &Gate) -> Result<(), Failure> {
-        let by = said.by.clone().unwrap_or_default();
+    fn gate(&mut self, record: &LentRecord<'_>, said: &Gate<'_>) -> Result<(), Failure> {
+        let by = owned(said.by.clone());
+        let text = || self.text(&record.into());
         let approval = |approved: bool, note: String| GateAnswer::Approval {
             approved,
             by: by.clone(),
             note,
         };
-        let answer = match said.event.as_str() {
-            "approved" => Some(approval(true, self.text(record)?)),
-            "rejected" => Some(approval(false, self.text(record)?)),
+        let answer = match &*said.event {
+            "approved" => Some(approval(true, text()?)),
+            "rejected" => Some(approval(false, text()?)),
             "signalled" => {
-                let text = self.text(record)?;
-                let payload = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+                let payload = serde_json::from_str(&text()?);
+                let payload = payload.map_err(|error| unreadable(&error))?;
                 Some(GateAnswer::Signal { payload })
             }
             _ => None,
@@ -430,23 +440,24 @@ impl<'p> Reader<'p> {
         Ok(())
     }
 
-    fn sent(&mut self, record: &StoredRecord, said: Message) -> Result<(), Failure> {
+    fn sent(&mut self, record: &LentRecord<'_>, said: Message<'_>) -> Result<(), Failure> {
         if said.r#type == MESSAGE {
-            self.past.sent.insert(said.id.clone());
+            self.past.sent.insert(said.id.to_string());
         }
         // What waits for an answer is asked again by whoever waited.
         if said.r#type != MESSAGE || said.asks == Some(true) {
             return Ok(());
         }
-        let text = self.text(record)?;
+        let text = self.text(&record.into())?;
         let told: Value = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
         let call = said.place.call.unwrap_or_default();
+        let id = said.id.into_owned();
         let unread = Unread {
             seq: record.seq,
-            id: said.id.clone(),
+            id: id.clone(),
             sender: plugin(&record.actor).to_owned(),
-            step: said.place.step.unwrap_or_default(),
-            correlation: said.correlation.unwrap_or_default(),
+            step: owned(said.place.step),
+            correlation: owned(said.correlation),
             topic: told
                 .get("topic")
                 .and_then(Value::as_str)
@@ -454,24 +465,24 @@ impl<'p> Reader<'p> {
                 .to_owned(),
             payload: told.get("payload").unwrap_or(&Value::Null).to_string(),
             root: self.root(&call),
-            at_start: self.starts.contains(&call),
+            at_start: self.starts.contains(&*call),
         };
-        self.open_messages.insert(said.id, unread);
+        self.open_messages.insert(id, unread);
         Ok(())
     }
 
-    fn text(&self, record: &StoredRecord) -> Result<String, Failure> {
+    fn text(&self, of: &PayloadOf) -> Result<String, Failure> {
         let gone = || {
-            let why = format!("the payload of record {} was erased or lost", record.seq);
+            let why = format!("the payload of record {} was erased or lost", of.seq);
             unreadable_because(&why)
         };
-        let commit = record.commit.as_deref().ok_or_else(gone)?;
+        let commit = of.commit.as_deref().ok_or_else(gone)?;
         let exact = match self.key {
-            Some(key) => self.payloads.exact(record, key),
+            Some(key) => self.payloads.exact_of(of, key),
             None => Ok(None),
         };
         let found = match exact {
-            Ok(None) => self.payloads.get(record.seq, commit),
+            Ok(None) => self.payloads.get(of.seq, commit),
             exact => exact,
         };
         let bytes = found
@@ -519,6 +530,10 @@ fn add(sum: &mut Left, more: Left) {
     sum.micro_usd = sum.micro_usd.saturating_add(more.micro_usd);
 }
 
+fn owned(text: Option<Cow<'_, str>>) -> String {
+    text.map(Cow::into_owned).unwrap_or_default()
+}
+
 fn plugin(actor: &str) -> &str {
     actor.split_once('/').map_or(actor, |(_, plugin)| plugin)
 }
@@ -528,7 +543,7 @@ fn own_number(call: &str) -> Option<u64> {
     call.strip_prefix("0.")?.split('.').next()?.parse().ok()
 }
 
-fn detail(used: &UsedPart) -> Detail {
+fn detail(used: &UsedPart<'_>) -> Detail {
     Detail {
         fuel: used.fuel.unwrap_or(0),
         memory_bytes: used.memory_bytes.unwrap_or(0),
