@@ -4,6 +4,8 @@
 //! that nobody gave it, write outside of the folder, or take another spec's files for those of this one. Every part of
 //! a path is opened by itself, below the part before it; a name that is swapped for a link in between is refused too.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, Read as _, Write as _};
 
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _};
@@ -92,31 +94,80 @@ pub fn read(dir: &Dir, path: &str, max: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// What the disk says, and where a folder above it is a link.
 pub fn write(dir: &Dir, path: &str, bytes: &[u8], durability: Durability) -> io::Result<()> {
-    let (folder, name) = split(path);
-    let folder = create(dir, folder)?;
-    let fresh = format!(".{name}.tmp");
-    // What a killed writer left.
-    match folder.remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    let mut together = Together::new(dir, durability);
+    together.write(path, bytes)?;
+    together.end()
+}
+
+/// Files that are written one after the other, each as by [`write`]. A folder is opened once for all of them, and once
+/// more to bring their names to the disk.
+pub(crate) struct Together<'d> {
+    dir: &'d Dir,
+    durability: Durability,
+    folders: BTreeMap<String, Dir>,
+}
+
+impl<'d> Together<'d> {
+    /// For files below `dir`.
+    pub(crate) const fn new(dir: &'d Dir, durability: Durability) -> Self {
+        Self {
+            dir,
+            durability,
+            folders: BTreeMap::new(),
+        }
     }
-    let written = fill(&folder, &fresh, bytes, durability)
-        .and_then(|()| folder.rename(&fresh, &folder, name));
-    if written.is_err() {
-        // What failed is told; that this stays behind as well is not worth another word.
-        let _ = folder.remove_file(&fresh);
-        return written;
+
+    /// Writes a file. Gives the bytes of the one that it replaces, 0 where there was none.
+    ///
+    /// # Errors
+    /// As [`write`].
+    pub(crate) fn write(&mut self, path: &str, bytes: &[u8]) -> io::Result<u64> {
+        let (folder, name) = split(path);
+        let folder = match self.folders.entry(folder.to_owned()) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(free) => free.insert(create(self.dir, folder)?),
+        };
+        let before = match folder.symlink_metadata(name) {
+            Ok(about) if about.is_file() => about.len(),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => 0,
+        };
+        let fresh = format!(".{name}.tmp");
+        let written = fill(folder, &fresh, bytes, self.durability)
+            .and_then(|()| folder.rename(&fresh, folder, name));
+        if let Err(error) = written {
+            // What failed is told; that this stays behind as well is not worth another word.
+            let _ = folder.remove_file(&fresh);
+            return Err(error);
+        }
+        Ok(before)
     }
-    match durability {
-        Durability::Durable => folder.open(".")?.sync_all(),
-        Durability::Relaxed => Ok(()),
+
+    /// To be called behind the last file: a durable one is safe from a loss of power only then.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn end(self) -> io::Result<()> {
+        if self.durability == Durability::Durable {
+            for folder in self.folders.values() {
+                folder.open(".")?.sync_all()?;
+            }
+        }
+        Ok(())
     }
 }
 
 fn fill(folder: &Dir, name: &str, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    let mut file = folder.open_with(name, &options)?;
+    let mut file = match folder.open_with(name, &options) {
+        // What a killed writer left.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            folder.remove_file(name)?;
+            folder.open_with(name, &options)?
+        }
+        opened => opened?,
+    };
     file.write_all(bytes)?;
     match durability {
         Durability::Durable => file.sync_all(),
