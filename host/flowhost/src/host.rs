@@ -19,7 +19,7 @@ use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
     FactObserver, Host, HostConfig, Listener, Member, Operator, Project, Said, StageMade,
-    StageViews, StageWanted, Views, Workers, World,
+    StageViews, StageWanted, Taken, Views, Workers, World,
 };
 
 use crate::ambient::Ambient;
@@ -412,7 +412,7 @@ fn page_of(story: &story::Story) -> Vec<(String, Vec<u8>)> {
 struct Stages(stage::Stages);
 
 impl StageViews for Stages {
-    fn stage(&mut self, wanted: StageWanted) -> Result<StageMade, Failure> {
+    fn stage(&mut self, wanted: StageWanted, taken: &Taken<'_>) -> Result<StageMade, Failure> {
         let costs = wanted.costs.and_then(|it| serde_json::from_slice(&it).ok());
         let wanted = stage::Wanted {
             spec_id: wanted.spec_id,
@@ -420,9 +420,9 @@ impl StageViews for Stages {
             step_id: wanted.step_id,
             footprint_bytes: wanted.footprint_bytes,
             costs,
-            taken: wanted.taken,
+            answers: wanted.answers,
         };
-        let (views, answers) = self.0.views(&wanted).map_err(|error| {
+        let (views, answers) = self.0.views(&wanted, taken).map_err(|error| {
             let message = "the evidence of a stage cannot be made";
             Failure::new(Exit::Internal, message).caused_by(&error)
         })?;

@@ -3,6 +3,9 @@
 use flowhost_ledger::records::{ModelIntent, ModelResult};
 use serde_json::{Map, Value, json};
 
+/// A record that has a payload: its number, and what it commits to.
+pub(super) type Seen = (u64, Option<String>);
+
 /// One call of an agent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Call {
@@ -11,13 +14,13 @@ pub(super) struct Call {
     pub(super) prompt_version: Option<String>,
     pub(super) prompt_sha256: Option<String>,
     /// Records that hold what it was given and what it handed back.
-    pub(super) asked: (u64, Option<String>),
-    pub(super) answered: Option<(u64, Option<String>)>,
+    pub(super) asked: Seen,
+    pub(super) answered: Option<Seen>,
     pub(super) ok: bool,
     pub(super) duration_ms: Option<u64>,
     pub(super) usage: Usage,
     /// The record that holds what its first model was asked.
-    pub(super) prompt: Option<(u64, Option<String>)>,
+    pub(super) prompt: Option<Seen>,
 }
 
 /// What models used, as far as it is known.

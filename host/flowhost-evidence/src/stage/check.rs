@@ -6,8 +6,6 @@ use std::sync::LazyLock;
 use flowhost_flow::OutputSchema;
 use serde_json::Value;
 
-use super::View;
-
 macro_rules! forms {
     ($($(#[doc = $doc:literal])+ $name:ident $word:literal $file:literal $schema:ident;)*) => {
         /// A kind of evidence file.
@@ -179,12 +177,10 @@ fn faults(form: Form, value: &Value) -> Option<String> {
     }
 }
 
-/// What is wrong with a file that is about to be written.
-pub(super) fn fault(view: &View) -> Option<String> {
-    match judge(&view.path, &view.bytes) {
-        Judged::Valid(_) | Judged::Foreign => None,
-        Judged::Invalid(_, faults) => Some(faults.join("; ")),
-    }
+/// What is wrong with a document that is about to be written to `path`, or with a line of one.
+pub(super) fn fault(path: &str, value: &Value) -> Option<String> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    faults(form_of(name, value)?, value)
 }
 
 fn compiled(text: &str) -> Result<OutputSchema, String> {

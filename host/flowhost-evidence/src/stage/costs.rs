@@ -15,19 +15,18 @@ const STAGES: [&str; 6] = ["plan", "tasks", "implement", "validate", "audit", "u
 /// The summary with this stage in it. Of the one that stands, the lines of other stages are kept, and those of other
 /// steps of this stage in this run; what else there is of this stage is of an earlier run, and is replaced.
 pub(super) fn summary(stage: &Stage, agents: &[Agent<'_>], wanted: &Wanted) -> Value {
-    let of = |before: &Value, key: &str| before.get(key).cloned();
-    let kept = wanted.costs.as_ref().and_then(|it| of(it, "breakdown"));
-    let kept = kept
-        .and_then(|it| it.as_array().cloned())
-        .unwrap_or_default();
-    let other = |line: &Value| {
+    let kept = wanted
+        .costs
+        .as_ref()
+        .and_then(|it| it.get("breakdown")?.as_array());
+    let other = |line: &&Value| {
         let text = |name: &str| line.get(name).and_then(Value::as_str);
         // A line of an older host names no step.
         let step = text("step").unwrap_or(&stage.path);
         let is_beside = text("run_id") == Some(wanted.run_id.as_str()) && step != stage.path;
         text("stage") != Some(stage.stage.as_str()) || is_beside
     };
-    let mut lines: Vec<Value> = kept.into_iter().filter(other).collect();
+    let mut lines: Vec<Value> = kept.into_iter().flatten().filter(other).cloned().collect();
     let profile = stage.labels.get("run_profile").cloned();
     for agent in agents {
         let usage = &agent.usage;
@@ -68,7 +67,7 @@ pub(super) fn summary(stage: &Stage, agents: &[Agent<'_>], wanted: &Wanted) -> V
         .map(|stage| ((*stage).to_owned(), Value::Null))
         .collect();
     per_stage.extend(sums(&lines, "stage"));
-    let total = total(&lines);
+    let total = total(lines.iter());
     let budget = usd(stage.budget_micro_usd);
     let duration: u64 = lines
         .iter()
@@ -78,7 +77,7 @@ pub(super) fn summary(stage: &Stage, agents: &[Agent<'_>], wanted: &Wanted) -> V
         .iter()
         .filter_map(|it| it.get("calls")?.as_u64())
         .sum();
-    json!({
+    let mut summary = json!({
         "schemaVersion": 1,
         "spec_id": wanted.spec_id,
         "currency": "USD",
@@ -86,7 +85,6 @@ pub(super) fn summary(stage: &Stage, agents: &[Agent<'_>], wanted: &Wanted) -> V
         "per_stage": per_stage,
         "per_model": sums(&lines, "model"),
         "per_profile": sums(&lines, "run_profile"),
-        "breakdown": lines,
         "budget_usd": budget,
         "utilization_percent": total.zip(budget.filter(|it| *it > 0.0)).map(|(total, budget)| {
             round(total / budget * 100.0, 1e4)
@@ -94,7 +92,12 @@ pub(super) fn summary(stage: &Stage, agents: &[Agent<'_>], wanted: &Wanted) -> V
         "total_calls": calls,
         "duration_seconds": std::time::Duration::from_millis(duration).as_secs_f64(),
         "generated_at": stage.ended,
-    })
+    });
+    if let Value::Object(summary) = &mut summary {
+        // Moved: the macro would copy each line.
+        summary.insert("breakdown".to_owned(), Value::Array(lines));
+    }
+    summary
 }
 
 fn cost(line: &Value) -> Option<f64> {
@@ -102,24 +105,21 @@ fn cost(line: &Value) -> Option<f64> {
 }
 
 /// The sum; none where a part is not known.
-fn total(lines: &[Value]) -> Option<f64> {
-    let costs: Option<Vec<f64>> = lines.iter().map(cost).collect();
+fn total<'v>(lines: impl IntoIterator<Item = &'v Value>) -> Option<f64> {
+    let costs: Option<Vec<f64>> = lines.into_iter().map(cost).collect();
     costs.map(|costs| round(costs.iter().sum(), 1e6))
 }
 
 fn sums(lines: &[Value], key: &str) -> Map<String, Value> {
-    let mut groups: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for line in lines {
         if let Some(name) = line.get(key).and_then(Value::as_str) {
-            groups
-                .entry(name.to_owned())
-                .or_default()
-                .push(line.clone());
+            groups.entry(name).or_default().push(line);
         }
     }
     let groups = groups.into_iter();
     groups
-        .map(|(name, lines)| (name, json!(total(&lines))))
+        .map(|(name, lines)| (name.to_owned(), json!(total(lines))))
         .collect()
 }
 

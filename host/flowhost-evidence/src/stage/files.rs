@@ -1,6 +1,6 @@
 //! The files of a stage, by name and content.
 
-use std::collections::BTreeSet;
+use std::io;
 
 use flowhost_flow::consensus::{Participant, Verdict, issues};
 use flowhost_flow::plan::Rule;
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::calls::{Call, Usage, usd};
 use super::gather::Stage;
 use super::guards::Phase;
-use super::{Answer, View, Wanted, costs, lifecycle, trial};
+use super::{Answer, StageError, Taken, View, Wanted, check, costs, lifecycle, trial};
 
 /// What the host says of itself where a file names who put it together.
 const AGGREGATOR: &str = concat!("flowhost/", env!("CARGO_PKG_VERSION"));
@@ -76,66 +76,74 @@ impl Names<'_> {
     }
 
     /// Telemetry of schema 1. A run may have two steps of one stage: the second one's name has a number.
-    fn telemetry(&self, taken: &BTreeSet<String>) -> String {
+    fn telemetry(&self, taken: &Taken<'_>) -> io::Result<String> {
         let mut path = self.commands(&format!("{}.json", self.run));
         let mut number = 1_usize;
-        while taken.contains(&path) {
+        while taken(&path)? {
             number += 1;
             path = self.commands(&format!("{}_{number}.json", self.run));
         }
-        path
+        Ok(path)
     }
 
     /// Numbers the time, while another run has left files of it: names have seconds, and two runs may share one.
-    fn apart_from(mut self, taken: &BTreeSet<String>) -> Self {
+    fn apart_from(mut self, taken: &Taken<'_>) -> io::Result<Self> {
         let second = self.at.clone();
         let mut number = 1_usize;
-        while taken.contains(&self.lifecycle()) {
+        while taken(&self.lifecycle())? {
             number += 1;
             self.at = format!("{second}-{number}");
         }
-        self
+        Ok(self)
     }
 }
 
-/// All files of the stage.
-pub(super) fn files(stage: &Stage, wanted: &Wanted) -> Vec<View> {
+/// All files of the stage, each held against its schema.
+pub(super) fn files(
+    stage: &Stage,
+    wanted: &Wanted,
+    taken: &Taken<'_>,
+) -> Result<Vec<View>, StageError> {
     let names = Names {
         stage: &stage.stage,
         spec: &wanted.spec_id,
         run: &wanted.run_id,
         at: compact(&stage.started),
     }
-    .apart_from(&wanted.taken);
+    .apart_from(taken)?;
     let agents = agents(stage);
     let mut views = Vec::new();
     if let Some((recorded_at, verdict)) = &stage.verdict {
-        consensus_files(stage, verdict, &agents, &names, &mut views);
+        consensus_files(stage, verdict, &agents, &names, &mut views)?;
         let artifacts = artifacts(&agents, &names, &views);
         let synthesis = synthesis(stage, verdict, &agents, &names, recorded_at);
-        views.push(document(names.consensus("synthesis.json"), &synthesis));
-        views.push(document(names.latest(), &synthesis));
+        let synthesis = document(names.consensus("synthesis.json"), &synthesis)?;
+        let latest = View {
+            path: names.latest(),
+            bytes: synthesis.bytes.clone(),
+        };
+        views.extend([synthesis, latest]);
         let ruled = ruling(stage, verdict, &agents, &names, recorded_at, &artifacts);
-        views.push(document(names.consensus("verdict.json"), &ruled));
+        views.push(document(names.consensus("verdict.json"), &ruled)?);
     }
     let command = v1(stage, &names, &views);
-    views.push(document(names.telemetry(&wanted.taken), &command));
+    views.push(document(names.telemetry(taken)?, &command)?);
     let life = lifecycle::lines(stage, wanted);
-    views.push(lines(names.lifecycle(), &life));
+    views.push(lines(names.lifecycle(), &life)?);
     let spent = costs::summary(stage, &agents, wanted);
     views.push(document(
         format!("costs/{}_cost_summary.json", names.spec),
         &spent,
-    ));
+    )?);
     let verdict = stage.verdict.as_ref().map(|(_, verdict)| verdict);
     // A tool's step is a stage too, and has nothing to say of models.
     if verdict.is_some() || agents.iter().any(|it| it.usage.model_id.is_some()) {
         let written: usize = views.iter().map(|view| view.bytes.len()).sum();
         let footprint = wanted.footprint_bytes.saturating_add(written as u64);
         let line = telemetry(stage, verdict, &agents, &names, &views, footprint);
-        views.push(lines(names.consensus("telemetry.jsonl"), &[line]));
+        views.push(lines(names.consensus("telemetry.jsonl"), &[line])?);
     }
-    views
+    Ok(views)
 }
 
 /// What the agents said, where their answers count. The arbiter puts together what they said, and is none of
@@ -229,15 +237,18 @@ fn consensus_files(
     agents: &[Agent<'_>],
     names: &Names<'_>,
     views: &mut Vec<View>,
-) {
+) -> Result<(), StageError> {
     for agent in agents {
         let file = file_name(&agent.name);
         if let Some(output) = output(stage, agent) {
-            views.push(document(names.output(&agent.name), &output));
+            // Its form is the plan's: an answer that looks like a file of the host's is none.
+            let path = names.output(&agent.name);
+            let bytes = written(&path, output)?;
+            views.push(View { path, bytes });
         }
         let metrics = Value::Object(metrics(agent, Some(verdict), names));
         let path = names.consensus(&format!("{file}_metrics.json"));
-        views.push(document(path, &metrics));
+        views.push(document(path, &metrics)?);
         if let Some(prompt) = agent.last.and_then(|call| prompt(stage, call)) {
             views.push(View {
                 path: names.consensus(&format!("prompt_{file}.txt")),
@@ -245,20 +256,19 @@ fn consensus_files(
             });
         }
     }
+    Ok(())
 }
 
 /// What the agent answered, where it counts.
-fn output(stage: &Stage, agent: &Agent<'_>) -> Option<Value> {
+fn output<'s>(stage: &'s Stage, agent: &Agent<'_>) -> Option<&'s Value> {
     let call = agent.last.filter(|_| agent.is_ok())?;
     stage.json(call.answered.as_ref()?)
 }
 
 /// What the agent was asked: the turns of its first model call, or what it was given.
 fn prompt(stage: &Stage, call: &Call) -> Option<String> {
-    let asked = call.prompt.as_ref().and_then(|it| stage.json(it));
-    let turns = asked.as_ref().and_then(|it| it.get("turns")?.as_array());
-    let Some(turns) = turns else {
-        return stage.payload(&call.asked).map(str::to_owned);
+    let Some(turns) = stage.turns(call) else {
+        return stage.given(&call.asked).map(str::to_owned);
     };
     let said = |turn: &Value, name: &str| {
         let text = turn.get(name).and_then(Value::as_str);
@@ -331,7 +341,7 @@ fn outcome(stage: &Stage, verdict: &Verdict, agents: &[Agent<'_>]) -> Value {
     );
     match of_arbiter {
         true => answer.get("output").cloned().unwrap_or_default(),
-        false => answer,
+        false => answer.clone(),
     }
 }
 
@@ -603,16 +613,32 @@ fn paths(views: &[View]) -> Vec<Value> {
         .collect()
 }
 
-fn document(path: String, value: &Value) -> View {
-    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
-    bytes.push(b'\n');
-    View { path, bytes }
+/// A document that is what its schema says.
+fn document(path: String, value: &Value) -> Result<View, StageError> {
+    let bytes = written(&path, value)?;
+    match check::fault(&path, value) {
+        Some(what) => Err(StageError::Schema { path, what }),
+        None => Ok(View { path, bytes }),
+    }
 }
 
-fn lines(path: String, all: &[Value]) -> View {
+fn written(path: &str, value: &Value) -> Result<Vec<u8>, StageError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| StageError::Schema {
+        path: path.to_owned(),
+        what: error.to_string(),
+    })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// A file of lines, each of which is what its schema says.
+fn lines(path: String, all: &[Value]) -> Result<View, StageError> {
+    if let Some(what) = all.iter().find_map(|line| check::fault(&path, line)) {
+        return Err(StageError::Schema { path, what });
+    }
     let lines: String = all.iter().map(|line| format!("{line}\n")).collect();
     let bytes = lines.into_bytes();
-    View { path, bytes }
+    Ok(View { path, bytes })
 }
 
 /// `2026-11-26T07:39:10.123456Z` as `20261126T073910Z`: no sign that a file system minds.

@@ -7,7 +7,7 @@ use flowhost_ledger::records::{GuardVerdict, Record, StepStart, ToolCall, ToolRe
 use flowhost_ledger::{Kind, StoredRecord};
 use serde_json::Value;
 
-use super::calls::Call;
+use super::calls::{Call, Seen};
 use super::guards::{Answered, Guards};
 use crate::story::PayloadSource;
 
@@ -34,17 +34,27 @@ pub(super) struct Stage {
     pub(super) guards: Guards,
     /// Times at which something of the stage's life happened, in the ledger's order.
     pub(super) events: Vec<(String, &'static str, String)>,
-    pub(super) payloads: HashMap<u64, String>,
+    /// What was handed back and what models were asked, by the numbers of their records.
+    said: HashMap<u64, Value>,
+    /// What agents were given, where no model's request shows it.
+    given: HashMap<u64, String>,
 }
 
 impl Stage {
-    /// The payload of a record as text; none where it is erased or was never there.
-    pub(super) fn payload(&self, of: &(u64, Option<String>)) -> Option<&str> {
-        self.payloads.get(&of.0).map(String::as_str)
+    /// What an agent was given, as text; none where it is erased or was never there, and where its model's request
+    /// shows it.
+    pub(super) fn given(&self, of: &Seen) -> Option<&str> {
+        self.given.get(&of.0).map(String::as_str)
     }
 
-    pub(super) fn json(&self, of: &(u64, Option<String>)) -> Option<Value> {
-        serde_json::from_str(self.payload(of)?).ok()
+    /// What was handed back, or what a model was asked.
+    pub(super) fn json(&self, of: &Seen) -> Option<&Value> {
+        self.said.get(&of.0)
+    }
+
+    /// The turns of an agent's first request to its model, as far as there are any.
+    pub(super) fn turns(&self, call: &Call) -> Option<&Vec<Value>> {
+        self.json(call.prompt.as_ref()?)?.get("turns")?.as_array()
     }
 
     /// Version and SHA-256 of the prompt that the agents were asked with.
@@ -93,7 +103,7 @@ pub(super) struct Gather {
 #[derive(Debug, Default)]
 struct Growing {
     stage: Stage,
-    verdict: Option<(String, u64, Option<String>)>,
+    verdict: Option<(String, Seen)>,
     ended: bool,
     places: HashMap<String, usize>,
 }
@@ -164,23 +174,21 @@ impl Gather {
             budget_micro_usd: self.budget_micro_usd,
             ..growing.stage.clone()
         };
-        let mut wanted: Vec<(u64, Option<String>)> = Vec::new();
-        for call in &stage.calls {
-            wanted.push(call.asked.clone());
-            wanted.extend(call.answered.iter().cloned());
-            wanted.extend(call.prompt.iter().cloned());
-        }
-        for (seq, commit) in wanted {
-            let payload = commit.and_then(|commit| source.payload(seq, &commit).ok().flatten());
-            let text = payload.and_then(|bytes| String::from_utf8(bytes).ok());
-            if let Some(text) = text {
-                stage.payloads.insert(seq, text);
+        let payload = |(seq, commit): &Seen| source.payload(*seq, commit.as_ref()?).ok().flatten();
+        for call in &growing.stage.calls {
+            for seen in call.answered.iter().chain(&call.prompt) {
+                let value = payload(seen).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                stage.said.extend(value.map(|value| (seen.0, value)));
+            }
+            // All that an agent was given is much, and shown only where no request to a model is.
+            if stage.turns(call).is_none() {
+                let text = payload(&call.asked).and_then(|bytes| String::from_utf8(bytes).ok());
+                stage.given.extend(text.map(|text| (call.asked.0, text)));
             }
         }
-        stage.verdict = growing.verdict.clone().and_then(|(ts, seq, commit)| {
-            let bytes = source.payload(seq, &commit?).ok().flatten()?;
-            let verdict = serde_json::from_slice(&bytes).ok()?;
-            Some((ts, verdict))
+        stage.verdict = growing.verdict.as_ref().and_then(|(ts, seen)| {
+            let verdict = serde_json::from_slice(&payload(seen)?).ok()?;
+            Some((ts.clone(), verdict))
         });
         Some(stage)
     }
@@ -229,7 +237,8 @@ impl Growing {
             }
             Record::Consensus(_) => {
                 self.event(record, "checking_consensus", "");
-                self.verdict = Some((record.ts.clone(), record.seq, record.commit.clone()));
+                let seen = (record.seq, record.commit.clone());
+                self.verdict = Some((record.ts.clone(), seen));
             }
             Record::StepEnd(end) => {
                 let what = match end.status.as_str() {

@@ -6,7 +6,7 @@
 //! that readers and `jq` queries of theirs work. What is not known is `null`, never 0. Must never say
 //! anything that no record says.
 
-use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use flowhost_ledger::{Payloads, RealDisk, Tail};
@@ -44,10 +44,13 @@ pub struct Wanted {
     pub footprint_bytes: u64,
     /// The spec's cost summary as it stands, if there is one.
     pub costs: Option<Value>,
-    /// Paths that others have taken: a stage that began in the same second as another run's, or another step's of this
-    /// run, has a number in its names, and so has the telemetry of a second step of one stage.
-    pub taken: BTreeSet<String>,
+    /// Whether somebody wants the answers beside the files.
+    pub answers: bool,
 }
+
+/// Whether others have taken a path: a stage that began in the same second as another run's, or another step's of this
+/// run, has a number in its names, and so has the telemetry of a second step of one stage.
+pub type Taken<'t> = dyn Fn(&str) -> io::Result<bool> + 't;
 
 /// A file for the evidence root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +70,9 @@ pub enum StageError {
     /// The ledger has no such step, or it has not ended.
     #[error("no record says that the step has ended")]
     NoStep,
+    /// Nobody can say which names others have taken.
+    #[error("it cannot be told which names of files are taken")]
+    Names(#[from] io::Error),
     /// A file would not be what its schema says: a mistake of this host, found before it is written.
     #[error("{path} does not match its schema: {what}")]
     Schema {
@@ -111,22 +117,24 @@ impl Stages {
     }
 
     /// Makes the files of a stage from what is in the ledger now, each held against its schema, and gives the answers
-    /// that count beside them.
+    /// that count beside them, where they are wanted.
     ///
     /// # Errors
     /// [`StageError`].
-    pub fn views(&mut self, wanted: &Wanted) -> Result<(Vec<View>, Vec<Answer>), StageError> {
+    pub fn views(
+        &mut self,
+        wanted: &Wanted,
+        taken: &Taken<'_>,
+    ) -> Result<(Vec<View>, Vec<Answer>), StageError> {
         self.read_on()?;
         let stage = self.gather.stage(&wanted.step_id, &self.payloads);
         let stage = stage.ok_or(StageError::NoStep)?;
-        let views = files::files(&stage, wanted);
-        for view in &views {
-            if let Some(what) = check::fault(view) {
-                let path = view.path.clone();
-                return Err(StageError::Schema { path, what });
-            }
-        }
-        Ok((views, files::answers(&stage)))
+        let views = files::files(&stage, wanted, taken)?;
+        let answers = match wanted.answers {
+            true => files::answers(&stage),
+            false => Vec::new(),
+        };
+        Ok((views, answers))
     }
 
     /// Reads what has come since the last time.

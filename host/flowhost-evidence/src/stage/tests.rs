@@ -1,6 +1,6 @@
 //! Files of a stage from records that are made by hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use flowhost_ledger::records::{
     BegunPart, CallPart, EndedPart, GuardVerdict, ModelIntent, ModelResult, PlacePart,
@@ -10,7 +10,7 @@ use flowhost_ledger::{Fact, StoredRecord};
 use serde_json::Value;
 
 use super::gather::Gather;
-use super::{Judged, Wanted, check, files, judge};
+use super::{Judged, StageError, View, Wanted, files, judge};
 use crate::story::PayloadSource;
 
 struct Nothing;
@@ -81,10 +81,22 @@ fn gathered(facts: Vec<Fact>) -> Gather {
     gather
 }
 
-fn made(facts: Vec<Fact>, wanted: &Wanted) -> Vec<super::View> {
+fn made(facts: Vec<Fact>, wanted: &Wanted) -> Vec<View> {
+    made_beside(facts, wanted, &BTreeSet::new())
+}
+
+/// The files of a stage where others have taken those names.
+fn made_beside(facts: Vec<Fact>, wanted: &Wanted, taken: &BTreeSet<String>) -> Vec<View> {
     let gather = gathered(facts);
-    let stage = gather.stage("s1", &Nothing);
-    files::files(&stage.expect("the step has ended"), wanted)
+    let stage = gather.stage("s1", &Nothing).expect("the step has ended");
+    files::files(&stage, wanted, &|path| Ok(taken.contains(path))).unwrap()
+}
+
+fn assert_valid(views: &[View]) {
+    for view in views {
+        let judged = judge(&view.path, &view.bytes);
+        assert!(!matches!(judged, Judged::Invalid(..)), "{judged:?}");
+    }
 }
 
 fn wanted() -> Wanted {
@@ -96,7 +108,7 @@ fn wanted() -> Wanted {
     }
 }
 
-fn by_name(views: &[super::View]) -> HashMap<String, String> {
+fn by_name(views: &[View]) -> HashMap<String, String> {
     let views = views.iter();
     views
         .map(|it| {
@@ -194,19 +206,26 @@ fn a_second_start_is_told_as_deduped_and_not_as_another_start() {
 fn a_second_that_another_run_has_already_is_numbered() {
     let life = |at: &str| format!("commands/SPEC-1/spec-plan_lifecycle_{at}.jsonl");
     let second = "20261126T073900Z";
-    let mut wanted = wanted();
+    let mut taken = BTreeSet::from([life(second)]);
     for at in ["20261126T073900Z-2", "20261126T073900Z-3"] {
-        let before = wanted.taken.last().cloned().unwrap_or_else(|| life(second));
-        wanted.taken.insert(before);
-        let files = by_name(&made(facts(true), &wanted));
+        let files = by_name(&made_beside(facts(true), &wanted(), &taken));
         assert!(files.contains_key(&life(at)), "{:?}", files.keys());
         assert!(
-            files.keys().all(|path| !wanted.taken.contains(path)),
+            files.keys().all(|path| !taken.contains(path)),
             "{:?}",
             files.keys()
         );
-        wanted.taken.insert(life(at));
+        taken.insert(life(at));
     }
+}
+
+#[test]
+fn nothing_is_made_where_nobody_can_say_which_names_are_taken() {
+    let gather = gathered(facts(false));
+    let stage = gather.stage("s1", &Nothing).unwrap();
+    let unreadable = |_: &str| Err(std::io::Error::other("no such disk"));
+    let failed = files::files(&stage, &wanted(), &unreadable).unwrap_err();
+    assert!(matches!(failed, StageError::Names(_)), "{failed}");
 }
 
 #[test]
@@ -214,7 +233,6 @@ fn a_stage_without_agents_that_were_asked_together_has_no_consensus_files() {
     let views = made(facts(false), &wanted());
     assert!(views.iter().all(|it| !it.path.starts_with("consensus/")));
     for view in &views {
-        assert!(check::fault(view).is_none(), "{}", view.path);
         assert!(matches!(judge(&view.path, &view.bytes), Judged::Valid(_)));
     }
 }
@@ -250,16 +268,14 @@ fn two_steps_of_one_stage_have_their_own_telemetry_and_both_their_costs() {
     let costs = "costs/SPEC-1_cost_summary.json";
     let second = Wanted {
         step_id: "s2".to_owned(),
-        taken: [one.clone()].into(),
         costs: serde_json::from_str(&first[costs]).ok(),
         ..wanted()
     };
     let of_second = of_step(facts(false), "s2", "replan", "4");
     let stage = gathered(of_second).stage("s2", &Nothing).unwrap();
-    let views = files::files(&stage, &second);
-    for view in &views {
-        assert!(check::fault(view).is_none(), "{}", view.path);
-    }
+    let taken = |path: &str| Ok(path == one);
+    let views = files::files(&stage, &second, &taken).unwrap();
+    assert_valid(&views);
     let files = by_name(&views);
     let steps = [&first[&one], &files[&format!("{path}_2.json")]];
     let steps = steps.map(|it| serde_json::from_str::<Value>(it).unwrap()["step"].clone());
@@ -273,15 +289,15 @@ fn two_steps_of_one_stage_have_their_own_telemetry_and_both_their_costs() {
         costs: Some(spent.clone()),
         ..second.clone()
     };
-    let again = by_name(&files::files(&stage, &again));
+    let again = by_name(&files::files(&stage, &again, &taken).unwrap());
     assert_eq!(again[costs], files[costs]);
     let other = Wanted {
         run_id: "01KBGHJKMNPQRSTVWXYZ012346".to_owned(),
         costs: Some(spent),
         ..second
     };
-    let other: Value =
-        serde_json::from_str(&by_name(&files::files(&stage, &other))[costs]).unwrap();
+    let other = by_name(&files::files(&stage, &other, &taken).unwrap());
+    let other: Value = serde_json::from_str(&other[costs]).unwrap();
     assert_eq!(other["breakdown"].as_array().unwrap().len(), 1);
 }
 
@@ -347,9 +363,7 @@ fn asked(call: &str, by: &str) -> [Fact; 2] {
 
 fn telemetry_and_costs(facts: Vec<Fact>) -> (Value, Value, Value) {
     let views = made(facts, &wanted());
-    for view in &views {
-        assert!(check::fault(view).is_none(), "{}", view.path);
-    }
+    assert_valid(&views);
     let files = by_name(&views);
     let read = |path: &str| serde_json::from_str(&files[path]).unwrap();
     let line = "consensus/SPEC-1/spec-plan_20261126T073900Z_telemetry.jsonl";

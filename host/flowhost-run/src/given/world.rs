@@ -4,7 +4,7 @@
 //! the same order); everything else that differs from one process to the next comes in through these
 //! traits. Nothing in this crate opens a file of its own, reads a variable or asks the system's clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -172,9 +172,12 @@ pub trait StageViews: Send + Sync {
     /// its time, as [`Views::of`].
     ///
     /// # Errors
-    /// When the ledger cannot be read, or a file would not be what its schema says.
-    fn stage(&mut self, wanted: StageWanted) -> Result<StageMade, Failure>;
+    /// When the ledger cannot be read, a file would not be what its schema says, or `taken` fails.
+    fn stage(&mut self, wanted: StageWanted, taken: &Taken<'_>) -> Result<StageMade, Failure>;
 }
+
+/// Whether another run, or another step of this one, has left a file at a path below the evidence root.
+pub type Taken<'t> = dyn Fn(&str) -> io::Result<bool> + 't;
 
 /// Hears each record of a run once, in order, and makes the run's views of what it heard.
 pub trait Listener: Send {
@@ -198,7 +201,7 @@ pub trait Listener: Send {
 pub struct StageMade {
     /// Files by their paths below the evidence root.
     pub files: Vec<(String, Vec<u8>)>,
-    /// What each agent said, where its answer counts.
+    /// What each agent said, where its answer counts and answers were wanted.
     pub said: Vec<Said>,
 }
 
@@ -228,8 +231,8 @@ pub struct StageWanted {
     pub footprint_bytes: u64,
     /// The spec's cost summary as it stands, if there is one.
     pub costs: Option<Vec<u8>>,
-    /// Paths that other runs and other steps of this one have taken for their files.
-    pub taken: BTreeSet<String>,
+    /// Whether the answers are wanted beside the files.
+    pub answers: bool,
 }
 
 /// Hears of every fact that a ledger accepted, in whatever order threads come; must not block.

@@ -313,29 +313,35 @@ impl Spec {
         Ok(told)
     }
 
-    /// Paths whose names a step of this run may not take: the lifecycles of other runs, and those and the stage
-    /// telemetry of other steps of this one. A file of an older host names no step, and is this step's where it is
-    /// this run's.
+    /// Whether a step of this run may not take a path: of a lifecycle, where another run's is there, and of that or of
+    /// stage telemetry, where another step's of this run is. A file of an older host names no step, and is this
+    /// step's where it is this run's.
     ///
     /// # Errors
-    /// When the folder cannot be listed, or a file of it cannot be read.
-    pub(crate) fn paths_of_others(&self, run: &str, step: &str) -> io::Result<BTreeSet<String>> {
-        let mut others = BTreeSet::new();
-        for path in self.files(&format!("commands/{}", self.id))?.into_keys() {
-            let is_other = match Name::of(&path) {
-                Some(name) if name.is_lifecycle => Told::read(&self.start(&path)?)
-                    .is_some_and(|it| it.run != run || it.step.is_some_and(|it| it != step)),
-                // The name of stage telemetry has its run.
-                Some(name) if name.run.as_deref() == Some(run) => {
-                    step_of(&self.start(&path)?).is_some_and(|it| it != step)
-                }
-                _ => false,
-            };
-            if is_other {
-                others.insert(path);
+    /// When a file that is there cannot be read.
+    pub(crate) fn is_of_another(&self, path: &str, run: &str, step: &str) -> io::Result<bool> {
+        let start = match self.start(path) {
+            Ok(start) => start,
+            // What is no file says nothing, and gives way to the one that is written, or says then why not.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                return Ok(false);
             }
-        }
-        Ok(others)
+            Err(error) => return Err(error),
+        };
+        Ok(match Name::of(path) {
+            Some(name) if name.is_lifecycle => Told::read(&start)
+                .is_some_and(|it| it.run != run || it.step.is_some_and(|it| it != step)),
+            // The name of stage telemetry has its run.
+            Some(name) if name.run.as_deref() == Some(run) => {
+                step_of(&start).is_some_and(|it| it != step)
+            }
+            _ => false,
+        })
     }
 
     /// The first bytes of a file, which say whose it is.
@@ -543,6 +549,12 @@ impl Name {
     }
 }
 
+/// Whether a file's bytes count against `evidence.max_mb`, by its path below the evidence root.
+pub(crate) fn counts(path: &str) -> bool {
+    let folder = path.split('/').next();
+    folder.is_some_and(|folder| FOLDERS.contains(&folder))
+}
+
 /// Whether a file's name has the time of a stage.
 pub(crate) fn has_time(path: &str) -> bool {
     Name::of(path).is_some_and(|name| name.time.is_some())
@@ -582,17 +594,18 @@ mod tests {
         let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
         let spec = Spec::within(dir, "S");
         let path = "commands/S/spec-plan_lifecycle_20261126T073910Z.jsonl";
-        let others = |line: Value, run: &str, step: &str| {
+        assert!(!spec.is_of_another(path, RUN, "plan").unwrap(), "none");
+        let other = |line: Value, run: &str, step: &str| {
             spec.write(path, format!("{line}\n").as_bytes()).unwrap();
-            spec.paths_of_others(run, step).unwrap().len()
+            spec.is_of_another(path, run, step).unwrap()
         };
         let line = serde_json::json!({ "runId": RUN, "event": "completed", "step": "plan" });
-        assert_eq!(others(line.clone(), RUN, "plan"), 0, "it is made again");
-        assert_eq!(others(line.clone(), RUN, "plan#2"), 1);
-        assert_eq!(others(line, OTHER, "plan"), 1);
+        assert!(!other(line.clone(), RUN, "plan"), "it is made again");
+        assert!(other(line.clone(), RUN, "plan#2"));
+        assert!(other(line, OTHER, "plan"));
         let old = serde_json::json!({ "runId": RUN, "event": "completed" });
-        assert_eq!(others(old.clone(), RUN, "plan"), 0);
-        assert_eq!(others(old, OTHER, "plan"), 1);
+        assert!(!other(old.clone(), RUN, "plan"));
+        assert!(other(old, OTHER, "plan"));
     }
 
     #[test]
@@ -601,15 +614,15 @@ mod tests {
         let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
         let spec = Spec::within(dir, "S");
         let path = format!("commands/S/spec-plan_{RUN}.json");
-        let others = |document: &str, run: &str, step: &str| {
+        let other = |document: &str, run: &str, step: &str| {
             spec.write(&path, document.as_bytes()).unwrap();
-            spec.paths_of_others(run, step).unwrap().len()
+            spec.is_of_another(&path, run, step).unwrap()
         };
         let document = r#"{ "schemaVersion": 1, "step": "plan" }"#;
-        assert_eq!(others(document, RUN, "plan"), 0, "it is made again");
-        assert_eq!(others(document, RUN, "replan"), 1);
-        assert_eq!(others(document, OTHER, "replan"), 0, "its name is another");
-        assert_eq!(others(r#"{ "schemaVersion": 1 }"#, RUN, "replan"), 0);
+        assert!(!other(document, RUN, "plan"), "it is made again");
+        assert!(other(document, RUN, "replan"));
+        assert!(!other(document, OTHER, "replan"), "its name is another");
+        assert!(!other(r#"{ "schemaVersion": 1 }"#, RUN, "replan"));
     }
 
     #[test]

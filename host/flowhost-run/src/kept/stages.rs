@@ -1,11 +1,11 @@
 //! The evidence files of a run's stages: who may write them, when, and how much there may be.
 //!
-//! Owns the lock of a spec, the bounds of its footprint, and the order of writing: the records first and
-//! signed, then the files that are read from them, then the records that name the files. What the files say
+//! Owns the lock of a spec, the bounds of its footprint, and the order of writing: the records first (and, of a durable
+//! run, signed), then the files that are read from them, then the records that name the files. What the files say
 //! is a view's ([`crate::StageViews::stage`]). Must never write outside of the evidence root, and never into the
 //! folders of another spec.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +41,7 @@ pub(crate) struct Stages {
     plan_dir: PathBuf,
     run_id: String,
     run_dir: PathBuf,
+    /// Bytes of the spec's files. Counted once, under the lock: nobody else writes them while it is held.
     footprint: u64,
     warned: bool,
     /// What is kept of stages beyond the run, by the paths of their steps.
@@ -202,6 +203,17 @@ impl Stages {
         Some(failure.with_hint(TOO_MUCH_HINT))
     }
 
+    /// Brings the records that files are read from to where they can be read.
+    async fn readable(&self) -> Result<(), Failure> {
+        let brought = match self.ledger.durability() {
+            // A signature covers what they were read from.
+            Durability::Durable => self.ledger.checkpoint().await.map(drop),
+            // A note would have to bring to the disk what it signs, which this run leaves to the system.
+            Durability::Relaxed => self.ledger.flush().await.map(drop),
+        };
+        brought.map_err(|error| ledger_failure("the ledger takes no more", &error))
+    }
+
     /// A stage has ended: writes its files, and gives what the person should know: where they are when
     /// it did not go well, and that there are many of them.
     ///
@@ -212,27 +224,24 @@ impl Stages {
         journal: &Journal,
         step: &StepSummary,
     ) -> Result<Vec<String>, Failure> {
-        // The files are read from what is on the disk, and a signature covers what they were read from.
-        self.ledger
-            .checkpoint()
-            .await
-            .map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
+        self.readable().await?;
+        let remembered = self.remembered.get(&step.path).cloned();
         let wanted = StageWanted {
             spec_id: self.spec.spec_id.clone(),
             run_id: self.run_id.clone(),
             step_id: step.step_id.clone(),
             footprint_bytes: self.footprint,
             costs: None,
-            taken: BTreeSet::new(),
+            answers: remembered.is_some(),
         };
         let (host, run_dir) = (self.host.clone(), self.run_dir.clone());
         let (plan_dir, root) = (self.plan_dir.clone(), self.spec.root.clone());
-        let path = step.path.clone();
+        let (path, journal_of_files) = (step.path.clone(), journal.clone());
         // As durable as the records that they are read from: what a loss of power takes of a relaxed run it may
         // take of its views too.
         let durability = self.ledger.durability();
         let views = self.views.take();
-        let made = blocking(move || {
+        let written = blocking(move || {
             let mut views = match views {
                 Some(views) => views,
                 None => host.config.views.stages(&run_dir)?,
@@ -240,17 +249,17 @@ impl Stages {
             let dir = specs::root(&*host.config.world, &plan_dir, &root);
             let dir = dir.map_err(|error| unwritten(&root, &error))?;
             let to = (&dir, root.as_str(), durability);
-            let made = write(&mut *views, to, &path, wanted)?;
-            Ok((made, views))
+            let (made, grown) = write(&mut *views, to, &path, wanted)?;
+            for (path, bytes) in &made.files {
+                journal_of_files.view_below(&root, path, bytes)?;
+            }
+            Ok((made, grown, views))
         });
-        let (made, views) = made.await?;
+        let (made, grown, views) = written.await?;
         self.views = Some(views);
-        let written = made.files;
-        for (path, bytes) in &written {
-            journal.view_below(&self.spec.root, path, bytes)?;
-        }
+        self.footprint = grown;
         let mut messages = Vec::new();
-        if let Some(wanted) = self.remembered.get(&step.path).cloned() {
+        if let Some(wanted) = remembered {
             let (host, journal, step) = (self.host.clone(), journal.clone(), step.clone());
             let (run, spec) = (self.run_id.clone(), self.spec.spec_id.clone());
             let kept = blocking(move || {
@@ -264,17 +273,8 @@ impl Stages {
             });
             messages.extend(kept.await?);
         }
-        let spec_id = self.spec.spec_id.clone();
-        let (host, plan_dir) = (self.host.clone(), self.plan_dir.clone());
-        let root = self.spec.root.clone();
-        self.footprint = blocking(move || {
-            let dir = specs::root(&*host.config.world, &plan_dir, &root);
-            dir.and_then(|dir| footprint(&dir, &spec_id))
-                .map_err(|error| unwritten(&root, &error))
-        })
-        .await?;
         if step.status != StepStatus::Ok {
-            let paths = written.iter().map(|(path, _)| path);
+            let paths = made.files.iter().map(|(path, _)| path);
             // The latest synthesis, which has no time in its name, is there a second time with one.
             let told = paths.filter(|path| {
                 specs::has_time(path) && SHOWN.iter().any(|end| path.ends_with(end))
@@ -296,26 +296,33 @@ impl Stages {
     }
 }
 
-/// Makes the files and writes them, each whole or not at all.
+/// Makes the files and writes them, each whole or not at all. Gives how many bytes the spec's files have then.
 fn write(
     views: &mut dyn StageViews,
     (dir, root, durability): (&Dir, &str, Durability),
     step: &str,
     mut wanted: StageWanted,
-) -> Result<StageMade, Failure> {
+) -> Result<(StageMade, u64), Failure> {
     wanted.costs = costs(dir, &wanted.spec_id);
+    let mut footprint = wanted.footprint_bytes;
     // Under the spec's lock: what is there now stays as it is until the files are written.
-    let spec = dir
-        .try_clone()
-        .map(|dir| Spec::within(dir, &wanted.spec_id));
-    let taken = spec.and_then(|spec| spec.paths_of_others(&wanted.run_id, step));
-    wanted.taken = taken.map_err(|error| unwritten(root, &error))?;
-    let made = views.stage(wanted)?;
+    let spec = dir.try_clone();
+    let spec = spec.map_err(|error| unwritten(root, &error))?;
+    let spec = Spec::within(spec, &wanted.spec_id);
+    let run = wanted.run_id.clone();
+    let made = views.stage(wanted, &|path| spec.is_of_another(path, &run, step))?;
+    let mut files = nofollow::Together::new(dir, durability);
     for (path, bytes) in &made.files {
-        nofollow::write(dir, path, bytes, durability)
+        let before = files
+            .write(path, bytes)
             .map_err(|error| unwritten(&format!("{root}/{path}"), &error))?;
+        if specs::counts(path) {
+            let less = footprint.saturating_sub(before);
+            footprint = less.saturating_add(bytes.len() as u64);
+        }
     }
-    Ok(made)
+    files.end().map_err(|error| unwritten(root, &error))?;
+    Ok((made, footprint))
 }
 
 fn unwritten(path: &str, error: &io::Error) -> Failure {
