@@ -16,6 +16,11 @@ pub(crate) fn spawn<T: Send + 'static>(
     tokio::spawn(work.in_current_span())
 }
 
+/// Whether the runtime has no thread beside this one, so that nothing goes on sooner in a task of its own.
+pub(crate) fn is_alone() -> bool {
+    tokio::runtime::Handle::current().metrics().num_workers() == 1
+}
+
 /// Does what waits for the disk on a thread that may wait.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,

@@ -20,6 +20,7 @@ use flowhost_flow::{
     RunStatus, Time, planner_for,
 };
 use flowhost_ledger::{LedgerError, trace};
+use futures::StreamExt as _;
 use serde_json::Map;
 use tokio::time::Instant;
 
@@ -33,7 +34,7 @@ use crate::calls::worker::{Inbox, failed, unplaced};
 use crate::earlier::resume::Resumed;
 use crate::earlier::reuse::{Made, Reuse, ReusedCall};
 use crate::given::world::{Workers, World};
-use crate::host::handle::Run;
+use crate::host::handle::{Run, Wanted};
 use crate::kept::journal::Journal;
 use crate::kept::stages::Stages;
 use crate::meters::purse::Purse;
@@ -246,13 +247,10 @@ impl Driver {
             Some(takeup) => self.take_up(takeup).await,
             None => self.feed(Event::Started).await,
         }
-        let stop = self.run.clone();
-        let (mut stopping, mut halted, mut winding) = (false, false, false);
-        // Made once and not for each answer: most answers come and nobody has asked for anything.
-        let mut asked_to_stop = pin!(stop.asked_to_stop());
-        let mut asked_to_halt = pin!(stop.halted());
-        let mut asked_to_pause = pin!(stop.asked_to_pause());
-        let mut asked_to_wind_down = pin!(stop.asked_to_wind_down());
+        let run = self.run.clone();
+        let mut stopping = false;
+        // Each of them is looked at when it is woken: most answers come and nobody has asked for anything.
+        let mut wanted = run.wanted();
         let mut idle = Instant::now() + IDLE_MAX;
         let mut due = pin!(tokio::time::sleep_until(idle));
         while self.end.is_none() {
@@ -280,22 +278,24 @@ impl Driver {
             }
             tokio::select! {
                 biased;
-                reason = &mut asked_to_stop, if !stopping => {
-                    stopping = true;
-                    self.feed(Event::Cancelled { reason: reason.to_string() }).await;
-                }
-                reason = &mut asked_to_halt, if !halted => {
-                    halted = true;
-                    let failure = flowhost_flow::Failure::new(FailureClass::Internal, reason.to_string());
-                    self.feed(Event::HostFailed { failure }).await;
-                }
-                exit = &mut asked_to_pause, if !pausing && !stopping => {
-                    self.pausing = Some((exit, Instant::now() + GRACE));
-                }
-                (reason, grace) = &mut asked_to_wind_down, if !winding && !stopping => {
-                    winding = true;
-                    self.winding = Some((reason, Instant::now() + grace));
-                }
+                Some(wanted) = wanted.next() => match wanted {
+                    Wanted::Stop(reason) => {
+                        stopping = true;
+                        self.feed(Event::Cancelled { reason: reason.to_string() }).await;
+                    }
+                    Wanted::Halt(reason) => {
+                        let failure = flowhost_flow::Failure::new(FailureClass::Internal, reason.to_string());
+                        self.feed(Event::HostFailed { failure }).await;
+                    }
+                    Wanted::Pause(exit) if !stopping => {
+                        self.pausing = Some((exit, Instant::now() + GRACE));
+                    }
+                    Wanted::WindDown(reason, grace) if !stopping => {
+                        self.winding = Some((reason, Instant::now() + grace));
+                    }
+                    // It comes to its end already.
+                    Wanted::Pause(_) | Wanted::WindDown(..) => {}
+                },
                 delivery = answers.next() => match delivery {
                     Ok(delivery) => {
                         let envelope = delivery.envelope.clone();

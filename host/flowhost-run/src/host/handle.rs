@@ -9,6 +9,9 @@ use std::time::Duration;
 use flowhost_caps::log::ProgressLine;
 use flowhost_flow::Exit;
 use flowhost_flow::planner::Note;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{broadcast, watch};
 
 use crate::base::failure::Failure;
@@ -43,6 +46,19 @@ pub enum RunState {
     Running,
     /// It has ended, or could not begin.
     Ended,
+}
+
+/// What whoever holds a run may want of it while it is driven.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// See [`Run::cancel`].
+    Stop(Arc<str>),
+    /// See [`Run::halt`].
+    Halt(Arc<str>),
+    /// See [`Run::pause`].
+    Pause(Exit),
+    /// See [`Run::wind_down`].
+    WindDown(Arc<str>, Duration),
 }
 
 /// A run. Clones are handles to the same.
@@ -145,8 +161,22 @@ impl Run {
         });
     }
 
+    /// All that may be wanted of the run, each once and when it is wanted: none of it is looked at before.
+    pub(crate) fn wanted(&self) -> FuturesUnordered<BoxFuture<'_, Wanted>> {
+        let wind_down = self.asked_to_wind_down();
+        let all = [
+            self.asked_to_stop().map(Wanted::Stop).boxed(),
+            self.halted().map(Wanted::Halt).boxed(),
+            self.asked_to_pause().map(Wanted::Pause).boxed(),
+            wind_down
+                .map(|(reason, grace)| Wanted::WindDown(reason, grace))
+                .boxed(),
+        ];
+        all.into_iter().collect()
+    }
+
     /// Waits until somebody wants the run to come to its end.
-    pub(crate) async fn asked_to_wind_down(&self) -> (Arc<str>, Duration) {
+    async fn asked_to_wind_down(&self) -> (Arc<str>, Duration) {
         let mut wind_down = self.0.wind_down.subscribe();
         let asked = wind_down.wait_for(Option::is_some).await;
         // The sender lives in `self`: the wait ends only with a reason.
@@ -157,7 +187,7 @@ impl Run {
     }
 
     /// Waits until somebody halts the run.
-    pub(crate) async fn halted(&self) -> Arc<str> {
+    async fn halted(&self) -> Arc<str> {
         let mut halt = self.0.halt.subscribe();
         let halted = halt.wait_for(Option::is_some).await;
         let reason = halted.ok().and_then(|reason| reason.clone());

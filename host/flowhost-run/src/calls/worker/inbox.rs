@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use flowhost_bus::{Bus, BusError, Subscription};
+use flowhost_bus::{Bus, BusError, Delivery, Subscription};
 use futures::future::AbortHandle;
+use futures::stream::{FusedStream, unfold};
 
 use crate::calls::channel::Channel;
 
@@ -26,6 +27,16 @@ impl Inbox {
             ends: channel.listen(bus, "run.finish").await?,
         })
     }
+}
+
+/// The deliveries of a subscription, without an end. One that is waited for stays so while others are looked at.
+pub(super) fn deliveries(
+    from: Box<dyn Subscription>,
+) -> impl FusedStream<Item = Result<Delivery, BusError>> {
+    unfold(from, |mut from| async move {
+        let next = from.next().await;
+        Some((next, from))
+    })
 }
 
 /// The calls at work, so that they can be stopped.

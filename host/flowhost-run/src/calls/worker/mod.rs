@@ -10,6 +10,7 @@ mod inbox;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use flowhost_flow::{CallResult, Failure, FailureClass};
 use flowhost_ledger::records::{ToolCall, ToolResult};
 use flowhost_ledger::trace;
 use flowhost_words::PluginKind;
-use futures::FutureExt as _;
 use futures::future::{Aborted, abortable};
+use futures::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
@@ -44,6 +45,7 @@ use crate::plugins::wiring::Machinery;
 use again::{Again, again};
 pub(crate) use answers::{failed, failed_fact, recorded, unplaced, verdict_of};
 use answers::{failure_of, finish, misgiven, output_of};
+use inbox::deliveries;
 pub(crate) use inbox::{Calls, Inbox};
 
 /// Performs calls of one run. It knows the bus and its plugins, and nothing of who orders: orders, answers,
@@ -88,20 +90,30 @@ impl Worker {
     }
 
     /// Takes orders until the run has ended, or the bus is gone.
-    pub(crate) async fn serve(self: Arc<Self>, mut inbox: Inbox, mut mailboxes: Mailboxes) {
+    pub(crate) async fn serve(self: Arc<Self>, inbox: Inbox, mut mailboxes: Mailboxes) {
+        // Each is waited for once and not anew with each order, of which there are many more than of all others.
+        let mut cancels = pin!(deliveries(inbox.cancels));
+        let mut ends = pin!(deliveries(inbox.ends));
+        let mut settles = pin!(deliveries(inbox.settles));
+        let mut orders = pin!(deliveries(inbox.orders));
+        let begins = tasks::is_alone();
         loop {
             // Cancellations first: one must not wait behind the orders that it makes needless.
-            let delivery = tokio::select! {
+            let inbound = tokio::select! {
                 biased;
-                cancel = inbox.cancels.next() => cancel.map(Inbound::Cancel),
-                end = inbox.ends.next() => end.map(Inbound::End),
-                settle = inbox.settles.next() => settle.map(Inbound::Settle),
-                order = inbox.orders.next() => order.map(Inbound::Order),
+                cancel = cancels.select_next_some() => cancel.map(Inbound::Cancel),
+                end = ends.select_next_some() => end.map(Inbound::End),
+                settle = settles.select_next_some() => settle.map(Inbound::Settle),
+                order = orders.select_next_some() => order.map(Inbound::Order),
             };
             let worker = self.clone();
-            match delivery {
+            match inbound {
                 Ok(Inbound::Order(delivery)) => {
-                    tasks::spawn(async move { worker.take(delivery).await });
+                    let call = async move { worker.take(delivery).await };
+                    match begins {
+                        true => begin(call).await,
+                        false => drop(tasks::spawn(call)),
+                    }
                 }
                 Ok(Inbound::Cancel(delivery)) => {
                     worker.cancel(&delivery.envelope);
@@ -426,6 +438,16 @@ impl Worker {
             .await
             .map(drop)
             .map_err(|error| error.to_string())
+    }
+}
+
+/// Does at once what of a call can be done at once: of most calls of tools that is all, and a task of its own costs more
+/// than some of them. The rest goes on beside the worker.
+async fn begin(call: impl Future<Output = ()> + Send + 'static) {
+    // A call whose host fails is what it would be in a task of its own: it is given back, and delivered again.
+    let mut call = Box::pin(AssertUnwindSafe(call).catch_unwind());
+    if futures::poll!(call.as_mut()).is_pending() {
+        tasks::spawn(call);
     }
 }
 
