@@ -4,7 +4,10 @@
 //! the document or comes back to itself, patterns run on an engine that takes linear time, and a value
 //! is looked at only after the work of its check was found to be bounded (`schema_work`).
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use flowhost_words::nearest;
@@ -164,6 +167,27 @@ impl OutputSchema {
     }
 }
 
+/// Compiled schemas, by where they stand: the steps of a plan are held against the same few, and each takes as long to
+/// compile as a step takes to run.
+#[derive(Debug, Default)]
+pub(crate) struct Compiled<'s> {
+    by_place: RefCell<HashMap<usize, Result<OutputSchema, String>>>,
+    /// What stands in a place stays there as long as this lives, and neither more nor less.
+    stands: PhantomData<Cell<&'s Value>>,
+}
+
+impl<'s> Compiled<'s> {
+    /// As [`OutputSchema::compile`].
+    pub(crate) fn of(&self, schema: &'s Value) -> Result<OutputSchema, String> {
+        let place = std::ptr::from_ref(schema).addr();
+        let mut by_place = self.by_place.borrow_mut();
+        let compiled = by_place.entry(place);
+        compiled
+            .or_insert_with(|| OutputSchema::compile(schema.clone()))
+            .clone()
+    }
+}
+
 /// Why a schema is not valid. A wrong word for a type is what people write, and the validator says of it that no
 /// alternative of its own schema holds.
 fn no_schema(error: &jsonschema::ValidationError<'_>) -> String {
@@ -283,6 +307,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_schema_is_compiled_once_where_it_stands_and_another_for_itself() {
+        let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+        let compiled = Compiled::default();
+        let first = compiled.of(&text).unwrap();
+        let again = compiled.of(&text).unwrap();
+        assert!(Arc::ptr_eq(&first.validator, &again.validator));
+        let other = compiled.of(&number).unwrap();
+        assert_eq!(first.violations(&json!("a")), None);
+        assert!(other.violations(&json!("a")).is_some());
+    }
 
     #[test]
     fn refuses_a_schema_that_leaves_the_document() {

@@ -4,13 +4,13 @@
 //! Says only what is sure. Keywords of a schema all hold at once, so what breaks one of those looked at
 //! here breaks the schema, however many others there are.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Expr;
 use super::kinds::{Kinds, Known};
 use super::template::{Node, Template};
 use crate::problem::child;
-use crate::schema_check::{MISFITS_MAX, Misfit, OutputSchema};
+use crate::schema_check::{Compiled, MISFITS_MAX, Misfit};
 
 impl Template {
     /// What cannot fit `schema`, each with its JSON pointer; empty when nothing is sure to be wrong.
@@ -31,13 +31,19 @@ impl Template {
     /// ```
     #[must_use]
     pub fn misfits(&self, schema: &Value) -> Vec<Misfit> {
-        self.misfits_of(schema, &|_| Known::ANYTHING.kinds)
+        self.misfits_of(schema, &Compiled::default(), &|_| Known::ANYTHING.kinds)
     }
 
-    /// The same, with what kinds of values its expressions can give.
-    pub(crate) fn misfits_of(&self, schema: &Value, kinds: &dyn Fn(&Expr) -> Kinds) -> Vec<Misfit> {
+    /// The same, with the schemas that were compiled before, and what kinds of values its expressions can give.
+    pub(crate) fn misfits_of<'s>(
+        &self,
+        schema: &'s Value,
+        compiled: &Compiled<'s>,
+        kinds: &dyn Fn(&Expr) -> Kinds,
+    ) -> Vec<Misfit> {
         let mut found = Found {
             misfits: Vec::new(),
+            compiled,
             kinds,
         };
         found.look(self.node(), schema, "");
@@ -49,13 +55,14 @@ impl Template {
     }
 }
 
-struct Found<'k> {
+struct Found<'k, 's> {
     misfits: Vec<Misfit>,
+    compiled: &'k Compiled<'s>,
     kinds: &'k dyn Fn(&Expr) -> Kinds,
 }
 
-impl Found<'_> {
-    fn look(&mut self, node: &Node, schema: &Value, pointer: &str) {
+impl<'s> Found<'_, 's> {
+    fn look(&mut self, node: &Node, schema: &'s Value, pointer: &str) {
         if !self.has_room() {
             return;
         }
@@ -90,9 +97,9 @@ impl Found<'_> {
         self.misfits.len() <= MISFITS_MAX
     }
 
-    fn constant(&mut self, value: &Value, schema: &Value, pointer: &str) {
+    fn constant(&mut self, value: &Value, schema: &'s Value, pointer: &str) {
         // A part that refers to the whole does not stand alone, and is judged when the step runs.
-        let Ok(schema) = OutputSchema::compile(schema.clone()) else {
+        let Ok(schema) = self.compiled.of(schema) else {
             return;
         };
         let room = (MISFITS_MAX + 1).saturating_sub(self.misfits.len());
@@ -118,7 +125,7 @@ impl Found<'_> {
         }
     }
 
-    fn object(&mut self, members: &[(String, Node)], schema: &Value, pointer: &str) {
+    fn object(&mut self, members: &[(String, Node)], schema: &'s Value, pointer: &str) {
         self.kind(schema, pointer, "object", "a mapping");
         let given = |name: &str| members.iter().any(|(key, _)| key == name);
         let required = schema.get("required").and_then(Value::as_array);
@@ -127,15 +134,11 @@ impl Found<'_> {
                 self.tell(pointer, &format!("`{name}` is required"));
             }
         }
-        let none = Map::new();
-        let properties = schema
-            .get("properties")
-            .and_then(Value::as_object)
-            .unwrap_or(&none);
+        let properties = schema.get("properties").and_then(Value::as_object);
         let closed = schema.get("additionalProperties") == Some(&Value::Bool(false))
             && schema.get("patternProperties").is_none();
         for (key, node) in members {
-            match properties.get(key) {
+            match properties.and_then(|it| it.get(key)) {
                 Some(property) => self.look(node, property, &child(pointer, key)),
                 None if closed && self.has_room() => {
                     self.misfits.push(Misfit {
@@ -160,7 +163,7 @@ impl Found<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
 

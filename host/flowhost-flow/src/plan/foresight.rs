@@ -15,10 +15,10 @@ use crate::expr::{Expr, Given, Names, Reference, Sure, Template};
 use crate::plan::settled::{COST_MAX, COST_OF_ONE_MAX};
 use crate::plan::{Body, Foreach, InputType, Plan, Step, Wants as Awaits, Work};
 use crate::problem::{At, Problem, Problems, child};
-use crate::schema_check::Misfit;
+use crate::schema_check::{Compiled, Misfit};
 
-/// Items of one written list that are looked at: a hundred compilations of a tool's schema take some tenths of a
-/// second. A longer list is judged item by item in the run.
+/// Items of one written list that are looked at: to hold a hundred of them against a tool's schema takes some
+/// milliseconds. A longer list is judged item by item in the run.
 pub(super) const ITEMS_FORESEEN_MAX: usize = 100;
 
 /// An expression of a plan, where it stands, and what it must give there.
@@ -89,6 +89,7 @@ pub struct Foresight<'p> {
     verdict: Known<'p>,
     /// Of each step that runs once or per item: what one of its runs gives.
     outputs: BTreeMap<&'p str, Known<'p>>,
+    schemas: Compiled<'p>,
     /// What expressions that items alone decide may still cost.
     left: Cell<u64>,
 }
@@ -135,6 +136,7 @@ impl<'p> Foresight<'p> {
             failure: failure(),
             verdict: verdict(),
             outputs,
+            schemas: Compiled::default(),
             left: Cell::new(COST_MAX),
         }
     }
@@ -157,10 +159,16 @@ impl<'p> Foresight<'p> {
         problems.into_sorted()
     }
 
+    /// Why nothing can be held against `schema`, if so.
+    #[must_use]
+    pub fn unusable(&self, schema: &'p Value) -> Option<String> {
+        self.schemas.of(schema).err()
+    }
+
     /// What of a step's `with` cannot fit `schema`, whatever is handed on to the step.
     #[must_use]
-    pub fn misfits(&self, with: &Template, schema: &Value) -> Vec<Misfit> {
-        with.misfits_of(schema, &|expr| self.kinds(expr, None))
+    pub fn misfits(&self, with: &Template, schema: &'p Value) -> Vec<Misfit> {
+        with.misfits_of(schema, &self.schemas, &|expr| self.kinds(expr, None))
     }
 
     /// What is known of the value that a step's `with` gives.
@@ -172,7 +180,7 @@ impl<'p> Foresight<'p> {
     /// The first item that a step's `foreach` has written out and of which its `with` cannot fit `schema`, counted
     /// from 0, with what does not fit. Of a long list the first hundred are looked at.
     #[must_use]
-    pub fn misfit_of_items(&self, step: &Step, schema: &Value) -> Option<(usize, Vec<Misfit>)> {
+    pub fn misfit_of_items(&self, step: &Step, schema: &'p Value) -> Option<(usize, Vec<Misfit>)> {
         let foreach = step.foreach.as_ref()?;
         let items = foreach.items.settled(&|expr| self.value(expr, &[]));
         let items = items.constant()?.as_array()?.iter().enumerate();

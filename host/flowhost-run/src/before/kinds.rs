@@ -2,9 +2,9 @@
 //! what the plan declares and with what the manifests of its tools promise, so that a run does not find it at that
 //! step, after everything before it.
 
+use flowhost_flow::Plan;
 use flowhost_flow::expr::Template;
 use flowhost_flow::plan::{Foresight, Promised, Settled, Step, Work};
-use flowhost_flow::{OutputSchema, Plan};
 use flowhost_words::PluginKind;
 
 use crate::base::finding::Finding;
@@ -68,18 +68,18 @@ pub(crate) fn promised<'p>(project: &'p Project, plan: &'p Plan, prefix: &str) -
 }
 
 /// A step's `with` against its tool's schema, as far as it is known before the run.
-fn input_problem(
-    project: &Project,
+fn input_problem<'p>(
+    project: &'p Project,
     prefix: &str,
     (step, with): (&Step, &Template),
-    foresight: &Foresight<'_>,
+    foresight: &Foresight<'p>,
 ) -> Option<StepFault> {
     let (plugin, tool) = project.tool_of(prefix, step)?;
     for (what, schema) in [
         ("input", Some(&tool.input)),
         ("output", tool.output.as_ref()),
     ] {
-        if let Some(Err(why)) = schema.map(|it| OutputSchema::compile(it.clone())) {
+        if let Some(why) = schema.and_then(|it| foresight.unusable(it)) {
             let message = format!(
                 "the {what} of `{plugin}/{}` cannot be held against its manifest: {why}",
                 tool.name
@@ -107,11 +107,11 @@ fn input_problem(
 }
 
 /// An item that a `foreach` has written out, and of which the step makes what its tool does not take.
-fn item_problem(
-    project: &Project,
+fn item_problem<'p>(
+    project: &'p Project,
     prefix: &str,
     step: &Step,
-    foresight: &Foresight<'_>,
+    foresight: &Foresight<'p>,
 ) -> Option<StepFault> {
     let (plugin, tool) = project.tool_of(prefix, step)?;
     let (index, misfits) = foresight.misfit_of_items(step, &tool.input)?;
@@ -131,11 +131,11 @@ fn item_problem(
 impl Project {
     /// The tool that a step of a plan calls, with its plugin's name there, where its manifest describes it; `prefix` is
     /// what the keys of the plan's plugins begin with.
-    pub(crate) fn tool_of<'p>(
+    pub(crate) fn tool_of<'p, 's>(
         &'p self,
         prefix: &str,
-        step: &'p Step,
-    ) -> Option<(&'p str, &'p flowhost_policy::ToolDescriptor)> {
+        step: &'s Step,
+    ) -> Option<(&'s str, &'p flowhost_policy::ToolDescriptor)> {
         let Work::Call { plugin, function } = &step.work else {
             return None;
         };
