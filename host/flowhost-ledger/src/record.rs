@@ -93,13 +93,10 @@ pub(crate) fn refusal(fact: &Fact, owner: &Owner) -> Option<String> {
                 "{name:?} cannot be a field name (letters, digits, _ . -)"
             ));
         }
-        if RESERVED.contains(&name) {
+        if name == "sealed" || reserved(name).is_some() {
             return Some(format!("the field {name:?} is the ledger's own"));
         }
         len += name.len() + 4 + canonical::value_len(value);
-    }
-    if fact.fields.contains_key("sealed") {
-        return Some("the field \"sealed\" is the ledger's own".to_owned());
     }
     if fact.sealed.is_some() {
         len += COMMIT_LEN + r#""sealed":"","#.len();

@@ -69,7 +69,10 @@ impl Origins {
     }
 
     pub(crate) fn begin(&self, call: &str, origin: Origin) {
-        self.at_work().insert(call.to_owned(), origin);
+        // What is not kept is as empty as what most steps say.
+        if origin != Origin::default() {
+            self.at_work().insert(call.to_owned(), origin);
+        }
     }
 
     pub(crate) fn end(&self, call: &str) {

@@ -5,6 +5,7 @@ use flowhost::telemetry::text_lines::TextForm;
 use serde_json::{Map, Value};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -28,20 +29,22 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     F: Fn(Map<String, Value>) -> String + Send + Sync + 'static,
 {
-    set(tracing_subscriber::registry()
-        .with(filter(context))
-        .with(lines));
+    let registry = tracing_subscriber::registry();
+    let filter = context.ambient.var("FLOWHOST_LOG");
+    match filter.and_then(|filter| EnvFilter::try_new(filter).ok()) {
+        Some(filter) => set(registry.with(filter).with(lines)),
+        // A filter looks up each span that is entered and left, and a step has several.
+        None => set(registry.with(level(context)).with(lines)),
+    }
 }
 
-fn filter(context: &Context) -> EnvFilter {
-    let default = match context.verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "debug",
-        _ => "trace",
-    };
-    let filter = context.ambient.var("FLOWHOST_LOG").unwrap_or(default);
-    EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default))
+const fn level(context: &Context) -> LevelFilter {
+    match context.verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    }
 }
 
 /// Set once per process; a second run in the same process keeps the first.
