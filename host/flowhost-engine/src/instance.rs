@@ -205,6 +205,8 @@ impl Plugin {
             }
             Ok(Ok(Ok(answer))) => judge::<I>(answer, &meter, &limits),
         };
+        // A guest that was told a mere code may have answered all the same, or trapped over it.
+        let outcome = meter.doomed().map_or(outcome, Err);
         let fuel = limits
             .fuel
             .saturating_sub(store.get_fuel().unwrap_or_default());

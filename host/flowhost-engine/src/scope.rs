@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
@@ -104,6 +104,8 @@ pub struct Meter {
     refused: Mutex<Vec<Refused>>,
     /// How often each tool was called with the same input. `limits.host_calls` bounds it.
     same: Mutex<HashMap<[u8; 32], u32>>,
+    /// See [`CallScope::doom`].
+    doomed: OnceLock<Fault>,
 }
 
 /// Refusals remembered per call; a guest that goes on after this many is not believed any more.
@@ -142,6 +144,11 @@ impl Meter {
         ] {
             counter.store(value, Ordering::Relaxed);
         }
+    }
+
+    /// Why the call ends, where a host function could not say it.
+    pub(crate) fn doomed(&self) -> Option<Fault> {
+        self.doomed.get().cloned()
     }
 
     pub(crate) fn remember_denial(&self, denied: Denied) {
@@ -270,11 +277,21 @@ impl CallScope {
             .saturating_duration_since(tokio::time::Instant::now())
     }
 
+    /// Ends the call with this fault at its next host function, and at its answer at the latest: for
+    /// interfaces whose functions have no way to raise one (`wasi:http` knows codes alone). The first
+    /// fault stands; what follows is its consequence.
+    pub fn doom(&self, fault: Fault) {
+        let _first_stands = self.meter.doomed.set(fault);
+    }
+
     /// Counts one guest-to-host call. Every host function calls this first.
     ///
     /// # Errors
-    /// [`Fault::Limit`] `host_calls`, which kills the call.
+    /// [`Fault::Limit`] `host_calls`, or what [`CallScope::doom`] was told; both kill the call.
     pub fn charge_host_call(&self) -> Result<(), Fault> {
+        if let Some(fault) = self.meter.doomed() {
+            return Err(fault);
+        }
         let used = self.meter.host_calls.fetch_add(1, Ordering::Relaxed) + 1;
         let allowed = self.effective.limits.host_calls;
         if used > allowed {

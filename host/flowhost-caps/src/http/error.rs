@@ -106,8 +106,8 @@ impl SendError {
         })
     }
 
-    /// For `wasi:http`: the nearest of its codes. A fault has none: the ledger that raised it is
-    /// poisoned and ends the call at its next host function.
+    /// For `wasi:http`: the nearest of its codes. A fault has none: whoever hands this to a guest dooms
+    /// the call by it.
     pub(super) fn into_wasi(self) -> WasiError {
         use super::resolve::ResolveError;
         match self {

@@ -120,12 +120,24 @@ impl WasiHttpHooks for Hooks {
             }
             let response = recorded(&sender, &scope, request, options.unwrap_or_default())
                 .await
-                .map_err(SendError::into_wasi)?
-                .map(|body| body.map_err(SendError::into_wasi).boxed_unsync());
+                .map_err(|error| as_guest_reads(&scope, error))?
+                .map(|body| {
+                    body.map_err(move |error| as_guest_reads(&scope, error))
+                        .boxed_unsync()
+                });
             let worker: Worker = Box::new(std::future::ready(Ok(())));
             Ok((response, worker))
         })
     }
+}
+
+/// The nearest code. A fault is the host's and not the guest's to go on from: a secret without a value must
+/// reach the operator with its cure.
+fn as_guest_reads(scope: &CallScope, error: SendError) -> Error {
+    if let SendError::Fault(fault) = &error {
+        scope.doom(fault.clone());
+    }
+    error.into_wasi()
 }
 
 /// Sends and records what came back; in a replay the record says it, and what the guest sends is read

@@ -158,6 +158,29 @@ async fn both_interfaces_write_the_same_records() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_host_ends_the_call_though_the_guest_reads_a_code() {
+    let inject = flowhost_policy::Inject::Header {
+        header: "authorization".to_owned(),
+        value: "Bearer ${secret:ABSENT}".to_owned(),
+    };
+    let injecting = HttpRule {
+        inject: Some(inject),
+        ..rule(PLAIN)
+    };
+    let mut bench = Bench::with(vec![injecting], public(), serving(echo), |_| {});
+    let mut effective = (*bench.scope.effective).clone();
+    effective.grants.secrets.names = vec!["ABSENT".to_owned()];
+    bench.scope.effective = Arc::new(effective);
+    let result = send(&bench, empty("GET", PLAIN)).await;
+    assert!(
+        matches!(result, Err(Error::InternalError(None))),
+        "{result:?}"
+    );
+    let fault = bench.scope.charge_host_call().unwrap_err().to_string();
+    assert!(fault.contains("FLOWHOST_SECRET_ABSENT"), "{fault}");
+}
+
+#[tokio::test]
 async fn a_spent_host_call_budget_sends_nothing() {
     let bench = Bench::with(vec![rule(PLAIN)], public(), serving(echo), |_| {});
     let mut state = WasiState::new(Arc::clone(&bench.sender), bench.scope.clone());
