@@ -1,6 +1,6 @@
 //! Whether a process may begin, and its beginning: the decision is on record before anything is started.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use flowhost_engine::{CallScope, Fault, bindings::types, neutralise};
 use flowhost_jail::{Bounds, End, Folder, Refusal as Refused, Spec, launch};
 use flowhost_ledger::records::{Asked, ProcessEnd, ProcessStart};
 use flowhost_policy::{Access, Denied, EnvValue, ProcessGrant};
-use tokio::time::Instant;
 
 use super::host::INTERFACE;
 use super::peer::Peer;
@@ -16,7 +15,7 @@ use super::{Place, ProcessServices};
 use crate::shared::support::Refusal;
 
 /// Starts of one server in one run: one that does not stay up is not a server.
-const STARTS_MAX: usize = 5;
+const STARTS_MAX: u32 = 5;
 /// The pause before a second start; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Characters of a reason that comes from outside.
@@ -26,7 +25,8 @@ const WHY_CHARS: usize = 1_000;
 #[derive(Default)]
 pub(super) struct Seat {
     peer: tokio::sync::Mutex<Option<Arc<Peer>>>,
-    starts: Mutex<VecDeque<Instant>>,
+    /// Starts so far.
+    starts: Mutex<u32>,
 }
 
 impl Seat {
@@ -52,8 +52,11 @@ impl Seat {
             *seat = None;
             return Err(gone(&why));
         }
+        // Before a start is counted and waited for: what is denied was never a start, and is denied the
+        // sixth time as it was the first.
+        let grant = decide(services, scope)?;
         self.pause(scope).await?;
-        let peer = Arc::new(start(services, scope).await?);
+        let peer = Arc::new(start(services, scope, &grant).await?);
         *seat = Some(peer.clone());
         Ok(peer)
     }
@@ -62,23 +65,24 @@ impl Seat {
     async fn pause(&self, scope: &CallScope) -> Result<(), Refusal> {
         let wait = {
             let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-            if starts.len() == STARTS_MAX {
+            if *starts == STARTS_MAX {
                 let why = format!(
                     "the server was started {STARTS_MAX} times in this run and does not stay"
                 );
                 return Err(types::Error::Failed(why).into());
             }
-            let wait = match starts.len() {
+            let wait = match *starts {
                 0 => Duration::ZERO,
                 before => PAUSE.saturating_mul(1 << (before - 1).min(8)),
             };
-            starts.push_back(Instant::now() + wait);
+            // Not counted: a call that cannot wait so long starts nothing.
+            if wait >= scope.remaining() {
+                let why = "the server is started again later than this call may wait".to_owned();
+                return Err(types::Error::Transient(why).into());
+            }
+            *starts += 1;
             wait
         };
-        if wait >= scope.remaining() {
-            let why = "the server is started again later than this call may wait".to_owned();
-            return Err(types::Error::Transient(why).into());
-        }
         // The timer's ticks are milliseconds: to sleep for no time lasts to the end of one.
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -99,9 +103,12 @@ pub(super) fn gone(why: &str) -> Refusal {
     types::Error::Transient(format!("the server's process is gone: {why}")).into()
 }
 
-async fn start(services: &ProcessServices, scope: &CallScope) -> Result<Peer, Refusal> {
-    let grant = decide(services, scope)?;
-    let spec = spec(services, scope, &grant)?;
+async fn start(
+    services: &ProcessServices,
+    scope: &CallScope,
+    grant: &ProcessGrant,
+) -> Result<Peer, Refusal> {
+    let spec = spec(services, scope, grant)?;
     let asked = Asked::for_what(grant.shown());
     let fact = scope.allowed(ProcessStart::default(), INTERFACE, "process[0]", &asked);
     scope.record_durable(fact).await?;
@@ -110,7 +117,7 @@ async fn start(services: &ProcessServices, scope: &CallScope) -> Result<Peer, Re
     };
     let running = match launch(program, &spec).await {
         Ok(running) => running,
-        Err(refused) => return Err(refusal(scope, &grant, refused)?),
+        Err(refused) => return Err(refusal(scope, grant, refused)?),
     };
     let (recorder, of) = (scope.run.recorder.clone(), scope.clone());
     let (changes, plugin) = (services.changes.clone(), scope.plugin.clone());

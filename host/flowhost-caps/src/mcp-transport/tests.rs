@@ -69,6 +69,17 @@ async fn without_a_table_and_without_the_option_nothing_begins() {
     assert_eq!(call.last("decision"), "deny");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_denied_is_no_start_and_is_denied_as_often_as_it_is_tried() {
+    let call = granted();
+    let mut store = store(&call, false);
+    let began = tokio::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(denied(open(&mut store, PING).await), "process.option");
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO, "nothing was waited for");
+}
+
 #[tokio::test]
 async fn what_is_no_request_is_refused_before_anything_begins() {
     let call = granted();
