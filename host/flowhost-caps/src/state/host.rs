@@ -149,7 +149,7 @@ impl Access {
         expected: Expected,
     ) -> Result<Option<String>, Refusal> {
         let key = checked(key)?;
-        self.record(verb, key, Some(value.clone()))?;
+        self.intend(verb, key, Some(value.clone())).await?;
         let bytes_max = self.scope.effective.grants.state.bytes;
         let write = told(async {
             let revision = self
@@ -164,7 +164,7 @@ impl Access {
 
     async fn delete(&self, key: &str) -> Result<bool, Refusal> {
         let key = checked(key)?;
-        self.record("delete", key, None)?;
+        self.intend("delete", key, None).await?;
         let delete = told(async {
             self.store
                 .delete(&self.slot, key)
@@ -201,7 +201,9 @@ impl Access {
         format!("{verb} {namespace}/{key}")
     }
 
-    fn record(&self, verb: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), Fault> {
+    /// Records what is meant, and waits until that is on disk: the store writes through, and after a crash
+    /// a value must not stand there that no record speaks of.
+    async fn intend(&self, verb: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), Fault> {
         let asked = Asked::for_what(self.wanted(verb, key));
         let asked = match value {
             Some(value) => asked.with_value(value),
@@ -209,7 +211,7 @@ impl Access {
         };
         let call = HostCall::default();
         let fact = self.scope.allowed(call, INTERFACE, &self.rule, &asked);
-        self.scope.run.recorder.append(fact)?;
+        self.scope.record_durable(fact).await?;
         Ok(())
     }
 

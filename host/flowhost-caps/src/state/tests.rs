@@ -1,16 +1,20 @@
 //! What `state` refuses, then what it gives: the host's side, with doubles where the world would be.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use cap_std::{ambient_authority, fs::Dir};
 use flowhost_engine::{Provider, bindings::types};
 use flowhost_ledger::records::Asked;
+use flowhost_ledger::{Fact, LedgerError, MemoryRecorder, Recorder};
 use flowhost_policy::Grants;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::host::wit::Host as _;
-use super::{Expected, FolderStore, KEY_BYTES_MAX, Slot, State, StateError, StateStore};
+use super::{Entry, Expected, FolderStore, KEY_BYTES_MAX, Slot, State, StateError, StateStore};
 use crate::testing::Call;
 
 fn folder(temporary: &TempDir) -> FolderStore {
@@ -317,4 +321,63 @@ async fn of_many_swaps_at_once_one_wins() {
         won += usize::from(task.await.unwrap().is_some());
     }
     assert_eq!(won, 1);
+}
+
+/// Knows whether its last record is on disk.
+#[derive(Default)]
+struct Durable(MemoryRecorder, AtomicBool);
+
+impl Recorder for Durable {
+    fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
+        self.1.store(false, Ordering::Relaxed);
+        self.0.append(fact)
+    }
+
+    fn durable(&self, seq: u64) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
+        self.1.store(true, Ordering::Relaxed);
+        self.0.durable(seq)
+    }
+}
+
+/// Writes nothing that is not on record.
+struct Watchful(Arc<Durable>);
+
+#[async_trait]
+impl StateStore for Watchful {
+    async fn get(&self, _: &Slot, _: &str) -> Result<Option<Entry>, StateError> {
+        Ok(None)
+    }
+
+    async fn put(
+        &self,
+        _: &Slot,
+        _: &str,
+        _: Vec<u8>,
+        _: Expected,
+        _: u64,
+    ) -> Result<Option<u64>, StateError> {
+        assert!(self.0.1.load(Ordering::Relaxed), "not on disk yet");
+        Ok(Some(1))
+    }
+
+    async fn delete(&self, _: &Slot, _: &str) -> Result<bool, StateError> {
+        assert!(self.0.1.load(Ordering::Relaxed), "not on disk yet");
+        Ok(true)
+    }
+
+    async fn list(&self, _: &Slot, _: &str) -> Result<Vec<String>, StateError> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_before_its_record_is_on_disk() {
+    let recorder = Arc::new(Durable::default());
+    let mut call = call(1_000);
+    call.scope.run.recorder = recorder.clone();
+    let mut store = call.store(&State::new(Arc::new(Watchful(recorder))));
+    let set = (&mut &mut store).set("notes".into(), "k".into(), vec![1]);
+    assert!(set.await.unwrap().is_ok());
+    let gone = (&mut &mut store).delete("notes".into(), "k".into());
+    assert!(gone.await.unwrap().is_ok());
 }
