@@ -83,6 +83,8 @@ impl ClockState {
     /// Time since the call began, recorded if it is real.
     fn elapsed(&self, scope: &CallScope, interface: &str) -> Result<Duration, Fault> {
         self.told(scope, interface, || match self.mode {
+            // Not the wall clock's difference: that one may be set back while the call runs. Of the
+            // runtime, so that a test's paused time moves it.
             ClockMode::Real => self.started.elapsed(),
             ClockMode::Denied | ClockMode::Virtual => self.look(scope).saturating_sub(self.began),
         })
@@ -100,6 +102,8 @@ impl ClockState {
         }
         let value = match scope.recalled(interface)? {
             Some(fact) => told_before(&fact).ok_or_else(|| scope.missed(interface, "time"))?,
+            // Recorded below as it is told, whether it was looked at now or came from the record: a
+            // replay writes the same ledger.
             None => look(),
         };
         let fact = scope.said(HostCall {
@@ -118,6 +122,7 @@ impl ClockState {
 }
 
 fn told_before(fact: &Fact) -> Option<Duration> {
+    // Nanoseconds as text: they fit 64 bits until the year 2554, and a record has no numbers.
     let nanos = fact.fields.get("answer_ns")?.as_text()?.parse().ok()?;
     Some(Duration::from_nanos(nanos))
 }

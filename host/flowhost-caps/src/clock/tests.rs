@@ -83,6 +83,9 @@ async fn the_clocks_are_too_coarse_to_measure_caches() {
     tokio::time::sleep(Duration::from_micros(1_500)).await;
     let now = monotonic_clock::Host::now(&mut view).unwrap();
     assert!(now > 0 && now % 1_000_000 == 0, "{now}");
+    let elapsed = (&mut &mut store).elapsed_ms().unwrap();
+    assert!(elapsed > 0.0 && elapsed.fract() == 0.0, "{elapsed}");
+    let mut view = View(&mut store);
     assert_eq!(
         monotonic_clock::Host::resolution(&mut view).unwrap(),
         1_000_000

@@ -30,9 +30,8 @@ impl wall_clock::Host for View<'_> {
         let now = parts.state.wall(parts.scope, WALL).map_err(kill)?;
         Ok(wall_clock::Datetime {
             seconds: now.as_secs(),
-            nanoseconds: coarse(u64::from(now.subsec_nanos()))
-                .try_into()
-                .unwrap_or(0),
+            // Cut here and not where it is read: the record keeps what the clock said.
+            nanoseconds: now.subsec_nanos() - now.subsec_nanos() % RESOLUTION_NS,
         })
     }
 
@@ -59,6 +58,8 @@ impl monotonic_clock::Host for View<'_> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        // Asked as the guest would, so that of a real clock the reading is on record: how long is
+        // slept depends on it.
         let now = monotonic_clock::Host::now(self)?;
         self.sleep(Duration::from_nanos(when.saturating_sub(now)))
     }
@@ -73,6 +74,8 @@ impl View<'_> {
     fn sleep(&mut self, duration: Duration) -> wasmtime::Result<Resource<DynPollable>> {
         let parts = self.0.parts::<ClockState>();
         // The call is over at its deadline: a later timer would only be one more to keep.
+        // A second behind it, so that it is the deadline that ends such a guest and not a timer
+        // that wakes it a moment before.
         let longest = parts.scope.remaining() + Duration::from_secs(1);
         let until = match parts.scope.is_replayed() {
             true => Instant::now(), // the record has no time that could pass
