@@ -94,6 +94,8 @@ pub fn all() -> Vec<Arc<dyn Capability>> {
 #[must_use]
 pub fn providers(services: Services) -> Arc<[Arc<dyn Provider>]> {
     let it = services;
+    // Made before the list is: `mcp-transport` sends through the same sender, so that one account
+    // of requests and bytes holds for both.
     let http = http::Http::new(it.http);
     let outward = http.outward();
     Arc::new([

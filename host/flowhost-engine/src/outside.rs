@@ -318,6 +318,7 @@ impl CallScope {
     #[must_use]
     pub fn commitment(&self, value: &str) -> String {
         let Ok(mac) = Hmac::<Sha256>::new_from_slice(&self.run.seed) else {
+            debug_assert!(false, "HMAC takes a key of any length (RFC 2104)");
             return String::new();
         };
         let hash = mac.chain_update(value).finalize().into_bytes();

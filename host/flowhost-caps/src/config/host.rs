@@ -28,6 +28,7 @@ impl wit::Host for &mut HostState {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
         self.scope().charge_host_call().map_err(kill)?;
         let parts = self.parts::<ConfigState>();
+        // Parsed with the first key: who asks for the whole document, or for nothing, needs none of it.
         if parts.state.parsed.is_none() {
             parts.state.parsed = Some(parse(&parts.scope.config).map_err(kill)?);
         }
@@ -38,6 +39,7 @@ impl wit::Host for &mut HostState {
     fn all(&mut self) -> wasmtime::Result<String> {
         self.scope().charge_host_call().map_err(kill)?;
         let config = &self.scope().config;
+        // A guest parses what it gets: no text at all would be no JSON.
         Ok(if config.is_empty() { "{}" } else { config }.to_owned())
     }
 }

@@ -48,12 +48,14 @@ impl EnvState {
         if self.foreign.is_empty() {
             return Ok(());
         }
-        let told = self.variables.iter();
-        let told = told.filter(|(name, _)| self.foreign.contains(name));
-        let told: BTreeMap<&str, String> = told
+        let commitments: BTreeMap<&str, String> = self
+            .variables
+            .iter()
+            .filter(|(name, _)| self.foreign.contains(name))
             .map(|(name, value)| (name.as_str(), scope.commitment(value)))
             .collect();
-        scope.committed(interface, "get-environment", &self.foreign.join(" "), &told)
+        let names = self.foreign.join(" ");
+        scope.committed(interface, "get-environment", &names, &commitments)
     }
 }
 
@@ -84,23 +86,23 @@ impl Provider for Env {
     }
 
     fn open(&self, scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {
-        let granted = scope.effective.grants.env.iter();
-        let variables = granted.filter_map(|(name, value)| {
+        let granted = &scope.effective.grants.env;
+        let mut variables = Vec::new();
+        for (name, value) in granted {
+            // One that the host does not have is not set for the guest either, as in a shell: an empty
+            // text would be a value.
             let value = match value {
                 EnvValue::Literal(value) => Some(value.clone()),
                 EnvValue::From(source) => self.host.get(source),
             };
-            value.map(|value| (name.clone(), value))
-        });
-        let variables: Vec<_> = variables.collect();
+            variables.extend(value.map(|value| (name.clone(), value)));
+        }
         variables.iter().try_for_each(check)?;
-        let foreign = scope
-            .effective
-            .grants
-            .env
+        let foreign = granted
             .iter()
-            .filter(|(_, value)| matches!(value, EnvValue::From(_)));
-        let foreign = foreign.map(|(name, _)| name.clone()).collect();
+            .filter(|(_, value)| matches!(value, EnvValue::From(_)))
+            .map(|(name, _)| name.clone())
+            .collect();
         Ok(Box::new(EnvState { variables, foreign }))
     }
 }

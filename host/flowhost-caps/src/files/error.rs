@@ -52,6 +52,7 @@ impl FileError {
             } => scope.refuse_limit(name, used, allowed),
             Self::Refused(why) => types::Error::Invalid(why.to_owned()),
             Self::Io(error) if is_escape(&error) => types::Error::Invalid(LEAVES.to_owned()),
+            // The kind and not the system's text, which may name paths of this machine.
             Self::Io(error) if is_ours(&error) => types::Error::Failed(error.kind().to_string()),
             Self::Io(error) => types::Error::Invalid(error.kind().to_string()),
             Self::Fault(fault) => return Err(fault),
@@ -65,6 +66,8 @@ impl FileError {
             Self::Limit {
                 name: "files.open", ..
             } => ErrorCode::Busy,
+            // The codes have no second word for a limit; of descriptors another try helps once one
+            // is closed, of the others it does not.
             Self::Limit { .. } => ErrorCode::Quota,
             Self::Io(error) if is_escape(error) => ErrorCode::NotPermitted,
             // wasmtime's table has no line for it.
@@ -155,6 +158,8 @@ impl From<Failed> for FileError {
             Failed::Refused(why) => Self::Refused(interned(&why)),
             Failed::Os(number) => Self::Io(io::Error::from_raw_os_error(number)),
             Failed::Kind(text) => {
+                // A kind has no number that lasts, so a record has its words. One that is missing in the
+                // list would be told as `failed` in a replay, whatever it was told as live.
                 let known = KINDS.iter().find(|kind| kind.to_string() == text);
                 Self::Io(known.copied().unwrap_or(io::ErrorKind::Other).into())
             }

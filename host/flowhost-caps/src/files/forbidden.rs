@@ -86,6 +86,8 @@ impl Forbidden {
         let dir = table.add(state, "the state directory", true)?;
         table.hidden = Some(Hidden {
             id: DirId::of(&dir)?,
+            // By handles upwards, not by the path: a link on the way to it has other parents in its
+            // name.
             above: parents(&dir)?,
         });
         Ok(table)
@@ -94,6 +96,7 @@ impl Forbidden {
     fn without_state(home: Option<&Path>) -> io::Result<Self> {
         let mut table = Self::default();
         table.add(Path::new("/"), "the root of this machine", false)?;
+        // All that is below them as well: `/proc/self/root` is `/` again.
         for system in ["/proc", "/sys", "/dev"] {
             there(
                 table
@@ -102,6 +105,7 @@ impl Forbidden {
             )?;
         }
         if let Some(home) = home {
+            // Not what is below it: projects lie there. Its parents would show it.
             there(table.add_with_parents(home, "the home directory"))?;
         }
         Ok(table)
@@ -113,6 +117,8 @@ impl Forbidden {
     /// As [`Forbidden::new`].
     pub fn before_the_first_run(home: Option<&Path>, state: &Path) -> io::Result<Self> {
         match Self::new(home, state) {
+            // Only the state directory can be missing here: `there` takes what is missing of the
+            // others.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::without_state(home),
             done => done,
         }
@@ -180,6 +186,7 @@ fn parents(dir: &Dir) -> io::Result<Vec<DirId>> {
     let mut at = dir.open_parent_dir(ambient_authority())?;
     loop {
         let id = DirId::of(&at)?;
+        // The root is its own parent, and in a container the container's root is.
         if id == last {
             return Ok(found);
         }

@@ -66,6 +66,8 @@ impl OpenGrant {
                 self.host
             ));
         }
+        // By name all the same in the end, because a sandbox mounts by name: this is the name that
+        // the kernel gives now, so a link that was swapped since leads nowhere else.
         let handle = format!("/proc/self/fd/{}", self.folder.dir.as_fd().as_raw_fd());
         let place = rustix::fs::readlink(handle.as_str(), Vec::new());
         let place =
@@ -86,6 +88,8 @@ impl OpenGrants {
         let same = |open: &&OpenGrant| open.guest == grant.guest && open.host == grant.host;
         let open = self.grants.iter().find(same)?;
         let mut folder = open.folder.clone();
+        // A narrowed grant counts nothing, and without an account nothing is written, whoever
+        // forgets to ask.
         if grant.access < open.access {
             folder.root = Arc::new(Root {
                 mount: folder.root.mount,
@@ -224,6 +228,8 @@ const LINK_CURE: &str = "a link out of the plan's folder is not followed: name t
      `dir` input";
 
 fn open_one(plan: &Path, grant: &FileGrant, forbidden: &Forbidden) -> Result<OpenGrant, Refusal> {
+    // Opened first and judged by the handle: between a look at a path and its opening it could be
+    // another folder.
     let dir = open_host(plan, grant)?;
     allowed(&dir, forbidden)?;
     let metadata = dir.dir_metadata().map_err(refusal)?;
@@ -299,12 +305,18 @@ fn measure(
                 continue;
             }
             tally.count(&metadata);
+            // Looked at with each entry: after the loop a folder of any size would have been
+            // walked.
             if tally.entries > SCAN_MAX {
                 return Err((format!("more than {SCAN_MAX} entries stand below it"), CURE));
             }
+            // A link to a folder is no folder here: it is an entry, and what it leads to is counted
+            // where it stands.
             if !entry.file_type().map_err(failed)?.is_dir() {
                 continue;
             }
+            // Nothing could be reached below it, and its bytes would count against the quota all
+            // the same.
             if depth == DEPTH_MAX {
                 return Err((format!("it is more than {DEPTH_MAX} folders deep"), CURE));
             }
@@ -328,6 +340,7 @@ struct Tally {
 impl Tally {
     fn count(&mut self, metadata: &cap_std::fs::Metadata) {
         self.entries += 1;
+        // A file of several names takes its bytes once, as `Account::removed` gives them back once.
         let first = metadata.nlink() <= 1 || self.linked.insert(metadata.ino());
         if metadata.is_file() && first {
             self.bytes = self.bytes.saturating_add(metadata.len());

@@ -48,6 +48,7 @@ fn answer<T>(scope: &CallScope, path: &str, result: Result<T, FileError>) -> Ans
         Err(error) => error,
     };
     let why = match &error {
+        // Named by `into_guest` already, with the reason that a guest can do something about.
         FileError::Io(error) if is_escape(error) => None,
         FileError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Some("no such file or folder".to_owned())
@@ -71,6 +72,7 @@ impl wit::Host for &mut HostState {
             .charge_host_call()
             .map_err(wasmtime::Error::new)?;
         let granted = &self.parts::<FilesState>().state.granted;
+        // Sorted: the order of rules in a profile is the operator's and says nothing to a guest.
         let mut roots: Vec<String> = granted.iter().map(|one| one.guest.clone()).collect();
         roots.sort();
         Ok(roots)
@@ -187,6 +189,7 @@ impl Request {
     fn place(&self, index: usize, path: &str) -> Result<(Folder, Below), FileError> {
         let missing = FileError::Refused("the folder is not open");
         let granted = self.granted.get(index).ok_or(missing)?;
+        // Zero names so far: a grant's handle is the granted folder itself.
         let below = Below::new(&rest(&granted.guest, path), 0)?;
         Ok((live(granted.folder.clone())?, below))
     }
@@ -209,6 +212,8 @@ impl Request {
         let offset: u64 = offset.parse().map_err(|_| not_decimal)?;
         let negative = FileError::Refused("the length is below 0");
         let length = u64::try_from(length).map_err(|_| negative)?;
+        // The output limit serves as the bound: a plugin that reads more than it may hand back has
+        // to read it in ranges.
         let most = length.min(self.scope.effective.limits.output_bytes);
         let read = self.see("read-range", path, move |folder, below| {
             let bytes = file(folder.open(below, READING)?)?.read_range(most, offset)?;
@@ -257,6 +262,8 @@ impl Request {
 
     async fn make_directory(&self, path: &str) -> Result<(), FileError> {
         self.change("make-directory", path, "", |folder, below| {
+            // Name by name, so that each one is counted and its mount looked at; cap-std's
+            // `create_dir_all` would make all of them before anything is.
             let ends = below.as_str().match_indices('/').map(|(end, _)| end);
             for end in ends.chain([below.as_str().len()]) {
                 let part = Below::new(below.as_str().get(..end).unwrap_or_default(), 0)?;
@@ -264,6 +271,8 @@ impl Request {
                     Err(FileError::Io(error))
                         if error.kind() == std::io::ErrorKind::AlreadyExists =>
                     {
+                        // What is there already has to be a folder: a file of that name is told
+                        // here, not with the next name.
                         folder.open_folder(&part)?;
                     }
                     other => other?,
@@ -276,6 +285,7 @@ impl Request {
 
     async fn remove(&self, path: &str) -> Result<(), FileError> {
         self.change("remove", path, "", |folder, below| {
+            // Not followed: to remove a link removes the link.
             let metadata = folder.stat(below, false)?;
             if metadata.is_dir() {
                 folder.remove_dir(below)
@@ -344,6 +354,7 @@ pub(super) fn shows(
         return false;
     };
     let now = match op {
+        // Ranges are left out: a record has no offset, so there is nothing to look at again.
         "read" => recorded(whole(folder, &below, most)),
         "list" => recorded(listing(folder, &below)),
         "stat" => recorded(stated(folder, &below, last(path))),
@@ -383,6 +394,7 @@ fn rest(guest: &str, path: &str) -> String {
     let names = path
         .split('/')
         .filter(|name| !matches!(*name, "" | "."))
+        // By the number of names and not by the text: both may hold `.` and double slashes.
         .skip(depth);
     let mut below = names.collect::<Vec<_>>().join("/");
     if path.ends_with('/') && !below.is_empty() {
@@ -423,6 +435,7 @@ fn listing(granted: &Folder, below: &Below) -> Result<Vec<Seen>, FileError> {
     let mut entries = Vec::new();
     for found in folder.entries()? {
         entries.extend(listed(granted, below, &found?));
+        // Counted while it is read: a folder of millions is refused after ten thousand.
         if entries.len() > LIST_MAX {
             let (used, allowed) = (entries.len() as u64, LIST_MAX as u64);
             return Err(FileError::Limit {
@@ -432,6 +445,8 @@ fn listing(granted: &Folder, below: &Below) -> Result<Vec<Seen>, FileError> {
             });
         }
     }
+    // File systems give any order, and another one after a restore: a guest's work must not hang on
+    // it.
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
 }
@@ -440,6 +455,8 @@ fn listed(granted: &Folder, around: &Below, found: &DirEntry) -> Option<Seen> {
     let name = match found.file_name().into_string() {
         Ok(name) => name,
         Err(name) => {
+            // It cannot be asked for by this name, so it is told as something that cannot be
+            // opened.
             let name = name.to_string_lossy().into_owned();
             return Some(entry(name, Kind::Special, 0, None));
         }

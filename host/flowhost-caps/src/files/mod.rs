@@ -116,6 +116,8 @@ impl FilesState {
     fn open(services: &FileServices, scope: &CallScope, key: RandomState) -> Result<Self, Fault> {
         let opened = services.of(&scope.plugin);
         let replayed = scope.is_replayed();
+        // All or nothing: rules are found by their index, and one left out would shift those behind
+        // it.
         let granted: Option<Arc<[Granted]>> = scope
             .effective
             .grants
@@ -149,6 +151,7 @@ impl FilesState {
     /// A place among the live descriptors.
     fn ticket(&self) -> Result<Arc<()>, FileError> {
         let used = Arc::strong_count(&self.tickets);
+        // The state's own clone counts as one, so that this many live ones make one more.
         if used > OPEN_MAX {
             let allowed = OPEN_MAX as u64;
             return Err(FileError::Limit {

@@ -25,12 +25,14 @@ impl Below {
     pub(super) fn new(text: &str, depth_so_far: usize) -> Result<Self, FileError> {
         let names = text.split('/').filter(|name| !matches!(*name, "" | "."));
         let names: Vec<&str> = names.collect();
+        // The policy has refused both; a caller that forgot to ask must not get through here.
         if names.contains(&"..") || text.starts_with('/') {
             return Err(FileError::Refused("the path climbs"));
         }
         if depth_so_far + names.len() > DEPTH_MAX {
             return Err(FileError::os(Errno::NAMETOOLONG));
         }
+        // What POSIX takes for a directory only: `file/.` must not open a file.
         let directory = text.ends_with('/') || text.ends_with("/.") || text == ".";
         Ok(Self {
             path: names.join("/"),

@@ -73,6 +73,7 @@ impl Folder {
     /// that is a pipe. Who swaps a name meanwhile gets no further than before, because what is opened
     /// afterwards is held below the same handle, and looked at.
     fn real_names(&self, below: &Below, follow: bool) -> Result<Vec<String>, FileError> {
+        // The last name first: what is taken from the end of the list is what comes next.
         let parts = |path: &str| -> Vec<String> { path.rsplit('/').map(str::to_owned).collect() };
         let mut waiting = parts(below.as_str());
         let mut names: Vec<String> = Vec::new();
@@ -81,6 +82,8 @@ impl Folder {
             match name.as_str() {
                 "" | "." => continue,
                 ".." => {
+                    // Of links alone: a guest's own `..` was refused. A link may lead up, but not
+                    // out of the granted folder.
                     names.pop().ok_or_else(escape)?;
                     continue;
                 }
@@ -89,6 +92,7 @@ impl Folder {
             let is_last = waiting.is_empty();
             let path = names.join("/");
             let metadata = match self.dir.symlink_metadata(&path) {
+                // Whoever makes a file names one that is not there; a folder on the way has to be.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && is_last => break,
                 found => found?,
             };
@@ -99,6 +103,8 @@ impl Folder {
                 }
                 let target = self.dir.read_link(&path)?.into_os_string().into_string();
                 let target = target.map_err(|_| FileError::os(Errno::ILSEQ))?;
+                // Absolute in whose tree? This machine's is not the guest's, and a guest's root is
+                // no folder of ours.
                 if target.starts_with('/') {
                     return Err(escape());
                 }
@@ -118,6 +124,7 @@ impl Folder {
         };
         let is_it = match self.dir.symlink_metadata(name) {
             Ok(metadata) => hidden.is(DirId::from(&metadata)),
+            // What cannot be looked at cannot be opened; `enter` and `holds` ask the handles again.
             Err(_) => false,
         };
         if is_it || hidden.holds(&self.dir)? {

@@ -65,6 +65,8 @@ impl Mount {
         use rustix::fs::{AtFlags, StatxFlags, statx};
         let found = statx(handle, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
         match found {
+            // Linux tells it since 5.8, and says in the mask whether it did: an id that was not
+            // filled in is 0 for all.
             Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 => Self::Id(stat.stx_mnt_id),
             _ => Self::Device(metadata.dev()),
         }
@@ -158,6 +160,7 @@ impl Folder {
     fn check_parent(&self, below: &Below) -> Result<(), FileError> {
         match below.parent() {
             None => Ok(()),
+            // Any depth will do: the handle is looked at and let go.
             Some(parent) => self.checked(self.dir.open_dir(parent)?, 0).map(|_| ()),
         }
     }
@@ -206,7 +209,10 @@ impl Folder {
             .as_ref()
             .map(|metadata| Kind::from(metadata.file_type()))
         {
+            // First, because whoever wants to be the maker must not learn by another error what
+            // stands there.
             Some(_) if wish.create && wish.exclusive => Err(FileError::os(Errno::EXIST)),
+            // Before it is opened: to open a pipe or a device may already do something.
             Some(Kind::Special) => Err(FileError::Refused("not a regular file or directory")),
             Some(Kind::Link) => Err(FileError::os(Errno::LOOP)),
             Some(Kind::Directory) if wish.changes() => Err(FileError::os(Errno::ISDIR)),
@@ -256,6 +262,7 @@ impl Folder {
             }
         }
         let file = self.dir.open_with(below.as_str(), &options(wish, make))?;
+        // Counted as soon as it is there: what is refused below has been made all the same.
         if let Some(account) = account.as_mut().filter(|_| make) {
             account.added();
         }
@@ -269,8 +276,10 @@ impl Folder {
                 file.set_len(0)?;
                 account.resized(metadata.len(), 0);
             }
+            // Last: whatever fails before drops a file that was never counted as open.
             account.opened(metadata.ino());
         }
+        // Before the file is handed out: dropping an `OpenFile` takes this lock.
         drop(account);
         Ok(OpenFile {
             file,
@@ -345,6 +354,7 @@ impl Folder {
         if new.below.means_directory() && !moved.is_dir() {
             return Err(FileError::os(Errno::NOTDIR));
         }
+        // Two names of one file: POSIX has `rename` do nothing then, and both stay.
         let same = replaced
             .as_ref()
             .is_some_and(|there| there.ino() == moved.ino());
@@ -365,6 +375,8 @@ impl Folder {
 
     fn same_root(&self, other: &Self) -> Result<(), FileError> {
         other.root.usage()?;
+        // One grant has one root in a call. Two grants of one folder have an account each, so
+        // nothing moves between them.
         if Arc::ptr_eq(&self.root, &other.root) {
             Ok(())
         } else {
@@ -376,6 +388,7 @@ impl Folder {
     pub(super) fn link(&self, from: &Below, to: &Self, new: &Below) -> Result<(), FileError> {
         let mut account = self.root.usage()?.lock();
         self.same_root(to)?;
+        // A second name of a link would be a link whose target was never looked at.
         if !self.stat(from, false)?.is_file() || new.means_directory() {
             return Err(FileError::os(Errno::PERM));
         }
@@ -396,6 +409,7 @@ impl Folder {
     /// not be as careful as we are.
     pub(super) fn symlink(&self, target: &str, below: &Below) -> Result<(), FileError> {
         let mut account = self.root.usage()?.lock();
+        // Backslashes too: a person may read the folder on a system where they part names.
         let climbs = target.split(['/', '\\']).any(|name| name == "..");
         if climbs || target.is_empty() || target.starts_with(['/', '\\']) || target.contains('\0') {
             return Err(FileError::Refused("a link points below its own directory"));
@@ -432,9 +446,13 @@ fn options(wish: Wish, make: bool) -> OpenOptions {
     options
         .read(wish.read || !writes)
         .write(writes)
+        // What was not there when it was looked at must not be there now: it could be somebody's
+        // link.
         .create_new(make);
+    // Between the look and the opening the name may have become a pipe, whose opening waits for a
+    // writer.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    options.custom_flags(flags.bits().cast_signed());
     let follow = wish.follow && !make;
     options.follow(if follow {
         FollowSymlinks::Yes
@@ -479,9 +497,11 @@ impl OpenFile {
     pub(super) fn read_all(&self, most: u64) -> Result<Vec<u8>, FileError> {
         let mut bytes = Vec::new();
         (&self.file)
+            // One more than allowed tells a file that is too long from one that just fits.
             .take(most.saturating_add(1))
             .read_to_end(&mut bytes)?;
         if bytes.len() as u64 > most {
+            // What was read at least: files of some file systems have no length.
             let used = self.metadata()?.len().max(bytes.len() as u64);
             return Err(FileError::Limit {
                 name: "files.read",
@@ -540,6 +560,8 @@ impl OpenFile {
         let end = offset
             .checked_add(bytes.len() as u64)
             .ok_or(FileError::os(Errno::FBIG))?;
+        // Whether it fits is asked with the whole length, holes included, because that is what
+        // `set_size` gives a file too.
         account.may_resize(from, from.max(end))?;
         let written = self.file.write_all_at(bytes, offset);
         account.resized(from, self.file.metadata()?.len());
@@ -551,6 +573,8 @@ impl OpenFile {
         let mut account = self.account()?;
         let from = self.file.metadata()?.len();
         account.may_resize(from, bytes.len() as u64)?;
+        // Over the old bytes and then cut, so that a disk that fills up on the way leaves no empty
+        // file behind.
         let cut = self
             .file
             .write_all_at(bytes, 0)
@@ -571,6 +595,7 @@ impl OpenFile {
 
     /// Onto the disk.
     pub(super) fn sync(&self) -> Result<(), FileError> {
+        // What was only read has nothing of this guest's to bring to the disk.
         if self.write {
             self.file.sync_all()?;
         }
@@ -582,6 +607,8 @@ impl Drop for OpenFile {
     fn drop(&mut self) {
         if let Some(usage) = &self.usage {
             let mut account = usage.lock();
+            // A file that tells nothing any more gives no bytes back: the account errs towards
+            // full.
             let length = self.file.metadata().map_or(0, |metadata| metadata.len());
             account.closed(self.inode, length);
         }

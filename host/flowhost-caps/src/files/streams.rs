@@ -99,6 +99,8 @@ impl Pollable for Reader {
 #[async_trait::async_trait]
 impl InputStream for Reader {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        // Taken out, so that an error is told once and the stream is closed behind it, as WASI
+        // wants.
         match std::mem::replace(&mut self.state, Reading::Ended) {
             Reading::Idle => {
                 self.state = Reading::Idle;
@@ -181,6 +183,7 @@ impl Pollable for Writer {
 #[async_trait::async_trait]
 impl OutputStream for Writer {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        // `check-write` gave no such permit, and WASI lets a host end the guest for it.
         if !matches!(self.state, Writing::Idle) || bytes.len() > CHUNK {
             return Err(StreamError::trap("write without a permit from check-write"));
         }
@@ -193,6 +196,8 @@ impl OutputStream for Writer {
             Place::End => format!("end {}", hash(&bytes)),
         };
         let work = self.stream.file.clone().map(|file| {
+            // Begun at once and awaited in `settle`: a guest that never waits has written all the
+            // same.
             tokio::task::spawn_blocking(move || match place {
                 Place::At(offset) => file.write_at(&bytes, offset),
                 Place::End => file.append(&bytes),

@@ -39,6 +39,8 @@ impl Usage {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Account> {
+        // A panic between two of its numbers leaves one of them wrong by one entry, which is better
+        // than a folder that is closed for good.
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,6 +70,8 @@ impl Account {
     /// Whether a length may change from `from` to `to`.
     pub(super) fn may_resize(&self, from: u64, to: u64) -> Result<(), FileError> {
         let used = self.bytes.saturating_add(to.saturating_sub(from));
+        // Shrinking is let through also where the folder stood above its quota when the run began:
+        // that is how it gets below.
         if to > from && used > self.quota.bytes {
             let allowed = self.quota.bytes;
             return Err(FileError::Limit {
@@ -109,6 +113,7 @@ impl Account {
         // A folder, or a file that has another name still: its bytes stay where they are.
         let Some((inode, length)) = file else { return };
         match self.open.get_mut(&inode) {
+            // The disk keeps them until the last handle is closed; `closed` gives them back.
             Some(open) => open.removed = true,
             None => self.bytes = self.bytes.saturating_sub(length),
         }

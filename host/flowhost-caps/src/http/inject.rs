@@ -73,7 +73,7 @@ pub(super) fn inject(
         }
     };
     let (name, value) = header_of(header, &filled.value)?;
-    headers.remove(&name);
+    // In the place of whatever the guest gave under this name, all of its values.
     headers.insert(name, value);
     // Redaction works on plain bytes: ask for them.
     headers.insert(

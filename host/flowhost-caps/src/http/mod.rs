@@ -92,7 +92,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// With its one sender, shared by all calls of the process.
+    /// With its one sender, shared by all calls of the run.
     #[must_use]
     pub fn new(services: HttpServices) -> Self {
         Self {

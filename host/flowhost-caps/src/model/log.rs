@@ -80,7 +80,7 @@ impl<'a> Records<'a> {
             asked,
             rule: String::new(),
             origin: Origin::default(),
-            request: serde_json::to_vec(request).unwrap_or_default(),
+            request: request.to_string().into_bytes(),
             max_tokens: 0,
             turns: 0,
             redacted: 0,
@@ -275,6 +275,7 @@ impl CallLog for Records<'_> {
 
     async fn after(&self, _attempt: &Try<'_>, outcome: &TryOutcome<'_>) -> Result<(), String> {
         let Some(open) = self.take() else {
+            debug_assert!(false, "a try that ends was recorded when it began");
             return Ok(());
         };
         self.spent(amount(&outcome.spent));

@@ -108,6 +108,7 @@ impl Node {
 
     pub(super) const fn readable(&self) -> bool {
         match &self.what {
+            // A grant to write holds one to read; there is no folder that can be written to only.
             What::Folder { .. } => true,
             What::File { read, .. } => *read,
         }
@@ -229,8 +230,10 @@ fn listed(entry: std::io::Result<DirEntry>) -> Listed {
     let entry = match recordable(entry.map_err(FileError::from)) {
         Ok(Ok(entry)) => entry,
         Ok(Err(failed)) => return Listed::Failed(failed),
+        // An entry's error is the system's: `recordable` gives a fault for nothing but a fault.
         Err(fault) => return Listed::Failed(Failed::Kind(fault.to_string())),
     };
+    // Gone meanwhile, perhaps: it is named all the same, as something that cannot be opened.
     let kind = entry.file_type().map_or(Kind::Special, Kind::from);
     match entry.file_name().into_string() {
         Ok(name) => Listed::Entry {
