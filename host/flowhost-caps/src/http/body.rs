@@ -71,6 +71,7 @@ impl<B> Capped<B> {
     }
 
     fn stop(&self, error: SendError) -> SendError {
+        // The first reason stands: what a body gives after it has stopped is a consequence of that.
         let _ = self.stopped.set(error.clone());
         error
     }
@@ -104,6 +105,7 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
+        // Before the data: a server that always has some must not read on past the deadline.
         if self.timer.as_mut().poll(context).is_ready() {
             return Poll::Ready(Some(Err(self.stop(SendError::Timeout("body")))));
         }
@@ -126,6 +128,7 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match self.declared {
+            // hyper frames the body by it, as `content-length` and not in chunks.
             Some(length) => SizeHint::with_exact(length.saturating_sub(self.used)),
             None => self.inner.size_hint(),
         }
@@ -146,6 +149,7 @@ pub(super) async fn collect(mut body: AnyBody) -> Result<Vec<u8>, SendError> {
 
 /// Time until `deadline`, never more than `most`.
 pub(super) fn no_later(deadline: Instant, most: Duration) -> Instant {
+    // A time that no instant can hold is later than any deadline.
     let soonest = Instant::now().checked_add(most).unwrap_or(deadline);
     deadline.min(soonest)
 }

@@ -35,6 +35,8 @@ impl Connector for TcpConnector {
             reason = "the one place that dials, after decision, record and address check"
         )]
         let stream = TcpStream::connect(address).await?;
+        // Head and body are written apart: a small body would else wait for the head's
+        // acknowledgement.
         stream.set_nodelay(true)?;
         Ok(Box::new(stream))
     }

@@ -96,6 +96,7 @@ impl SendError {
                 allowed: allowed.to_string(),
             }),
             Self::Invalid(message) => Guest::Invalid(message),
+            // A name that does not exist is misspelt, as a rule, and another try finds it no more.
             Self::Resolve(super::resolve::ResolveError::NotFound) => Guest::Failed(text),
             Self::Resolve(_) | Self::Connect(_) | Self::Timeout(_) | Self::Broken(_) => {
                 Guest::Transient(text)
@@ -111,6 +112,7 @@ impl SendError {
     pub(super) fn into_wasi(self) -> WasiError {
         use super::resolve::ResolveError;
         match self {
+            // Of the address and not of the rule: WASI has a code for that.
             Self::Denied(denied) if denied.rule.starts_with("egress.") => {
                 WasiError::DestinationIpProhibited
             }
@@ -147,6 +149,7 @@ impl SendError {
             Self::Protocol(_) => WasiError::HttpProtocolError,
             Self::Broken(_) => WasiError::ConnectionTerminated,
             Self::Login(_) => WasiError::HttpRequestDenied,
+            // WASI has no code for whoever renews a token; this one says that another try may do.
             Self::LoginAway(_) => WasiError::ConnectionTimeout,
             Self::Fault(_) => WasiError::InternalError(None),
         }

@@ -43,6 +43,8 @@ pub(super) fn from_pairs<'a>(
 ) -> Result<HeaderMap, SendError> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
+        // Refused here already: `HeaderMap` panics beyond 32,768 fields, and a guest may hand over
+        // more.
         if headers.len() == FIELDS_MAX {
             return Err(over(FIELDS_MAX + 1, FIELDS_MAX));
         }
@@ -51,6 +53,8 @@ pub(super) fn from_pairs<'a>(
         let value = HeaderValue::from_str(value).map_err(|_| {
             SendError::Invalid(format!("the value of `{name}` holds a control character"))
         })?;
+        // Not `insert`: a field may be given several times (`set-cookie`, `accept`), and the order
+        // counts.
         headers.append(name, value);
     }
     Ok(headers)
@@ -100,6 +104,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .flat_map(|list| list.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
+    // What a server names in `connection` as well (RFC 9110, 7.6.1).
     let own = [
         header::CONNECTION,
         header::PROXY_AUTHENTICATE,

@@ -92,6 +92,8 @@ fn asked(request: &wit::Request) -> String {
     let mut hash = Sha256::new();
     for header in &request.headers {
         for part in [&header.name, &header.value] {
+            // With its length: name and value would else be one text, and two requests could have
+            // one hash.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -146,6 +148,8 @@ async fn read(response: Response<AnyBody>) -> Result<wit::Response, SendError> {
     let (parts, body) = response.into_parts();
     let headers = parts.headers.iter().map(|(name, value)| wit::Header {
         name: name.as_str().to_owned(),
+        // The interface has text here. A value of other bytes is read with marks in it rather than
+        // not at all.
         value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
     });
     let headers = headers.collect();

@@ -89,6 +89,8 @@ pub fn read_identity(files: IdentityFiles<'_>, now_ms: u64) -> Result<Tls, Unfit
     let roots = files.authority.map(own).transpose()?;
     let key = PrivateKeyDer::from_pem_slice(files.key)
         .map_err(|_| Unfit::Missing("key", "private key"))?;
+    // There is one: `certificates` refuses a file without any. Only the first is the host's; the
+    // others lead to an authority that the server chooses to believe.
     if let Some(own) = chain.first() {
         check_validity(
             own,
@@ -145,6 +147,8 @@ fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(),
             Err(Unfit::NotYet(between(now, not_before)))
         }
         Some(webpki::Error::RequiredEkuNotFoundContext(_)) => Err(Unfit::Purpose),
+        // That no authority vouches for it, as none was given, and whatever else webpki wants of a
+        // server's certificate.
         _ => Ok(()),
     }
 }

@@ -107,6 +107,7 @@ fn header_of(header: &str, value: &str) -> Result<(HeaderName, HeaderValue), Sen
     })?;
     let mut value = HeaderValue::from_str(value)
         .map_err(|_| SendError::Invalid("a secret does not fit into a header".to_owned()))?;
+    // Whoever prints the request, hyper's own traces too, prints `Sensitive` in its place.
     value.set_sensitive(true);
     Ok((name, value))
 }
@@ -146,6 +147,7 @@ fn fill(
         let (name, after) = tail
             .split_once('}')
             .ok_or_else(|| SendError::Invalid("`inject.value` lacks a `}`".to_owned()))?;
+        // Each by the plugin's own rights: the rule says where a secret goes, and not whose it is.
         let secret = named(store, scope, interface, name)?;
         filled.value.push_str(before);
         filled.value.push_str(&secret);
@@ -204,6 +206,8 @@ impl Injected {
         }
         let named = headers
             .keys()
+            // A name cannot be redacted: what stands in a secret's place is no token. So the field
+            // goes.
             .filter(|name| self.redactor.redact(name.as_str().as_bytes()).hits > 0);
         let named: Vec<HeaderName> = named.cloned().collect();
         for name in named {

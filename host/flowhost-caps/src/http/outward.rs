@@ -43,7 +43,9 @@ impl Outward for Sender {
             }
         };
         let headers = headers::from_pairs(ask.headers).map_err(refusal)?;
+        // Shared, because the request may be sent twice.
         let body = Bytes::from(ask.body);
+        // Once more at most: the first answer may have been of a token that had just run out.
         let mut again = false;
         let (injected, response) = loop {
             let body: AnyBody = Full::new(body.clone())

@@ -209,6 +209,7 @@ impl Recorded {
     }
 
     fn told(&mut self, piece: Piece) -> Result<Option<Frame<bytes::Bytes>>, SendError> {
+        // In a replay this gives the record's piece, whatever came in.
         let piece = self.scope.at_once(INTERFACE, "body", "", || piece)?;
         let unknown = || SendError::Fault(Fault::Ledger(LedgerError::Differs));
         match piece {
@@ -247,6 +248,7 @@ fn piece(frame: Option<Result<Frame<bytes::Bytes>, SendError>>) -> Result<Piece,
         Some(Ok(frame)) => frame,
     };
     Ok(match frame.into_data() {
+        // Copied, so that the record does not keep the connection's whole buffer alive.
         Ok(data) => Piece::Data(data.to_vec().into()),
         Err(frame) => {
             let trailers = frame.into_trailers().unwrap_or_default();

@@ -75,8 +75,12 @@ fn failed(error: NetError) -> ResolveError {
 
 fn configure(options: &mut ResolverOpts) {
     options.use_hosts_file = ResolveHosts::Never;
+    // Both at once and all of both: an address that is checked only where the other kind fails
+    // could be a private one.
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.timeout = QUERY_TIMEOUT;
+    // Retries, not tries. A try takes the timeout at most, over all servers, so that both take six
+    // seconds, below the ten of a connection.
     options.attempts = 1;
 }
 

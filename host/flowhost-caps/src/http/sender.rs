@@ -220,6 +220,8 @@ impl Exchange<'_> {
     ) -> Result<(Option<Injected>, Response<AnyBody>), SendError> {
         let allowed = self.decide(&request.target, &request.headers).await?;
         let rule = allowed.grant;
+        // Behind the decision: what no rule allows is denied and on record, however wrong the rest
+        // of it is.
         headers::check_request(&request.headers)?;
         self.put_key(&mut request)?;
         check_length(rule, &request)?;
@@ -231,12 +233,14 @@ impl Exchange<'_> {
             true => None,
             false => Some(traffic.slot(&self.scope.plugin).await?),
         };
+        // Counted too: data leaves in a path as well as in a body.
         let path = request.target.path_and_query().len() as u64;
         traffic.count(path + headers::bytes(&request.headers))?;
         let connect_by = no_later(self.deadline, request.connect.min(CONNECT));
         let stream = timeout_at(connect_by, self.open(allowed, &request.target, &traffic))
             .await
             .unwrap_or(Err(SendError::Timeout("connect")))?;
+        // When the connection stands: what is never sent has no record of a secret's use.
         let injected = inject(
             services.secrets.as_ref(),
             self.scope,
@@ -281,6 +285,8 @@ impl Exchange<'_> {
     ) -> Result<Allowed<'_, HttpRule>, SendError> {
         let verdict = decide_http(&self.scope.effective.grants.http, target);
         let verdict = match verdict {
+            // A protocol that nobody here can read would pass every cap and redactor behind the
+            // answer to it.
             Ok(_) if asks_upgrade(headers) => Err(no_upgrade(target)),
             verdict => verdict,
         };
@@ -327,6 +333,7 @@ impl Exchange<'_> {
         traffic: &Traffic,
     ) -> Result<Box<dyn Stream>, SendError> {
         let services = &self.sender.services;
+        // First: an identity without files is told before a name is looked up for nothing.
         let tls = self.tls(allowed.grant, target)?;
         let addresses = match target.ip() {
             Some(address) => vec![address],
@@ -351,6 +358,8 @@ impl Exchange<'_> {
             .connector
             .connect(SocketAddr::new(address, target.port()))
             .await;
+        // The kind alone: the guest reads it, and the system's text may name addresses of this
+        // network.
         let stream = stream.map_err(|error| SendError::Connect(error.kind().to_string()))?;
         if target.scheme() == "https" {
             return tls.handshake(target.host(), target.ip(), stream).await;
@@ -391,20 +400,26 @@ impl Exchange<'_> {
         let (request, stopped) = assemble(request, up)?;
         let (mut sending, connection) = http1::Builder::new()
             .max_headers(headers::FIELDS_MAX)
+            // Twice, because the buffer holds the status line and separators as well; `check_size`
+            // counts exactly, afterwards.
             .max_buf_size(headers::FIELD_BYTES_MAX * 2)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(protocol)?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
+            // Held by the connection, which ends with its body: until then the request is in
+            // flight.
             let _slot = slot;
             if let Err(error) = connection.await {
+                // Whoever waits for the response or reads its body is told the same by hyper.
                 tracing::debug!(%error, "connection ended");
             }
         });
         let response = match timeout_at(first_byte, sending.send_request(request)).await {
             Err(_) => return Err(SendError::Timeout("first byte")),
             Ok(Err(error)) => {
+                // hyper says only that the body failed; why is our own word, left where it stopped.
                 return Err(stopped.get().cloned().unwrap_or_else(|| protocol(error)));
             }
             Ok(Ok(response)) => response,
@@ -412,6 +427,7 @@ impl Exchange<'_> {
         let (mut parts, body) = response.into_parts();
         check_response(rule, parts.status, &parts.headers, bodiless)?;
         traffic.count(headers::bytes(&parts.headers))?;
+        // After the check of the size, which counts what the server sent.
         headers::strip_hop_by_hop(&mut parts.headers);
         let down = self.caps("http.response", rule.response_bytes, traffic);
         let body = Capped::new(body.map_err(protocol), down, None).holding(driver);
@@ -453,6 +469,7 @@ impl Exchange<'_> {
         let (mut parts, body) = response.into_parts();
         let (clean, hits) = injected.clean_body(&collect(body).await?);
         injected.record(self.scope, self.interface, "body", hits)?;
+        // It named the length with the echoes.
         if hits > 0 {
             parts.headers.remove(header::CONTENT_LENGTH);
         }
@@ -465,6 +482,8 @@ fn asks_upgrade(headers: &HeaderMap) -> bool {
     let listed = headers.get_all(header::CONNECTION).iter().any(|value| {
         String::from_utf8_lossy(value.as_bytes())
             .to_ascii_lowercase()
+            // Anywhere in it: no other option's name holds the word, and a list that is read
+            // wrongly must not let one through.
             .contains("upgrade")
     });
     listed || headers.contains_key(header::UPGRADE)
@@ -504,6 +523,7 @@ fn assemble(
         .path_and_query()
         .parse()
         .map_err(|_| SendError::Invalid("the path is not a request target".to_owned()))?;
+    // Servers compare `Host` as text, and many know their name without the usual port alone.
     let usual = matches!(
         (target.scheme(), target.port()),
         ("https", 443) | ("http", 80)
@@ -550,6 +570,8 @@ fn check_response(
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());
     match length.and_then(|value| value.parse::<u64>().ok()) {
+        // Told before a byte of it is read; one that lies about its length is stopped by the cap on
+        // the body.
         Some(used) if used > rule.response_bytes && !bodiless => Err(SendError::Limit {
             name: "http.response",
             used,

@@ -73,6 +73,7 @@ impl Tls {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A resumed session would link requests of different plugins; see `sender.rs` on pooling.
         config.resumption = rustls::client::Resumption::disabled();
+        // What is sent early can be sent again by somebody else.
         config.enable_early_data = false;
         Self {
             config: Arc::new(config),
@@ -110,6 +111,8 @@ impl Tls {
             .connect(name, stream)
             .await
             .map_err(|error| refused(&error))?;
+        // None is fine: a server without ALPN speaks HTTP/1.1. Another that it chose would read our
+        // bytes as something else.
         let protocol = stream.get_ref().1.alpn_protocol();
         if protocol.is_some_and(|name| name != b"http/1.1") {
             return Err(SendError::Tls(

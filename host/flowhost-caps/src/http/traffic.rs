@@ -57,6 +57,7 @@ impl Traffic {
 
     /// Adds a name that is looked up.
     pub(super) fn count_lookup(&self) -> Result<(), SendError> {
+        // Relaxed, here and below: nothing is read by these counters but themselves.
         let used = self.lookups.fetch_add(1, Ordering::Relaxed) + 1;
         if used > LOOKUPS_MAX {
             return Err(SendError::Limit {
@@ -87,6 +88,7 @@ impl Traffic {
     /// Waits for a place for a request of `plugin`; it is held until the response has been read.
     pub(super) async fn slot(&self, plugin: &Arc<str>) -> Result<Slot, SendError> {
         let share = self.share(plugin);
+        // No semaphore here is ever closed: the error is the type's alone.
         let closed = |_| SendError::Timeout("slot");
         let shared = async {
             // Its share first: who waits for that holds no place that another could use.
@@ -95,6 +97,7 @@ impl Traffic {
             Ok(Slot(place, Some(share)))
         };
         tokio::select! {
+            // Its own place first: one that is shared serves others too.
             biased;
             own = share.own.acquire_owned() => own.map(|own| Slot(own, None)).map_err(closed),
             shared = shared => shared.map_err(closed),
@@ -143,6 +146,8 @@ impl Runs {
         if let Some((_, traffic)) = known.iter().find(|(name, _)| name == run) {
             return Arc::clone(traffic);
         }
+        // A sender serves one run where the host makes one for each (`providers`). One that serves
+        // many forgets the counts of a run that rests, which bounds this map and not the run.
         if known.len() >= RUNS_MAX
             && let Some(idle) = known.iter().position(|(_, t)| Arc::strong_count(t) == 1)
         {

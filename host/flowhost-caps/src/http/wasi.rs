@@ -39,6 +39,8 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 fn view(state: &mut HostState) -> WasiHttpCtxView<'_> {
     let parts = state.parts::<HttpState>();
     let WasiState { ctx, hooks } = &mut parts.state.wasi;
+    // wasmtime takes no error here, so that a spent budget stops what leaves and nothing else;
+    // every other interface that the guest needs to go on ends the call.
     hooks.spent = parts.scope.charge_host_call().is_err();
     WasiHttpCtxView {
         hooks,
@@ -56,6 +58,8 @@ pub(super) struct WasiState {
 impl WasiState {
     pub(super) fn new(sender: Arc<Sender>, scope: CallScope) -> Self {
         let mut ctx = WasiHttpCtx::new();
+        // wasmtime counts a fixed part for each field beside its text; our own check counts the
+        // text.
         ctx.set_field_size_limit(headers::FIELD_BYTES_MAX * 2);
         Self {
             ctx,
@@ -99,10 +103,13 @@ impl WasiHttpHooks for Hooks {
         Arc::new(|name: &HeaderName| headers::is_hosts_own(name) && *name != header::CONTENT_LENGTH)
     }
 
+    // The sender sets it from the target that was decided.
     fn set_host_header(&mut self) -> bool {
         false
     }
 
+    // None: a request without a scheme is denied (NET-031), because whichever were taken could be
+    // the wrong one.
     fn default_scheme(&mut self) -> Option<http::uri::Scheme> {
         None
     }
@@ -125,6 +132,8 @@ impl WasiHttpHooks for Hooks {
                     body.map_err(move |error| as_guest_reads(&scope, error))
                         .boxed_unsync()
                 });
+            // Nothing is left to drive: the sender's own task reads the connection and ends with
+            // the body.
             let worker: Worker = Box::new(std::future::ready(Ok(())));
             Ok((response, worker))
         })
@@ -154,6 +163,7 @@ async fn recorded(
     if scope.is_replayed()
         && let Some(request) = request.take()
     {
+        // How it ends says nothing: the record has the answer to whatever was sent.
         drop(request.into_body().collect().await);
     }
     let ask = async {
@@ -190,6 +200,7 @@ async fn send(
         }
     };
     let length = declared_length(&parts.headers)?;
+    // The sender frames the body by the length that it is told; this one would stand beside it.
     parts.headers.remove(header::CONTENT_LENGTH);
     let body = body
         .map_err(|error| SendError::Protocol(error.to_string()))
@@ -220,6 +231,7 @@ fn declared_length(headers: &http::HeaderMap) -> Result<Option<u64>, SendError> 
     let digits = value
         .to_str()
         .ok()
+        // `parse` takes `+5` too, which a server may read otherwise.
         .filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     let length = digits.and_then(|text| text.parse().ok());
     length

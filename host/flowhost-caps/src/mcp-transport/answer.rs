@@ -40,6 +40,7 @@ pub(super) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<
         .iter()
         .filter(|(it, _)| it.eq_ignore_ascii_case(name));
     match (found.next(), found.next()) {
+        // Given twice it says two things, and two readers could each believe another.
         (Some((_, value)), None) => Some(value),
         _ => None,
     }
@@ -72,6 +73,7 @@ pub(super) async fn words(answer: &mut Answer) -> Result<Vec<u8>, Refusal> {
     while let Some(piece) = answer.body.next().await {
         bytes.extend_from_slice(&piece?);
         if bytes.len() >= BODY_MAX + BEYOND {
+            // A piece may be as large as the connection's buffer.
             bytes.truncate(BODY_MAX + BEYOND);
             is_whole = false;
             break;
@@ -93,6 +95,8 @@ pub(super) async fn frame(answer: &mut Answer) -> Result<Option<String>, Refusal
     let mut bytes = Vec::new();
     while let Some(piece) = answer.body.next().await {
         let piece = piece?;
+        // Before it is kept: the rule's own cap may be larger than what the host holds of one
+        // answer.
         if bytes.len() + piece.len() > FRAME_MAX {
             return Err(too_long());
         }
@@ -172,6 +176,7 @@ impl Stream {
             self.came.extend(came.into_iter().map(|event| event.data));
             // A stream that is gone on with need not say again where it was.
             if !self.events.last_id().is_empty() {
+                // Into the text that is there: a stream has an id with each event.
                 self.events.last_id().clone_into(&mut place.after);
             }
             place.retry_ms = self.events.retry_ms().or(place.retry_ms);

@@ -64,6 +64,7 @@ impl Health {
 
 /// The pause after so many failures in a row.
 pub(super) fn pause(failures: u32) -> Duration {
+    // Eight are beyond the longest pause already, and a shift by 32 would overflow.
     let doublings = failures.saturating_sub(1).min(8);
     PAUSE.saturating_mul(1 << doublings).min(PAUSE_MAX)
 }

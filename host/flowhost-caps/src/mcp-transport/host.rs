@@ -76,6 +76,7 @@ impl wit::Host for &mut HostState {
     async fn cancel(&mut self, stream: String) -> wasmtime::Result<()> {
         let (scope, state) = charge(self)?;
         state.open.remove(&stream);
+        // A replay has neither reader nor server.
         if scope.is_replayed() {
             return Ok(());
         }
@@ -131,6 +132,7 @@ fn check(
     if state.remote.is_some() {
         return check_headers(headers);
     }
+    // Of a process alone: over HTTP a body may have lines.
     if frame.contains('\n') {
         let why = "a frame is one line: a line break within would make two of it".to_owned();
         return Err(types::Error::Invalid(why).into());
@@ -160,6 +162,7 @@ async fn open(
     let stream = number(state, scope)?;
     if let Some(remote) = state.remote.clone() {
         // Nothing is waited for: what comes of it comes on the stream.
+        // On record before it is asked, so that what comes of it can only stand behind.
         scope.at_once(INTERFACE, "open", frame, || ())?;
         if !scope.is_replayed() {
             let waiter = waiter(state, &stream);
@@ -309,6 +312,8 @@ async fn next(
         let number = stream
             .strip_prefix(&own)
             .and_then(|it| it.parse::<u64>().ok());
+        // By its number and not by what is open: an end that has come may be asked for after the
+        // stream was closed.
         number.is_some_and(|number| (1..=state.opened).contains(&number))
     };
     if let Some(unknown) = streams.iter().find(|stream| !known(stream)) {
@@ -332,6 +337,8 @@ async fn next(
         };
         let stream = arrival.stream.clone();
         if let Some(piece) = arrival.piece(PIECE_MAX) {
+            // In front, so that the next piece of it comes before whatever the server wrote behind
+            // it.
             state.later.push_front(arrival);
             let came = Came::Piece(piece);
             return Ok(Some(Next { stream, came }));
@@ -371,6 +378,8 @@ async fn arrival(
     if let Some(at) = state.later.iter().position(wanted) {
         return state.later.remove(at);
     }
+    // One moment for the whole loop: a server that talks on other streams must not prolong the
+    // wait.
     let until = tokio::time::Instant::now() + wait;
     loop {
         let arrival = tokio::time::timeout_at(until, state.inbox.recv())

@@ -107,6 +107,8 @@ impl Waiting {
     /// Waits until calls have read what they were sent: whoever reads slowly holds the server up and not the
     /// memory of the host.
     pub(super) async fn room(&self) {
+        // Looked at again and again, because room is made where an arrival is dropped, in whichever
+        // call that is. Ten milliseconds are little for a server that is eight MiB ahead.
         while self.0.load(Ordering::Relaxed) > WAITING_MAX {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -117,6 +119,8 @@ impl Waiting {
 #[derive(Debug, Clone)]
 pub(super) struct Waiter {
     pub(super) stream: String,
+    // Unbounded, so that a reader of one stream never waits for the call that reads another; bytes
+    // are bounded by [`Waiting::room`] instead.
     pub(super) sender: UnboundedSender<Arrival>,
 }
 
@@ -165,6 +169,7 @@ impl Unasked {
         self.kept_bytes += frame.len();
         self.kept.push_back(frame);
         while self.kept.len() > UNASKED_MAX || self.kept_bytes > UNASKED_BYTES_MAX {
+            // A frame that is larger than all that is kept goes at once, as its own oldest.
             let oldest = self.kept.pop_front().unwrap_or_default();
             self.kept_bytes -= oldest.len();
         }

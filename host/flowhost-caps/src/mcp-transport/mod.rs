@@ -205,6 +205,8 @@ impl Provider for McpTransport {
     }
 
     fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        // Taken before it is waited: no lock is held while processes end, each of which has its
+        // grace.
         let seats = std::mem::take(&mut *self.seats.lock().unwrap_or_else(PoisonError::into_inner));
         Box::pin(async move {
             let vacated = futures::future::join_all(seats.values().map(|seat| seat.vacate()));

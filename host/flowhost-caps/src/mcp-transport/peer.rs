@@ -84,6 +84,8 @@ impl Peer {
                 close(&routes, &told(&why, &End::Stopped, &words.last()));
             } else if !wanted {
                 tokio::select! {
+                    // Left to go by itself for a moment, so that its own code is on record and not
+                    // our signal.
                     _ = running.ended() => {}
                     _ = &mut stopped => {}
                     () = tokio::time::sleep(LINGER) => {}
@@ -93,6 +95,8 @@ impl Peer {
                 true => running.kill().await,
                 false => running.stop().await,
             };
+            // Before those who wait hear of it: what they do next, perhaps another start, stands
+            // behind its end.
             ended(&end);
             if !broken {
                 close(&routes, &told(&why, &end, &words.last()));
@@ -131,6 +135,7 @@ impl Peer {
             if let Some(token) = asks.token {
                 routes.tokens.insert(token, id.clone());
             }
+            // Before the frame is written: a fast server may answer before the write returns.
             routes.asked.insert(id.clone(), waiter);
         }
         let written = self.write(frame).await;
@@ -150,6 +155,7 @@ impl Peer {
             return Err(gone("its input is closed"));
         };
         let half = Half(Some(self));
+        // In one piece with its end: a server that reads by lines waits for that.
         let line = format!("{frame}\n");
         let writing = async {
             pipe.write_all(line.as_bytes()).await?;
@@ -201,6 +207,7 @@ impl Peer {
 
     /// Ends the process, and waits until its end is on record.
     pub(super) async fn stop(&self) {
+        // Closed input is how MCP tells a server to go; the sandbox ends one that does not.
         *self.stdin.lock().await = None;
         self.dismiss();
         let mut over = self.over.clone();
@@ -253,8 +260,11 @@ async fn listen(
     let mut lines = BufReader::new(stdout);
     loop {
         let mut line = Vec::new();
+        // One more than allowed tells a line that is too long from one that just fits.
         let mut bounded = (&mut lines).take(FRAME_MAX as u64 + 1);
         match bounded.read_until(b'\n', &mut line).await {
+            // A pipe that cannot be read any more has ended as one that is closed; how the process
+            // ended says why.
             Ok(0) | Err(_) => return String::new(),
             Ok(_) => {}
         }
@@ -279,6 +289,7 @@ async fn listen(
             changed();
         }
         hand_over(text, route, routes, waiting);
+        // After it was handed over: the one frame that is over the bound is in memory either way.
         waiting.room().await;
     }
 }
@@ -289,6 +300,7 @@ fn hand_over(frame: &str, route: Route, routes: &Mutex<Routes>, waiting: &Waitin
     if route.answers {
         // An id that was never given, or was answered before, is nobody's: MCP-022.
         let Some(waiter) = route.id.and_then(|id| {
+            // Progress that comes behind the answer is nobody's.
             routes.tokens.retain(|_, of| *of != id);
             routes.asked.remove(&id)
         }) else {

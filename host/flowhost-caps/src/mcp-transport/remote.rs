@@ -134,6 +134,7 @@ impl Remotes {
 /// The scope of what the host asks by itself. It outlives the call, so it holds nothing that holds the run.
 fn of_the_run(scope: &CallScope) -> CallScope {
     let mut scope = scope.clone();
+    // The providers hold these servers, and these would hold them: neither would ever go.
     scope.run.providers = Arc::new([]);
     scope
 }
@@ -178,6 +179,7 @@ impl Remote {
         let session = self.line.session();
         let what = What::post(frame, headers, session.as_deref());
         let mut answer = self.line.send(scope, &what, scope.deadline).await?;
+        // Before its words are read, which may take the rest of the call's time.
         self.line.heard_status(answer.status, session.as_deref());
         let words = answer::words(&mut answer).await?;
         Ok(answer::head(&answer, words))
@@ -196,11 +198,14 @@ impl Remote {
         lock(&line.unasked).listen(waiter, &line.waiting);
         let session = line.session();
         let mut standing = lock(&self.standing);
+        // It is being read already. A second one would hear everything twice.
         if standing.of.as_ref() == Some(&session) {
             return;
         }
         standing.task.abort_all();
         standing.of = Some(session.clone());
+        // A GET where the transport has one stream for all, a POST where an adapter subscribes by a
+        // frame (`subscriptions/listen`).
         let method = if frame.is_empty() { "GET" } else { "POST" };
         if !line.outward.may(scope, method, &line.url) {
             return;
@@ -224,6 +229,8 @@ impl Remote {
 
     async fn end(&self) {
         let mut reading = std::mem::take(&mut lock(&self.standing).task);
+        // First: a stream that is still read would take the session's end for a failure and open
+        // itself again.
         reading.shutdown().await;
         self.line.leave().await;
     }
@@ -363,6 +370,7 @@ impl Line {
             // The rules or the host said no: it says nothing of the server.
             Err(_) => {}
         }
+        // Not held over what the caller does with the answer.
         drop(health);
         sent
     }
@@ -370,6 +378,7 @@ impl Line {
     /// A session that the server does not find is gone.
     fn heard_status(&self, status: u16, session: Option<&str>) {
         let mut sessions = lock(&self.sessions);
+        // Only if it is still the current one: calls in an older session hear of its end later.
         if status == 404 && session.is_some() && sessions.current.as_deref() == session {
             sessions.begun.retain(|it| Some(it.as_str()) != session);
             sessions.current = None;
@@ -424,10 +433,13 @@ impl Line {
             headers,
             route,
         } = question;
+        // What begins a session must not name an old one: a server would take it for a part of
+        // that.
         let session = self.session().filter(|_| !route.begins);
         let session = session.as_deref();
         let what = What::post(&frame, &headers, session);
         let mut answer = self.send(scope, &what, scope.deadline).await?;
+        // It may be megabytes, and the answer may take an hour.
         drop(frame);
         let is_well = (200..300).contains(&answer.status);
         if route.begins && is_well {
@@ -494,6 +506,7 @@ impl Line {
             if place.after.is_empty() || !may {
                 return broke.map_or(Ok(Came::Closed), Err);
             }
+            // A stream that brought an event before it broke is one that works.
             tries = if place.after == before { tries + 1 } else { 1 };
             stream = loop {
                 if tries > TRIES_MAX {
@@ -576,8 +589,10 @@ impl Line {
                     }
                 }
                 Ok(answer) if is_away(answer.status) => {}
+                // It has no such stream (405, as a rule), which a server may.
                 Ok(answer) => return self.heard_status(answer.status, session),
                 Err(Refusal::Guest(types::Error::Transient(_))) => {}
+                // The rules or the host said no, and would say so again; the decision is on record.
                 Err(_) => return,
             }
             tries += 1;

@@ -42,6 +42,8 @@ impl Seat {
         services: &ProcessServices,
         scope: &CallScope,
     ) -> Result<Arc<Peer>, Refusal> {
+        // Held until the process stands: calls that come meanwhile wait for this one and start no
+        // second.
         let mut seat = self.peer.lock().await;
         if let Some(peer) = &*seat {
             let Some(why) = peer.gone() else {
@@ -73,6 +75,8 @@ impl Seat {
             }
             let wait = match *starts {
                 0 => Duration::ZERO,
+                // The shift is bounded here and not only by the number of starts, which is another
+                // constant's business.
                 before => PAUSE.saturating_mul(1 << (before - 1).min(8)),
             };
             // Not counted: a call that cannot wait so long starts nothing.
@@ -115,6 +119,8 @@ async fn start(
     let Some(program) = &services.program else {
         return Err(Fault::Host("no program can be started by this host".to_owned()).into());
     };
+    // Behind the record, which is on disk by now: a program that ran for a moment is never without
+    // one.
     let running = match launch(program, &spec).await {
         Ok(running) => running,
         Err(refused) => return Err(refusal(scope, grant, refused)?),
@@ -179,6 +185,8 @@ fn spec(
         let place: Option<&Place> = all.find(|place| place.guest == file.guest);
         let host = match place.map(|place| &place.host) {
             Some(Ok(host)) => host.clone(),
+            // Told here: a server that misses a folder would tell it in words of its own, if at
+            // all.
             Some(Err(why)) => return Err(types::Error::Failed(why.clone()).into()),
             None => {
                 let why = format!("`{}` was not opened when the run started", file.guest);
@@ -196,6 +204,7 @@ fn spec(
     let variables = grants.env.iter().filter_map(|(name, value)| {
         let value = match value {
             EnvValue::Literal(value) => value.clone(),
+            // What the host does not have is not set for the process either.
             EnvValue::From(from) => services.variables.get(from)?,
         };
         Some((name.clone(), value))
@@ -208,6 +217,8 @@ fn spec(
         folders,
         bounds: Bounds {
             memory_bytes: grant.memory_bytes,
+            // The kernel counts whole seconds here; rounded down, a bound of half a second would be
+            // none at all.
             cpu_seconds: grant.cpu_ms.div_ceil(1_000),
             processes: grant.processes,
             open_files: grant.open_files,

@@ -172,6 +172,8 @@ fn id_of(scope: &CallScope, seq: u64) -> Ulid {
     let tail = digest
         .first_chunk::<8>()
         .map_or(0, |head| u64::from_be_bytes(*head))
+        // An ULID has 80 bits behind its time: 40 for the record's number, which order the
+        // messages, and 40 of the hash, which nobody can guess.
         >> 24;
     let sequence = u128::from(seq & 0x00ff_ffff_ffff);
     Ulid::from_parts(scope.run.started_ms, sequence << 40 | u128::from(tail))

@@ -74,6 +74,8 @@ async fn publish(
 ) -> Result<String, Refusal> {
     let rule = decide(scope, &topic)?;
     let subject = subject(scope, &topic)?;
+    // Behind the decision, as the payload is: a topic that is not granted is denied whatever comes
+    // with it.
     if correlation.len() > CORRELATION_BYTES || correlation.chars().any(char::is_control) {
         let text = format!("`correlation` has at most {CORRELATION_BYTES} printable bytes");
         return Err(types::Error::Invalid(text).into());
@@ -111,6 +113,7 @@ async fn request(
     let subject = subject(scope, &topic)?;
     let timeout = timeout(scope, timeout_ms)?;
     let payload = json(payload)?;
+    // Behind all other checks: it reads the mailboxes, and its refusal is a record.
     open_chain(state, scope, &topic)?;
     let waiting = scope.callers.iter().chain([&scope.plugin]);
     let message = MessagePayload {
@@ -190,6 +193,8 @@ fn allowed(
     correlation: String,
     message: &MessagePayload,
 ) -> Result<Arc<Envelope>, Refusal> {
+    // A record of its own before that of the message, because the message's id is made of its
+    // number.
     let seq = scope.record_allow::<HostCall>(INTERFACE, rule, &message.topic)?;
     let envelope = seal(scope, seq, correlation, message).map_err(|error| match error {
         SealError::Payload(error) => types::Error::Invalid(error.to_string()).into(),
@@ -237,6 +242,8 @@ fn open_chain(state: &MessagingState, scope: &CallScope, topic: &str) -> Result<
 }
 
 fn answered(scope: &CallScope, answer: &Envelope) -> Result<types::Message, Refusal> {
+    // The bus delivers by subject; that nothing of another run comes in is looked at where it would
+    // be read.
     if answer.kind != REPLY || answer.run != *scope.run.run || answer.tenant != *scope.run.tenant {
         return Err(Fault::Host("an answer of another kind or run came back".to_owned()).into());
     }
@@ -274,6 +281,7 @@ fn refuse(scope: &CallScope, id: &str, error: BusError) -> Refusal {
         BusError::NoListener { .. } | BusError::Unanswered { .. } | BusError::Timeout { .. } => {
             types::Error::Transient(text).into()
         }
+        // A subject or an envelope that this function made and the bus does not take.
         _ => Fault::Host(text).into(),
     }
 }

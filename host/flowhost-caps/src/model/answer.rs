@@ -148,6 +148,7 @@ impl Embedded {
             let bytes = BASE64.decode(text).ok()?;
             let (numbers, rest) = bytes.as_chunks::<8>();
             let numbers = numbers.iter().map(|bytes| f64::from_le_bytes(*bytes));
+            // A record that was cut has bytes over, and is no answer.
             rest.is_empty().then(|| numbers.collect())
         });
         let vectors: Option<Vec<Vec<f64>>> = vectors.collect();

@@ -41,6 +41,7 @@ impl wit::Host for &mut HostState {
     ) -> wasmtime::Result<Result<wit::Completion, types::Error>> {
         let (scope, services, number) = parts(self);
         scope.charge_host_call().map_err(kill)?;
+        // Of the guest's own prompt, before redaction: a replay asks with that.
         let asked = prompt::hash(&prompt);
         let ask = told(async {
             let answer = complete(&services, &scope, number, prompt).await?;
@@ -71,6 +72,8 @@ impl wit::Host for &mut HostState {
 fn parts(state: &mut HostState) -> (CallScope, ModelServices, u64) {
     let scope = state.scope().clone();
     let own = state.parts::<ModelState>().state;
+    // Counted before it is charged or decided, so that the number of a call does not hang on what
+    // became of others.
     own.calls = own.calls.saturating_add(1);
     (scope, own.services.clone(), own.calls)
 }
@@ -89,6 +92,7 @@ async fn complete(
         0
     };
     let estimate = services.gateway.estimate(&prompt).map_err(as_guest_reads)?;
+    // Held before the intent is recorded: what cannot be paid was never meant.
     let held = hold(&*services.spending, scope, &estimate)?;
     let spending = Arc::clone(&services.spending);
     let mut records = Records::new(scope, spending, held, &model, &prompt::request(&prompt));
@@ -141,6 +145,8 @@ async fn embed(
     let mut records = Records::new(scope, spending, held, &model, &request);
     records.rule = rule;
     records.origin = services.spending.origin(scope);
+    // `redact` stays off for the answer: numbers hold nobody's words, and digits that look like a
+    // card's would be cut out of a vector.
     records.turns = texts.len() as u64;
     records.redacted = redacted;
     let stage = records.origin.stage.clone();
@@ -210,6 +216,7 @@ fn settled<T>(
         Ok(answer) => spent(answer),
         Err(error) => error.spent,
     };
+    // Also where it failed: a provider charges for what it has read.
     records.settle(amount(&cost));
     answer.map_err(|error| records.stopped().unwrap_or_else(|| as_guest_reads(error)))
 }
@@ -307,6 +314,7 @@ fn as_guest_reads(error: ModelError) -> Refusal {
             types::Error::Transient(message).into()
         }
         C::Invalid => types::Error::Invalid(message).into(),
+        // Nothing that the guest could change, and nothing that passes while it waits.
         C::Auth | C::Quota | C::Residency | C::Refused => types::Error::Failed(message).into(),
     }
 }
@@ -314,6 +322,7 @@ fn as_guest_reads(error: ModelError) -> Refusal {
 fn handed_over(mut answer: Completion, redact: bool) -> wit::Completion {
     if redact {
         prompt::redact_text(&mut answer.content);
+        // A provider's word, as the rest is: a gateway between may write anything there.
         prompt::redact_text(&mut answer.answered_by);
         for call in &mut answer.tool_calls {
             prompt::redact_text(&mut call.arguments);
@@ -343,6 +352,7 @@ fn handed_over(mut answer: Completion, redact: bool) -> wit::Completion {
 }
 
 fn usage(spent: &Spent) -> types::Usage {
+    // The contract has 32 bits, and a prompt of two thousand million tokens does not exist.
     let small = |tokens: u64| i32::try_from(tokens).unwrap_or(i32::MAX);
     types::Usage {
         prompt_tokens: small(spent.usage.prompt_tokens),

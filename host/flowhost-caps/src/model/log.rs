@@ -96,6 +96,8 @@ impl<'a> Records<'a> {
     pub(super) fn settle(&self, spent: Left) {
         let holds = std::mem::take(&mut self.books().holds);
         for (index, hold) in holds.into_iter().enumerate() {
+            // On the first hold, whichever try it was for: the budget adds them up, and each hold
+            // is settled once.
             let spent = if index == 0 { spent } else { Left::default() };
             self.spending.settle(hold, spent);
         }
@@ -125,6 +127,7 @@ impl<'a> Records<'a> {
 
     /// Holds for one more try, if those before it have cost something.
     fn hold_again(&self, estimate: &Estimate) -> Result<(), String> {
+        // What is held for the first try still covers this one.
         if self.books().spent == Left::default() {
             return Ok(());
         }
@@ -278,6 +281,7 @@ impl CallLog for Records<'_> {
             debug_assert!(false, "a try that ends was recorded when it began");
             return Ok(());
         };
+        // Before the record, which may not be taken: what was spent is spent.
         self.spent(amount(&outcome.spent));
         let result = ModelResult {
             duration_ms: Some(outcome.duration_ms),
@@ -314,6 +318,7 @@ impl Drop for Records<'_> {
         let mut all = self.books().spent;
         all.tokens = all.tokens.saturating_add(open.estimate.tokens());
         all.micro_usd = all.micro_usd.saturating_add(open.estimate.micro_usd);
+        // Before the record, for the same reason.
         self.settle(all);
         let spent = Spent {
             usage: flowhost_models::Usage {

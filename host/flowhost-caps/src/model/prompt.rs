@@ -24,6 +24,7 @@ pub(super) fn checked(prompt: wit::Prompt, model: ModelName, seed: u64) -> Resul
     if prompt.turns.is_empty() {
         return Err("the prompt has no turns".to_owned());
     }
+    // Below 0 is told as 0 is: neither leaves room for an answer.
     let max_tokens = u32::try_from(prompt.max_tokens).unwrap_or(0);
     if max_tokens == 0 {
         return Err("`max-tokens` must be at least 1".to_owned());
@@ -58,6 +59,7 @@ pub(super) fn checked(prompt: wit::Prompt, model: ModelName, seed: u64) -> Resul
 /// What a guest asks, in one hash: two prompts that differ in anything have two.
 pub(super) fn hash(prompt: &wit::Prompt) -> String {
     let turns = prompt.turns.iter().flat_map(|turn| {
+        // With the number of calls, so that no text can pass for the beginning of the next turn.
         let speaker = format!("{:?} {}", turn.speaker, turn.tool_calls.len());
         let calls = turn
             .tool_calls

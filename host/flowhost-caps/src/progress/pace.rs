@@ -53,6 +53,7 @@ impl Pace {
         if show {
             self.shown_at = Some(now);
         }
+        // Not by `show`, which goes by time: a replay takes no time and has to record the same.
         let record = self.records < RECORDS_MAX && self.is_milestone(done, total);
         self.records += u32::from(record);
         Due { show, record }

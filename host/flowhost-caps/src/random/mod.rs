@@ -62,10 +62,12 @@ impl RandomState {
     ) -> Result<Vec<u8>, Fault> {
         let mut bytes = vec![0; length];
         match self.source {
+            // Not recorded: the seed is in the record of the run, and gives the same again.
             RandomSource::Denied | RandomSource::Seeded => self.seeded.fill_bytes(&mut bytes),
             RandomSource::Os => {
                 match scope.recalled(interface)? {
                     Some(fact) => {
+                        // Another length is another question than the recorded one.
                         let drawn = fact.payload.filter(|drawn| drawn.len() == length);
                         bytes = drawn.ok_or_else(|| scope.missed(interface, "random bytes"))?;
                     }

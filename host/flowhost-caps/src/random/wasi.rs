@@ -69,6 +69,7 @@ impl insecure::Host for View<'_> {
 
 impl insecure_seed::Host for View<'_> {
     fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
+        // Two host calls, as two draws are two records.
         Ok((self.draw_u64(INSECURE_SEED)?, self.draw_u64(INSECURE_SEED)?))
     }
 }

@@ -47,6 +47,7 @@ impl View<'_> {
         Ok(parts.table.push(out)?)
     }
 
+    // A runtime that finds none writes plain lines, without colours and cursors.
     fn no_terminal<T>(&self) -> wasmtime::Result<Option<T>> {
         self.0.scope().charge_host_call().map_err(kill)?;
         Ok(None)
@@ -74,6 +75,7 @@ impl stderr::Host for View<'_> {
 }
 
 impl exit::Host for View<'_> {
+    // Not charged: it ends the call, so it is called once.
     fn exit(&mut self, status: Result<(), ()>) -> wasmtime::Result<()> {
         leave(u8::from(status.is_err()))
     }

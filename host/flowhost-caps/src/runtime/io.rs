@@ -79,6 +79,8 @@ impl poll::Host for View<'_> {
     async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
         let allowed = self.0.scope().effective.limits.handles;
         let used = pollables.len() as u64;
+        // A guest may name one pollable many times, so that a list is bounded by no table; it is
+        // copied and kept for the record.
         if used > allowed {
             return Err(kill(Fault::Limit {
                 name: "handles",
@@ -91,6 +93,8 @@ impl poll::Host for View<'_> {
         }
         self.charged()?;
         let scope = self.0.scope().clone();
+        // wasmtime's poll still runs in a replay, for the streams' own state: what was ready has to
+        // be ready first.
         if let Some(ready) = scope.foreseen::<Vec<u32>>(POLL).map_err(kill)? {
             self.await_all(&pollables, &ready).await?;
         }
@@ -107,6 +111,7 @@ impl poll::Host for View<'_> {
 
 impl poll::HostPollable for View<'_> {
     async fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        // Not on record: what it waits for comes in any case, and how long that took is not told.
         poll::HostPollable::block(self.charged()?, pollable).await
     }
 

@@ -32,6 +32,7 @@ impl Stdio {
 
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            // Before it is held: a line without an end would grow for as long as a guest writes.
             for piece in part.chunks(LINE_BYTES) {
                 self.hold(stream, piece);
             }
@@ -106,6 +107,8 @@ impl OutputStream for Out {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
+        // Always: whatever is over the cap on log lines is counted and dropped, and a guest must
+        // not wait for that.
         Ok(WRITE_BYTES)
     }
 }

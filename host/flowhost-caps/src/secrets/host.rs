@@ -34,6 +34,7 @@ impl wit::Host for &mut HostState {
         let scope = self.scope();
         scope.charge_host_call().map_err(kill)?;
         let mut names = scope.effective.grants.secrets.names.clone();
+        // The order of a profile is the operator's and says nothing to a guest.
         names.sort_unstable();
         names.dedup();
         scope
@@ -59,12 +60,15 @@ fn reveal(store: &dyn SecretStore, scope: &CallScope, name: &str) -> Result<Stri
             return Err(types::Error::from(&denied).into());
         }
     };
+    // Before the store is asked: what is told is never without a record, also where there is no
+    // value.
     scope.record_allow::<SecretUse>(INTERFACE, &rule, name)?;
     let value = store.get(name);
     let missing = || types::Error::Failed(format!("the host has no value for `{name}`"));
     let told = value.as_deref().map(|value| scope.commitment(value));
     scope.committed(INTERFACE, "reveal", name, &told)?;
     let value = value.ok_or_else(missing)?;
+    // Before the guest has it, so that no log line of it comes first.
     store.revealed(name, &value);
     Ok(value.as_str().to_owned())
 }

@@ -221,6 +221,7 @@ impl Gate {
         let fields: Vec<(String, String)> = shown
             .map(|(key, value)| (self.clean(key), self.clean(value)))
             .collect();
+        // As it is shown, redacted: what people may not read the evidence does not hold either.
         self.keep(level, &message, &fields);
         let scope = &self.scope;
         self.sink.line(LogLine {
@@ -297,6 +298,8 @@ impl Gate {
     fn take(&mut self, bytes: u64) -> bool {
         let used = &self.scope.meter.log_bytes;
         let allowed = self.scope.effective.limits.log_bytes;
+        // In one step: two gates of a call share the counter, and neither may be let through by the
+        // room that the other took.
         let fits = |now: u64| now.checked_add(bytes).filter(|after| *after <= allowed);
         if used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
@@ -315,7 +318,9 @@ impl Gate {
         };
         let joined = [self.tail.as_slice(), message.as_bytes()].concat();
         let hits = |bytes: &[u8]| redactor.redact(bytes).hits;
+        // One more in both together than in each alone: it began in the one and ended in the other.
         let split = hits(&joined) > hits(&self.tail) + hits(message.as_bytes());
+        // Of the lines as they were written: a redacted tail would hide where a secret had begun.
         self.tail = joined
             .get(joined.len().saturating_sub(TAIL_BYTES)..)
             .unwrap_or_default()

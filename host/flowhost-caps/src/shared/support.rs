@@ -105,6 +105,7 @@ pub(crate) fn file_name(name: &str) -> String {
     if out.len() <= FILE_NAME_BYTES {
         return out;
     }
+    // Half of the name for people who look; 64 digits and `%%` behind it stay below the bound.
     let mut short: String = out.chars().take(FILE_NAME_BYTES / 2).collect();
     short.push_str("%%");
     for byte in Sha256::digest(name) {

@@ -45,6 +45,8 @@ impl FolderStore {
         };
         let (root, slot) = (Arc::clone(&self.root), slot.clone());
         let work = move || {
+            // On the thread that may wait, one namespace at a time; the map's own lock is let go
+            // before.
             let mut guard = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let namespace = match &mut *guard {
                 Some(namespace) => namespace,
@@ -64,6 +66,8 @@ fn open(root: &Dir, slot: &Slot) -> io::Result<Namespace> {
     for part in parts {
         let name = file_name(part);
         match dir.create_dir(&name) {
+            // The folder above holds the name: without this a crash could lose the namespace with
+            // all that was synced in it.
             Ok(()) => sync(&dir)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),

@@ -48,6 +48,7 @@ impl Namespace {
             let name = entry?.file_name();
             let name = name.to_str().ok_or_else(|| foreign("?"))?;
             match name {
+                // A write that a crash cut short. It was never acknowledged.
                 PENDING => dir.remove_file(PENDING)?,
                 REVISION => reserved = revision_of(&read(&dir, REVISION)?)?,
                 name => {
@@ -70,6 +71,8 @@ impl Namespace {
             dir,
             keys,
             bytes,
+            // From the end of the block: which of its numbers were given before a crash is not
+            // known.
             next: reserved,
             reserved,
         })
@@ -109,6 +112,7 @@ impl Namespace {
                 allowed: bytes_max,
             });
         }
+        // Behind the checks: a write that is refused uses no number up.
         let revision = self.revision().map_err(storage)?;
         let contents = [revision.to_be_bytes().as_slice(), value].concat();
         write(&self.dir, &name_of(key), &contents).map_err(storage)?;
@@ -116,6 +120,7 @@ impl Namespace {
             revision,
             bytes: size,
         };
+        // After the write: a failed one leaves what is known as it is on disk.
         self.keys.insert(key.to_owned(), known);
         self.bytes = used;
         Ok(Some(revision))
@@ -165,6 +170,8 @@ fn write(dir: &Dir, name: &str, contents: &[u8]) -> io::Result<()> {
     options.write(true).create(true).truncate(true);
     let mut file = dir.open_with(PENDING, &options)?;
     file.write_all(contents)?;
+    // The data before the name: a rename that is on disk first would show an empty value after a
+    // crash.
     file.sync_data()?;
     dir.rename(PENDING, dir, name)?;
     sync(dir)
@@ -186,6 +193,7 @@ fn revision_of(bytes: &[u8]) -> io::Result<u64> {
 
 fn name_of(key: &str) -> String {
     use std::fmt::Write as _;
+    // So that no key's file is named `revision` or `pending`, and none begins with a dot.
     let mut name = String::from("k");
     for byte in key.bytes() {
         // Writing to a string cannot fail.
@@ -204,6 +212,7 @@ fn key_of(name: &str) -> io::Result<String> {
         })
         .collect();
     let key = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    // Digits in capitals would be a second name for one key.
     key.filter(|key| name_of(key) == name)
         .ok_or_else(|| foreign(name))
 }

@@ -32,6 +32,7 @@ impl wit::Host for &mut HostState {
         let parts = self.parts::<ToolsState>();
         let grant = &parts.scope.effective.grants.tools;
         let mut tools = parts.state.router.list(parts.scope);
+        // Silently, and no refusals: a guest that lists has asked for none of them.
         tools.retain(|tool| decide_tool(grant, &tool.name).is_ok());
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         parts
@@ -130,6 +131,7 @@ fn as_caller_reads(scope: &CallScope, name: &str, fault: Fault) -> Refusal {
         Fault::Denied(denied) => {
             types::Error::Failed(format!("`{name}` was denied `{}`", denied.right)).into()
         }
+        // Without the trap's text, which is the tool's own inside.
         Fault::Trap { .. } => types::Error::Failed(format!("`{name}` trapped")).into(),
         other => Refusal::Fault(other),
     }
