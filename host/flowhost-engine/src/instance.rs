@@ -279,9 +279,7 @@ impl Plugin {
         }
         let mut store = Store::new(&self.0.engine.0.wasmtime, state);
         store.limiter(|state| state.limiter_mut());
-        store.set_hostcall_fuel(bytes(
-            limits.output_bytes.saturating_add(RESULT_OVERHEAD_BYTES),
-        ));
+        store.set_hostcall_fuel(bytes(self.hostcall_bytes(limits)));
         store.set_max_component_handles(bytes(limits.handles));
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(on_tick);

@@ -54,6 +54,11 @@ impl Capability for Probe {
             let parts = store.data_mut().parts::<ProbeState>();
             parts.scope.charge_host_call().map_err(wasmtime::Error::new)
         })?;
+        probe.func_wrap("doom", |mut store, (): ()| {
+            let parts = store.data_mut().parts::<ProbeState>();
+            parts.scope.doom(Fault::Host("no value".to_owned()));
+            Ok(())
+        })?;
         probe.func_wrap("panic", |_, (): ()| -> wasmtime::Result<()> {
             panic!("host\u{1b}[2J")
         })?;
@@ -110,7 +115,8 @@ fn importing(interface: &str, functions: &[&str], function: &str, rest: &str) ->
 }
 
 fn probing(function: &str, rest: &str) -> Guest {
-    importing(PROBE, &["ping", "panic", "deny", "block"], function, rest)
+    let functions = ["ping", "doom", "panic", "deny", "block"];
+    importing(PROBE, &functions, function, rest)
 }
 
 fn granting(limits: Limits) -> Arc<Effective> {
@@ -247,6 +253,45 @@ async fn dos_029_a_guest_that_sleeps_in_the_host_ends_at_its_deadline() {
     let (name, used, allowed) = limit(&call(&plugin).await);
     assert_eq!((name, allowed), ("deadline", 50));
     assert!(used >= 50);
+}
+
+#[tokio::test]
+async fn a_fault_that_a_host_function_could_not_raise_ends_the_call_whatever_the_guest_does() {
+    for (function, rest) in [
+        ("(call $doom)", "(i32.const 16)"),
+        ("(call $doom)", "unreachable"),
+        ("(call $doom) (call $ping)", "(i32.const 16)"),
+    ] {
+        let plugin = granted(&probing(function, rest), limits()).await;
+        let report = call(&plugin).await;
+        let Err(Fault::Host(message)) = report.result else {
+            panic!("{report:?}")
+        };
+        assert_eq!(message, "no value");
+    }
+}
+
+#[tokio::test]
+async fn what_a_grant_lets_a_guest_hand_over_is_not_bounded_by_its_output_limit() {
+    // wasmtime has one allowance for what is handed over and what is handed back, so that a result shows it:
+    // it comes over whole, and only then it is more than a result may be.
+    let bytes: u32 = 100 << 10;
+    let guest = calling(&format!(
+        "(i32.store offset=20 (i32.const 0) (i32.const 16384))
+         (i32.store offset=24 (i32.const 0) (i32.const {bytes}))
+         (memory.fill (i32.const 16384) (i32.const 57) (i32.const {bytes}))
+         (i32.const 16)"
+    ));
+    let engine = engine();
+    let loaded = engine.load(guest.bytes()).await.unwrap();
+    let mut effective = (*granting(limits())).clone();
+    effective.grants.state.bytes = 1 << 20;
+    let plugin = engine.prepare(&loaded, Arc::new(effective)).unwrap();
+    let allowed = limits().output_bytes;
+    assert_eq!(
+        limit(&call(&plugin).await),
+        ("output", bytes.into(), allowed)
+    );
 }
 
 #[tokio::test]
