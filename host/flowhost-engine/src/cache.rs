@@ -155,6 +155,7 @@ impl Cache {
             source: errno.into(),
         })?;
         let ours = stat.st_uid == rustix::process::geteuid().as_raw();
+        // Its owner as well: who owns the folder can make it writable when we do not look.
         if !ours || stat.st_mode & 0o022 != 0 {
             return Err(CacheError::Writable {
                 dir: config.dir.clone(),
@@ -244,6 +245,7 @@ impl Cache {
         for entry in entries.filter_map(Result::ok).take(SWEPT_MAX) {
             let name = entry.file_name();
             let text = name.to_string_lossy();
+            // A partial file of our own version is nobody's after a day, whichever version left it.
             let is_ours = text.starts_with(&own) && !text.ends_with(".tmp");
             let is_entry = [".cwasm", ".inspected", ".tmp"]
                 .iter()
@@ -266,6 +268,7 @@ impl Cache {
 
     /// Reads an entry once: what is authenticated is what is kept, whatever becomes of the file.
     fn read(&self, entry: &Entry) -> io::Result<Option<Code>> {
+        // A pipe in an entry's place would have the host wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let mut file = File::from(openat(&self.dir, &entry.name, flags, Mode::empty())?);
         let meta = file.metadata()?;
@@ -313,6 +316,8 @@ impl Cache {
         let mac = self.mac(entry, code.len(), macs);
         let name = &entry.name;
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
+        // Beside the entry and renamed, so that a reader finds all of it or none; two writers have
+        // two names.
         let partial = format!("{name}.{}-{turn}.tmp", std::process::id());
         let result = self
             .write_new(&partial, mac.as_bytes(), code)
@@ -328,6 +333,8 @@ impl Cache {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)?);
+        // Without a sync: what a crash tears apart fails its MAC and is compiled again, which is
+        // all that it costs.
         file.write_all(tag)?;
         file.write_all(code)?;
         Ok(fstat(&file)?.st_mtime)
@@ -465,6 +472,7 @@ fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
     }
     Ok(rustix::fs::open(
         dir,
+        // What was made a moment ago is no link. The operator's own folder above may be one.
         flags | OFlags::NOFOLLOW,
         Mode::empty(),
     )?)

@@ -152,6 +152,7 @@ impl HostState {
         let state = self
             .states
             .iter_mut()
+            // A search and no map: a component links a handful of capabilities.
             .find(|(id, _)| *id == TypeId::of::<S>())
             .and_then(|(_, state)| state.downcast_mut::<S>())
             .unwrap_or_else(|| unreachable_state(type_name::<S>()));

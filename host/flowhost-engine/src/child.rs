@@ -45,7 +45,9 @@ fn limit_self() -> io::Result<()> {
         (Resource::Cpu, CPU_SECS),
         (Resource::As, ADDRESS_SPACE_BYTES),
         (Resource::Nofile, DESCRIPTORS),
+        // A core file would be an image of hostile input, in a folder that nobody sweeps.
         (Resource::Core, 0),
+        // Of files alone: the pipes take the answer.
         (Resource::Fsize, 0),
     ];
     for (resource, value) in limits {
@@ -69,9 +71,11 @@ fn compile() -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     io::stdin()
         .lock()
+        // One more than allowed tells a component that is too large from one that just fits.
         .take(limits.bytes + 1)
         .read_to_end(&mut bytes)
         .map_err(|e| e.to_string())?;
+    // Again, although the parent has inspected it: this process believes only what it reads itself.
     inspect::inspect(&bytes, &limits).map_err(|error| error.to_string())?;
     engine
         .precompile_component(&bytes)

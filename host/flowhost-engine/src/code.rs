@@ -39,6 +39,8 @@ impl Sink {
         #[cfg(target_os = "linux")]
         {
             let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            // Sandboxes and old kernels have none; then the copy below serves, which costs memory
+            // and no safety.
             if let Ok(file) = memfd_create("flowhost-code", flags) {
                 let file = File::from(file);
                 file.set_len(bytes as u64)?;
@@ -68,6 +70,9 @@ impl Sink {
         match self {
             #[cfg(target_os = "linux")]
             Self::Memory(file) => {
+                // The last seal keeps the others: without it one could be put on and no more be
+                // relied on. Length counts too, because what is mapped beyond the end kills the
+                // process.
                 let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
                 fcntl_add_seals(&file, all)?;
                 Ok(Code::Sealed(file))

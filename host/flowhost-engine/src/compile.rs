@@ -149,6 +149,7 @@ impl CompileService {
         engine: &wasmtime::Engine,
         bytes: Arc<[u8]>,
     ) -> Result<Vec<u8>, CompileError> {
+        // Never closed, so there is always one.
         let _slot = self.slots.acquire().await;
         match &self.compiler {
             Compiler::InProcess => in_process(engine.clone(), bytes).await,
@@ -206,6 +207,7 @@ async fn in_child(mut child: Child, bytes: &[u8], wall: Duration) -> Result<Vec<
     match tokio::time::timeout(wall, converse(&mut child, bytes)).await {
         Ok(answer) => answer,
         Err(_) => {
+            // It may have ended by itself meanwhile; late it is either way.
             drop(child.kill().await);
             Err(CompileError::Late {
                 seconds: wall.as_secs(),
@@ -221,11 +223,13 @@ async fn in_child(mut child: Child, bytes: &[u8], wall: Duration) -> Result<Vec<
 fn spawn(program: &PathBuf) -> std::io::Result<Child> {
     Command::new(program)
         .arg(COMPILE_COMMAND)
+        // A compiler needs no variable, and those of the host hold secrets.
         .env_clear()
         .envs(CHILD_ENVIRONMENT)
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        // What a crashing compiler writes there is made of hostile input, and nobody reads it.
         .stderr(Stdio::null())
         // A terminal's interrupt goes to a whole group: whether to go on is the parent's decision.
         .process_group(0)
@@ -244,7 +248,10 @@ async fn converse(child: &mut Child, bytes: &[u8]) -> Result<Vec<u8>, CompileErr
         drop(stdin);
     };
     let mut answer = Vec::new();
+    // A child that has more to say finds the pipe closed, and ends with a failure of its own.
     let mut stdout = stdout.take(CODE_BYTES_MAX);
+    // Both at once: a child that answers before it has read all would else wait for us as we for
+    // it.
     let (read, ()) = tokio::join!(stdout.read_to_end(&mut answer), send);
     read.map_err(CompileError::Child)?;
     drop(stdout);

@@ -62,6 +62,7 @@ pub(crate) fn canonical(mut content: Content) -> Result<Content, String> {
     let priorities = hints.filter_map(|hints| hints.priority);
     if let Some(wrong) = priorities
         .into_iter()
+        // So that NaN, which is in no range, is wrong as well.
         .find(|priority| !(0.0..=1.0).contains(priority))
     {
         return Err(format!(

@@ -178,6 +178,8 @@ impl Engine {
         let inspections = inspections.and_then(|it| Inspections::open(it).ok());
         Ok(Self(Arc::new(Inner {
             served: Served::new(config.capabilities)?,
+            // As many as the pool has: a call waits for one until its deadline, where the pool
+            // itself would fail at once.
             slots: Semaphore::new(config.pool.slots as usize),
             pool: config.pool,
             shape: config.shape,
@@ -224,8 +226,11 @@ impl Engine {
             let (bytes, shape) = (inspected.bytes().clone(), self.0.shape);
             inspected = blocking(move || Inspected::new(bytes, &shape)).await??;
         }
+        // Before the slot and before compiling: no profile could grant it.
         self.0.served.reject_newer(&inspected)?;
         let slot = self.slot(&inspected.digest);
+        // Held over the compilation: whoever wants the same component waits for this one and
+        // compiles none.
         let mut slot = slot.lock().await;
         if let Some(loaded) = slot.upgrade() {
             self.0.warm.keep(&loaded);
@@ -241,6 +246,7 @@ impl Engine {
             component,
             origin,
         });
+        // Weak: a component lives as long as a plugin uses it, and `warm` for a while longer.
         *slot = Arc::downgrade(&loaded);
         self.0.warm.keep(&loaded);
         Ok(LoadedComponent(loaded))
@@ -259,6 +265,8 @@ impl Engine {
 
     fn slot(&self, digest: &Arc<str>) -> Slot {
         let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        // Swept at each look, so that components that nobody uses leave no names behind. One that
+        // somebody holds is being loaded.
         loaded.retain(|_, slot| Arc::strong_count(slot) > 1 || alive(slot));
         loaded.entry(digest.clone()).or_default().clone()
     }
@@ -292,6 +300,7 @@ impl Engine {
     fn refused(&self, digest: &str) -> Option<CompileError> {
         let cache = self.cache()?;
         let entry = cache.refusal(digest);
+        // What cannot be read back was not kept, and is found out once more.
         let told = cache.get(&entry)?.into_bytes().ok()?;
         CompileError::recall(&told, &cache.path(&entry))
     }
@@ -322,6 +331,7 @@ impl Engine {
     }
 
     fn keep(&self, digest: &str, code: &[u8]) -> Result<Component, LoadError> {
+        // Loaded before it is kept: what this engine does not take must not lie in the cache.
         let component = self.deserialize(code)?;
         if let Some(cache) = self.cache() {
             cache.put(&cache.entry(digest), code);
@@ -404,5 +414,6 @@ async fn blocking<T: Send + 'static>(
 
 fn alive(slot: &Slot) -> bool {
     slot.try_lock()
+        // Locked means that it is being loaded.
         .map_or(true, |loaded| loaded.strong_count() > 0)
 }

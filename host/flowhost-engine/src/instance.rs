@@ -126,6 +126,8 @@ impl Plugin {
     ) -> wasmtime::Result<Self> {
         let instances = usize::try_from(effective.limits.instances).unwrap_or(usize::MAX);
         let instances = Semaphore::new(instances.min(Semaphore::MAX_PERMITS));
+        // One that needs more than the pool has would wait for ever; the pool refuses it with its
+        // own words.
         let weight = weight(component).min(engine.0.pool.slots);
         let role = RolePre::new(component.inspection(), pre)?;
         let digest = component.digest();
@@ -183,6 +185,7 @@ impl Plugin {
         let limits = self.limits(&scope);
         let deadline = Deadline::new(started, &scope, &limits);
         let _permits = deadline.bound(self.permits()).await??;
+        // After the wait for a place, so that the guest is told the time that it has.
         let context = context(&scope, deadline.at);
         let meter = scope.meter.clone();
         let mut store = self.store(scope, &limits, deadline)?;
@@ -190,6 +193,7 @@ impl Plugin {
             let role = I::Role::fresh(&self.0.role, &mut store).await?;
             call.invoke(&role, &mut store, &context).await
         };
+        // The store is dropped whatever comes, so that nothing of it is seen half done.
         let work = AssertUnwindSafe(work).catch_unwind();
         let outcome = match deadline.bound(work).await {
             Err(late) => Err(late),
@@ -209,6 +213,7 @@ impl Plugin {
         let outcome = meter.doomed().map_or(outcome, Err);
         let fuel = limits
             .fuel
+            // Metering is on in every store; without it all of the fuel would count as used.
             .saturating_sub(store.get_fuel().unwrap_or_default());
         meter.fuel.store(fuel, Ordering::Relaxed);
         meter
@@ -221,6 +226,7 @@ impl Plugin {
     /// the plugin was prepared under and never widen it.
     fn limits(&self, scope: &CallScope) -> Limits {
         let ours = &self.0.effective.limits;
+        // The very rights that it was prepared under, as long as nothing has narrowed them.
         if Arc::ptr_eq(&self.0.effective, &scope.effective) {
             return ours.clone();
         }
@@ -250,6 +256,8 @@ impl Plugin {
 
     async fn permits(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Fault> {
         let closed = |_| Fault::Host("the engine is closing".to_owned());
+        // The plugin's own place first: who waits for that holds no slot of the pool that another
+        // plugin could use.
         let instance = self.0.instances.acquire().await.map_err(closed)?;
         let slots = self
             .0
@@ -281,6 +289,8 @@ impl Plugin {
         store.limiter(|state| state.limiter_mut());
         store.set_hostcall_fuel(bytes(self.hostcall_bytes(limits)));
         store.set_max_component_handles(bytes(limits.handles));
+        // Each tick asks `on_tick`, which knows the time: an epoch that counted the ticks of a
+        // deadline would be late with the ticker.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(on_tick);
         store

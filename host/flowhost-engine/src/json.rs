@@ -89,6 +89,7 @@ pub fn check_json(text: &str, limits: &JsonLimits) -> Result<(), JsonError> {
 /// assert!(matches!(twice, Err(JsonError::Twice(_))));
 /// ```
 pub fn parse_json(text: &str, limits: &JsonLimits) -> Result<Value, JsonError> {
+    // First, because the pass over the bytes is itself a cost.
     within("bytes", text.len(), limits.bytes)?;
     shape(text, limits)?;
     let value = serde_json::from_str::<Unambiguous>(text).map_err(|error| {
@@ -138,6 +139,7 @@ fn shape(text: &str, limits: &JsonLimits) -> Result<(), JsonError> {
     let (mut quoted, mut escaped) = (false, false);
     for byte in text.bytes() {
         if quoted {
+            // By bytes: no byte of a letter beyond ASCII is a quote or a backslash in UTF-8.
             (quoted, escaped) = (escaped || byte != b'"', !escaped && byte == b'\\');
             continue;
         }
@@ -145,10 +147,12 @@ fn shape(text: &str, limits: &JsonLimits) -> Result<(), JsonError> {
         match byte {
             b'"' => quoted = true,
             b'[' | b'{' => (depth, values) = (depth + 1, values + 1),
+            // More ends than beginnings are the parser's to complain of.
             b']' | b'}' => depth = depth.saturating_sub(1),
             b',' | b':' => values += 1,
             _ => {}
         }
+        // One comparison for the three in the loop over every byte; which it was is found out once.
         if depth > limits.depth || values > limits.values || number > limits.number {
             within("depth", depth, limits.depth)?;
             within("values", values, limits.values)?;

@@ -87,25 +87,35 @@ pub(crate) fn compiling() -> Config {
         .strategy(Strategy::Cranelift)
         .wasm_features(WasmFeatures::all().difference(engine_features()), false)
         .wasm_features(engine_features(), true)
+        // Component-model async, which no role of ours has.
         .concurrency_support(false)
         .shared_memory(false)
+        // Both: fuel bounds work and is the same on every machine, the epoch bounds time and is
+        // not.
         .consume_fuel(true)
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(FIBER_STACK_BYTES)
         .memory_reservation(MEMORY_RESERVATION_BYTES)
         .memory_guard_size(MEMORY_GUARD_BYTES)
+        // Reserved at its largest, so that no growth copies and no pointer of compiled code
+        // changes.
         .memory_may_move(false)
         .guard_before_linear_memory(true)
         .memory_init_cow(true)
         .table_lazy_init(true)
         .signals_based_traps(true)
+        // A replay on another processor must compute the same bits.
         .cranelift_nan_canonicalization(true)
+        // The same reason; relaxed SIMD is off, and stays harmless should it be turned on.
         .relaxed_simd_deterministic(true)
         .debug_info(false)
+        // Offsets into the guest's code help nobody who has no debugger; function names come
+        // without them.
         .generate_address_map(false)
         .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES))
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        // For debuggers and profilers outside; wasmtime walks its frames by their pointers.
         .native_unwind_info(false)
         .parallel_compilation(true);
     config
@@ -129,12 +139,16 @@ fn pooling(pool: PoolConfig) -> PoolingAllocationConfig {
     pooling
         .total_component_instances(pool.slots)
         .total_memories(pool.slots)
+        // Toolchains that link modules dynamically need more tables than memories; `weight` counts
+        // with the same two.
         .total_tables(pool.slots.saturating_mul(2))
         .total_stacks(pool.slots)
         .total_core_instances(pool.slots.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(MEMORIES_PER_COMPONENT)
         .max_tables_per_component(TABLES_PER_COMPONENT)
+        // A guest's own module has one (multiple memories are off); adapters that wasmtime
+        // generates import theirs.
         .max_memories_per_module(1)
         .max_tables_per_module(TABLES_PER_COMPONENT)
         .table_elements(TABLE_ELEMENTS)

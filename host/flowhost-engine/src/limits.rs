@@ -66,6 +66,7 @@ impl Limiter {
     fn grow(&mut self, bytes: u64, fits_object: bool) -> bool {
         let wanted = self.used.saturating_add(bytes);
         if wanted > self.allowed || !fits_object {
+            // The first refusal: a guest that asks again, for less, would hide what it needed.
             self.refused.get_or_insert(wanted);
             return false;
         }
@@ -134,6 +135,7 @@ pub(crate) fn classify(
     limits: &Limits,
     hostcall_bytes: u64,
 ) -> Fault {
+    // Ours first: what a host function raised is the reason, whatever wasmtime wrapped around it.
     if let Some(fault) = error.downcast_ref::<Fault>() {
         return fault.clone();
     }
@@ -145,6 +147,8 @@ pub(crate) fn classify(
         };
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        // Not the guest's fault: a call waits for slots before, so that the pool never is full
+        // here.
         return Fault::Host(format!("the instance pool is too small: {error}"));
     }
     let cause = error.root_cause().to_string();
@@ -164,6 +168,9 @@ pub(crate) fn classify(
             allowed,
         };
     }
+    // A guest whose growth was refused ends itself, as a rule by `unreachable` in its allocator:
+    // the limit is what it has to hear of. One that traps for another reason later is told the
+    // limit too.
     limiter.fault().unwrap_or_else(|| trap(error, &cause))
 }
 
@@ -175,6 +182,7 @@ fn trap(error: &wasmtime::Error, cause: &str) -> Fault {
         .unwrap_or_default()
         .iter()
         .filter_map(|frame| frame.func_name())
+        // Where it happened and who called: of a deep recursion all frames are alike.
         .take(3);
     let place = names.collect::<Vec<_>>().join(" < ");
     let text = if place.is_empty() {

@@ -375,6 +375,8 @@ impl CallScope {
         let Some(memory) = &self.run.memory else {
             return Ok(None);
         };
+        // Looked at before anything is taken: a replay that ends here leaves the records in front
+        // as they are.
         if memory.ahead(&self.call, interface).is_none() {
             return Err(self.missed(interface, asked));
         }
@@ -394,8 +396,11 @@ impl CallScope {
         let memory = self.run.memory.as_ref()?;
         let Cut { fault, used } = memory.cut(&self.call)?;
         let meter = &self.meter;
+        // The two orders that a call's records have: its own, and that of bodies which are read
+        // beside it.
         for lane in ["", "wasi:http/"] {
             while let Some(fact) = memory.next(&self.call, lane) {
+                // The call's own end. Whoever made the call writes that one itself.
                 if fact.kind == Kind::ToolResult {
                     break;
                 }

@@ -121,6 +121,7 @@ impl Served {
             }
             newest = newest.max(Some(version));
         }
+        // A package that nobody here serves is not newer but unknown, which `preflight` says.
         newest.map_or(Ok(()), |ours| crate::inspect::newer(name, ours))
     }
 
@@ -166,6 +167,8 @@ impl Served {
                 self.answer(import)
                     .is_some_and(|(it, _)| it.capability == index)
             };
+            // Not linked means no state either: a component pays for the capabilities that it
+            // imports.
             if inspection.imports.iter().find(wanted).is_none() {
                 continue;
             }

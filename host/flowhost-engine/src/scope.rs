@@ -63,6 +63,8 @@ impl RunScope {
 }
 
 fn absorb(hash: &mut Sha256, part: &str) {
+    // With its length: parts that follow each other would else be one text, and two calls could
+    // have one key.
     hash.update((part.len() as u64).to_le_bytes());
     hash.update(part.as_bytes());
 }
@@ -70,6 +72,7 @@ fn absorb(hash: &mut Sha256, part: &str) {
 /// 32 hexadecimal digits, as the keys of steps have.
 fn key_of(hash: Sha256) -> Arc<str> {
     let digest: [u8; 32] = hash.finalize().into();
+    // Half of the digest: receivers bound the length of a key, and 128 bits never meet by chance.
     let (key, _) = digest.split_at(16);
     HEXLOWER.encode(key).into()
 }

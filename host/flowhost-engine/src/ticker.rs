@@ -71,6 +71,7 @@ fn spawn(name: &str, engine: EngineWeak, shared: Arc<Shared>, body: Body) -> std
     let run = move || {
         loop {
             thread::sleep(pause);
+            // Held only while it ticks, so that the last user of the engine is the one who ends it.
             let Some(engine) = engine.upgrade() else {
                 break;
             };

@@ -198,6 +198,7 @@ pub fn inspect(bytes: &[u8], limits: &ShapeLimits) -> Result<Inspection, Inspect
     sniff(bytes)?;
     let outline = outline(bytes, limits)?;
     let role = role(&outline.exports);
+    // Of no other error: a component that takes two roles, or a newer one, was meant for a role.
     let foreign = outline.functions_out && matches!(role, Err(InspectError::NoRole { .. }));
     Ok(Inspection {
         digest: digest(bytes).into(),
@@ -224,10 +225,12 @@ fn sniff(bytes: &[u8]) -> Result<(), InspectError> {
         )
     } else if bytes.is_empty() {
         ("it is empty", "give the path of a .wasm component")
+    // Eight bytes are magic, version and layer: with fewer nobody can say what it was to be.
     } else if b"\0asm".starts_with(bytes.get(..4).unwrap_or(bytes)) && bytes.len() < 8 {
         return Err(InspectError::Truncated {
             offset: bytes.len() as u64,
         });
+    // wasmtime's precompiled files are ELF; one that it does not know is native code all the same.
     } else if bytes.starts_with(b"\x7fELF") {
         return Err(InspectError::Precompiled);
     } else if std::str::from_utf8(bytes.get(..64).unwrap_or(bytes)).is_ok() {
@@ -258,12 +261,15 @@ fn outline(bytes: &[u8], limits: &ShapeLimits) -> Result<Outline, InspectError> 
     let mut names = Names::default();
     for payload in parser.parse_all(bytes) {
         let payload = payload.map_err(|error| malformed(&error, bytes))?;
+        // In this order: counted before it is read, read before it is validated. Each step is safe
+        // only on what the one before has let through.
         shape.count(&payload)?;
         names.take(&payload, shape.depth())?;
         let valid = validator
             .payload(&payload)
             .map_err(|error| malformed(&error, bytes))?;
         if let ValidPayload::End(types) = valid
+            // A component inside ends with the same payload.
             && shape.done()
         {
             return Ok(Outline {
@@ -295,6 +301,8 @@ impl Names {
         }
         match payload {
             Payload::ComponentImportSection(section) => {
+                // An entry that cannot be read is left out here, because the validator sees the
+                // same section next and refuses it with its reason.
                 for import in section.clone().into_iter().flatten() {
                     self.imports.push(import.name.name.to_owned());
                 }
@@ -357,6 +365,8 @@ fn import(name: &str, types: TypesRef<'_>) -> Result<Import, InspectError> {
             return Err(InspectError::Invalid { message, offset: 0 });
         }
         Some(ComponentEntityType::Type { .. }) => Vec::new(),
+        // A plain function, or something that is not found: it counts as wanted, so that a profile
+        // has to allow it.
         Some(_) | None => vec![name.to_owned()],
     };
     Ok(Import {

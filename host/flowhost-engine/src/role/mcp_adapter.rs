@@ -123,6 +123,8 @@ async fn listed(
     session: &McpSession,
 ) -> wasmtime::Result<Result<McpTools, types::Error>> {
     let (mut tools, mut cursor) = (Vec::new(), String::new());
+    // The beginning of a minimum, and none as soon as one page says nothing: the list as a whole
+    // holds no longer than that.
     let mut ttl_ms = Some(f64::INFINITY);
     for _ in 0..PAGES_MAX {
         let page = adapter.call_list_tools(&mut *store, context, session, &cursor);
@@ -135,6 +137,7 @@ async fn listed(
             .zip(page.more.ttl_ms)
             .map(|(all, page)| all.min(page));
         cursor = page.more.next;
+        // Looked at page by page, so that the host never holds more than one page above the bound.
         if cursor.is_empty() || tools.len() > TOOLS_MAX {
             break;
         }

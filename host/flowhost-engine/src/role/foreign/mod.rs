@@ -97,6 +97,8 @@ impl ForeignPre {
         let called = called.ok_or_else(|| {
             wasmtime::Error::new(Fault::Host(format!("the function `{name}` is gone")))
         })?;
+        // wasmtime wants a place for each result and overwrites it; of what kind it is does not
+        // matter.
         let mut results = vec![Val::Bool(false); usize::from(function.result.is_some())];
         called
             .call_async(&mut *store, &arguments, &mut results)
@@ -133,6 +135,7 @@ fn exported(component: &Component) -> Vec<Exported> {
                 );
             }
             ComponentItem::ComponentInstance(interface) => {
+                // It was listed by this very component, so that it has an index.
                 let Some(outer) = component.get_export_index(None, name) else {
                     continue;
                 };
@@ -198,6 +201,8 @@ fn function(found: &Exported, effects: Effects) -> Result<Function, String> {
 fn effects(inspection: &Inspection) -> Effects {
     let imports = inspection.imports.iter().filter(|it| !it.types_only());
     let harmless = imports
+        // Imports that stand for no right (`wasi:io`, `wasi:cli`) are what runtimes drag in;
+        // nothing leaves by them.
         .filter_map(|import| Right::behind(&import.name.full))
         .all(|(right, _)| HARMLESS.contains(&right.key));
     match harmless {

@@ -135,6 +135,7 @@ fn each(ty: &Type, items: &[Value], what: &str) -> Result<Vec<Val>, String> {
 fn case(json: &Value) -> Option<(&str, Option<&Value>)> {
     match json {
         Value::String(name) => Some((name, None)),
+        // One key says which case it is; with two it would be two.
         Value::Object(members) if members.len() == 1 => {
             let (name, inside) = members.iter().next()?;
             Some((name, Some(inside)))
@@ -173,6 +174,7 @@ pub(super) fn to_json(ty: &Type, value: &Val) -> Result<Value, String> {
         (_, Val::String(it) | Val::Enum(it)) => json!(it),
         (_, Val::Flags(names)) => json!(names),
         (Type::List(list), Val::List(items)) if list.ty() == Type::U8 => {
+            // All of them are, by the type of the list.
             let bytes = items.iter().filter_map(|item| match item {
                 Val::U8(it) => Some(*it),
                 _ => None,
