@@ -34,13 +34,15 @@ const LANDLOCK_MOST: ABI = ABI::V6;
 
 pub(crate) fn main() -> ExitCode {
     let Ok(mut report) = report() else {
-        return ExitCode::FAILURE; // nobody can be told; the warden says that nothing was said
+        // Nobody can be told: to the warden it looks like a program that began and ended with code 1.
+        return ExitCode::FAILURE;
     };
     let told = match confined(&report) {
         Ok((spec, program)) => become_it(&spec, &program),
         Err(told) => told,
     };
-    let line = serde_json::to_vec(&told).unwrap_or_default();
+    // Anything but nothing: silence is how the warden knows that the program has begun.
+    let line = serde_json::to_vec(&told).unwrap_or_else(|error| error.to_string().into_bytes());
     let _warden_is_gone = report.write_all(&line);
     ExitCode::FAILURE
 }
@@ -64,8 +66,10 @@ fn confined(report: &File) -> Result<(Spec, PathBuf), Told> {
     }
     let spec: Spec =
         serde_json::from_str(&wish()).map_err(unconfined("the wish cannot be read"))?;
+    // No terminal either way: what controls one could write into it as if a person had typed.
     rustix::process::setsid().map_err(unconfined("a session of its own"))?;
     root::lay_out(&spec)?;
+    // Behind the layout, so that what is found and hashed is what the process itself would see.
     let program = program(&spec)?;
     rustix::process::chdir(&spec.folder).map_err(|error| {
         Told::Folder(format!(
@@ -74,10 +78,14 @@ fn confined(report: &File) -> Result<(Spec, PathBuf), Told> {
             spec.folder
         ))
     })?;
+    // Behind the layout, which mounts: Landlock forbids that.
     landlock(&spec)?;
     limit(&spec.bounds).map_err(unconfined("limits cannot be set"))?;
+    // Those that this process has itself go when it becomes the program: under `SECBIT_NOROOT` the
+    // administrator's id brings none along.
     raw::give_up_powers().map_err(unconfined("capabilities cannot be given up"))?;
     raw::close_others_at_exec().map_err(unconfined("open files cannot be closed"))?;
+    // Last, because all of the above asks for calls that nobody needs from here on.
     syscalls::filter().map_err(unconfined("system calls cannot be filtered"))?;
     Ok((spec, program))
 }
@@ -86,6 +94,7 @@ fn nobody_reads(report: &File) -> bool {
     let mut fds = [PollFd::new(report, PollFlags::empty())];
     let now = Timespec::default();
     let looked = poll(&mut fds, Some(&now));
+    // A pipe without a reader is an error to its writer, whatever was asked about.
     looked.is_err() || fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR))
 }
 
@@ -158,6 +167,7 @@ fn looked_at(file: &Path) -> std::io::Result<(File, String, bool)> {
             read => buffer.get(..read).unwrap_or_default(),
         };
         hash.update(read);
+        // Two bytes tell a script, and a read may give one.
         let missing = 2_usize.saturating_sub(begins.len());
         begins.extend(read.iter().take(missing));
     }
@@ -181,6 +191,7 @@ fn landlock(spec: &Spec) -> Result<(), Told> {
     };
     let rules = || -> Result<(), landlock::RulesetError> {
         let ruleset = Ruleset::default()
+            // First what has to be there, then whatever more this kernel knows.
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::from_all(LANDLOCK_MIN))?
             .set_compatibility(CompatLevel::BestEffort)
@@ -206,6 +217,7 @@ fn landlock(spec: &Spec) -> Result<(), Told> {
 /// kernel ends a process a little later.
 fn limit(bounds: &Bounds) -> std::io::Result<()> {
     let limits = [
+        // A core file would lie in a granted folder, with all that the process knew.
         (Resource::Core, 0, 0),
         (
             Resource::Cpu,
@@ -215,8 +227,13 @@ fn limit(bounds: &Bounds) -> std::io::Result<()> {
         (Resource::Data, bounds.memory_bytes, bounds.memory_bytes),
         (Resource::Fsize, bounds.file_bytes, bounds.file_bytes),
         (Resource::Nofile, bounds.open_files, bounds.open_files),
+        // Counted within its user namespace since Linux 5.14. An older kernel counts what else the
+        // person runs, so that a process may start fewer there; the warden counts its own either
+        // way.
         (Resource::Nproc, bounds.processes, bounds.processes),
+        // Locked memory cannot be taken back when the machine runs short.
         (Resource::Memlock, 0, 0),
+        // The kernel's memory and no process's, so that the bound on memory would not see it.
         (Resource::Msgqueue, 0, 0),
     ];
     for (resource, current, maximum) in limits {

@@ -77,6 +77,7 @@ pub async fn launch(program: &Path, spec: &Spec) -> Result<Running, Refusal> {
         Err(_) => Some(failed(&"it did not begin in time")),
     };
     if let Some(refusal) = refusal {
+        // Closed first: that nobody reads what it tells is what makes the warden go.
         drop((lines, stdin, stdout));
         left(&mut warden).await;
         return Err(refusal);
@@ -92,6 +93,7 @@ pub async fn launch(program: &Path, spec: &Spec) -> Result<Running, Refusal> {
                     keep(&kept, line);
                 }
                 Told::Ended(how) => drop(tell.send_replace(Some(how))),
+                // The other words are of a beginning, which is over.
                 _ => {}
             }
         }
@@ -119,6 +121,7 @@ impl Running {
     pub async fn ended(&mut self) -> End {
         match self.end.wait_for(Option::is_some).await {
             Ok(end) => end.clone().unwrap_or(End::Stopped),
+            // The task that hears was ended, and with it whoever could tell how it ended.
             Err(_) => End::Stopped,
         }
     }
@@ -137,6 +140,7 @@ impl Running {
 
     /// Ends it: its input is closed, it has a moment to go by itself, and is ended with all below it.
     pub async fn stop(mut self) -> End {
+        // How a server over standard streams is told to go.
         self.stdin = None;
         // Whatever came of it, nothing is left of it after that.
         let _ended_by_itself = tokio::time::timeout(GRACE, self.ended()).await;
@@ -146,6 +150,7 @@ impl Running {
     /// Ends it at once; it may have ended before.
     pub async fn kill(mut self) -> End {
         self.hearing.abort();
+        // Waited for, because the pipe is closed only when the task is gone.
         let _closed = (&mut self.hearing).await;
         left(&mut self.warden).await;
         self.end().unwrap_or(End::Stopped)
@@ -182,6 +187,7 @@ impl Drop for Running {
 fn keep(words: &Mutex<Vec<String>>, line: String) {
     let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
     if words.len() == LAST_WORDS {
+        // Eight lines are moved; a ring would save nothing that can be measured.
         words.remove(0);
     }
     words.push(line);

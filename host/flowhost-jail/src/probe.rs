@@ -42,6 +42,7 @@ fn nothing() -> Spec {
         folder: "/tmp".to_owned(),
         folders: Vec::new(),
         bounds: Bounds {
+            // Small bounds of each kind, so that a machine that cannot set one is found out.
             memory_bytes: 64 << 20,
             cpu_seconds: 5,
             processes: 8,

@@ -21,8 +21,11 @@ const CLOEXEC: libc::c_int = 4;
 /// Locks out whatever an administrator's id would bring: no program that begins from here on has a power
 /// over its namespaces, and none can get one back.
 pub(crate) fn give_up_powers() -> io::Result<()> {
+    // First: nothing that begins from here on gains anything from a set-user-id bit, and the kernel
+    // takes filters from a plain user only then.
     control(libc::PR_SET_NO_NEW_PRIVS, 1)?;
     control(libc::PR_SET_SECUREBITS, SECURE_BITS)?;
+    // The bounding set, so that no file's capabilities give one back.
     for capability in 0..CAPABILITIES_MAX {
         match control(libc::PR_CAPBSET_DROP, capability) {
             Ok(()) => {}

@@ -22,6 +22,7 @@ pub(crate) const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32",
 /// Of `/etc` this alone: no account, no name of the machine, no key.
 const OF_ETC: [&str; 4] = [
     "/etc/ld.so.cache",
+    // Links in `/usr/bin` lead there on Debian and its like.
     "/etc/alternatives",
     "/etc/localtime",
     "/etc/ssl/openssl.cnf",
@@ -48,11 +49,14 @@ pub(crate) fn lay_out(spec: &Spec) -> Result<(), Told> {
         .map_err(&told)?;
     let opened = open_grants(spec)?;
     let system = open_system();
+    // In a namespace of its own: the machine's name tells who runs it.
     nix::unistd::sethostname("sandbox")
         .map_err(errno)
         .map_err(&told)?;
     // What is mounted here from now on is seen by nobody outside.
     change("/", MsFlags::MS_PRIVATE | MsFlags::MS_REC).map_err(&told)?;
+    // A MiB holds the folders and empty files that others are mounted on, and nothing else is
+    // written there.
     make(STAGE, "tmpfs", MsFlags::empty(), "size=1m,mode=755").map_err(&told)?;
     for piece in &system {
         piece.lay().map_err(&told)?;
@@ -91,8 +95,11 @@ fn move_in() -> rustix::io::Result<()> {
     rustix::process::chdir(STAGE)?;
     rustix::process::pivot_root(".", "./.old")?;
     rustix::process::chdir("/")?;
+    // Detached, because descriptors of the old root are open until the program begins; by path it
+    // is gone now.
     umount2("/.old", MntFlags::MNT_DETACH).map_err(errno)?;
     rustix::fs::rmdir("/.old")?;
+    // Last, because the folder of the old root had to be removed.
     remount("/", MsFlags::MS_RDONLY)
 }
 
@@ -105,6 +112,8 @@ fn make(at: &str, kind: &str, flags: MsFlags, data: &str) -> rustix::io::Result<
 /// Shows what an open descriptor is at `at`, with what is mounted below it.
 fn show(fd: &OwnedFd, at: &str) -> rustix::io::Result<()> {
     let from = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    // With what is mounted below: the kernel refuses a plain user a part of a tree whose other
+    // mounts would come to light.
     let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some(from.as_str()), at, NOTHING, flags, NOTHING).map_err(errno)
 }
@@ -128,6 +137,7 @@ fn errno(error: nix::errno::Errno) -> rustix::io::Errno {
 /// Each granted folder, in the order of the wish.
 fn open_grants(spec: &Spec) -> Result<Vec<OwnedFd>, Told> {
     let open = |folder: &crate::spec::Folder| {
+        // A place and no more: nothing of the folder is read by the host on the process's behalf.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let ways = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         rustix::fs::openat2(CWD, &folder.host, flags, Mode::empty(), ways).map_err(|error| {
@@ -172,6 +182,7 @@ fn piece(at: &str, read_only: bool) -> Option<Piece> {
             to: to.into_bytes(),
         });
     }
+    // What this machine does not have, or keeps from this person, a process does not see either.
     let fd = rustix::fs::open(at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     Some(Piece::Bound {
         at: at.to_owned(),
@@ -229,6 +240,7 @@ fn accounts() -> rustix::io::Result<()> {
     make_folders("/etc")?;
     write(
         &format!("{STAGE}/etc/passwd"),
+        // Programs ask for the name of their id, and give up where there is none.
         "sandbox:x:0:0:sandbox:/tmp:/bin/false\n",
     )?;
     write(&format!("{STAGE}/etc/group"), "sandbox:x:0:\n")
@@ -253,6 +265,7 @@ fn parent(at: &str) -> &str {
 }
 
 fn write(file: &str, text: &str) -> rustix::io::Result<()> {
+    // Not over anything: two pieces at one place would be a mistake in the lists above.
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let fd = rustix::fs::open(file, flags, Mode::from_raw_mode(0o644))?;
     rustix::io::write(&fd, text.as_bytes())?;

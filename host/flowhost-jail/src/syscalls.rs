@@ -89,6 +89,7 @@ const FAMILIES: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6
 
 /// Puts the filters over this process and all that come of it.
 pub(crate) fn filter() -> Result<(), seccompiler::Error> {
+    // A filter of its own, because a filter has one answer for all that it names.
     let deadly = DEADLY.iter().map(|call| (*call, Vec::new())).collect();
     let missing = BTreeMap::from([(SYS_clone3, Vec::new())]);
     // The last one forbids to put on more.
@@ -123,6 +124,7 @@ fn allowed() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
     rules.insert(SYS_clone3, Vec::new());
     let no_namespace = SeccompCondition::new(
         0,
+        // All 64 bits of the flags: what is compared in 32 could be passed in the others.
         SeccompCmpArgLen::Qword,
         SeccompCmpOp::MaskedEq(NAMESPACES),
         0,
@@ -131,6 +133,8 @@ fn allowed() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
     for call in [SYS_socket, SYS_socketpair] {
         let families = FAMILIES.iter().map(|family| {
             let family = u64::from(family.unsigned_abs());
+            // 32 bits, because the kernel reads the family as an `int` and leaves the rest of the
+            // register alone.
             let is = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family)?;
             SeccompRule::new(vec![is])
         });

@@ -55,6 +55,7 @@ pub(crate) fn of(first: Pid, threads_max: u64, clock: &mut Clock) -> Usage {
     let (mut ticks, mut own) = (0_u64, BTreeMap::new());
     while let Some(pid) = open.pop() {
         let resident = read(&format!("/proc/{pid}/statm"));
+        // The second number: the first is of address space, which costs nothing.
         let pages = resident.split(' ').nth(1).and_then(|it| it.parse().ok());
         let pages: u64 = pages.unwrap_or_default();
         usage.memory_bytes = usage.memory_bytes.saturating_add(pages * page);
@@ -63,6 +64,8 @@ pub(crate) fn of(first: Pid, threads_max: u64, clock: &mut Clock) -> Usage {
         own.insert(pid.clone(), used);
         for task in names(&format!("/proc/{pid}/task")) {
             usage.threads += 1;
+            // What it says of memory and time is not whole then, and nobody asks: the bound on
+            // processes is looked at first.
             if usage.threads > threads_max {
                 return usage;
             }
@@ -83,6 +86,8 @@ fn ticks_of(stat: &str) -> (u64, u64) {
     // Counted from the state: user, system, and the same of the children.
     let mut ticks = numbers
         .split_ascii_whitespace()
+        // utime, stime, cutime and cstime are the fields 14 to 17 of proc(5), of which the state is
+        // the third.
         .skip(11)
         .map(|it| it.parse::<u64>().unwrap_or_default());
     let mut two = || ticks.by_ref().take(2).fold(0, u64::saturating_add);
@@ -118,6 +123,9 @@ pub(crate) fn below(folder: &Path, entries_max: u64) -> (u64, u64) {
     reason = "the warden looks at what its inmate has written, by the host's own path"
 )]
 fn entries_of(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    // What is gone meanwhile is not there. What the program has taken its own permissions from is
+    // read all the same: in its namespace the warden has an administrator's power over files of the
+    // person's id and group.
     fs::read_dir(folder).into_iter().flatten().flatten()
 }
 

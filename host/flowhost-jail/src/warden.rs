@@ -56,6 +56,7 @@ struct Prisoner {
 fn begin() -> Result<Prisoner, Told> {
     let line = wish().map_err(unconfined("the wish cannot be read"))?;
     let spec: Spec = serde_json::from_str(&line).map_err(unconfined("the wish cannot be read"))?;
+    // Before the pipe is made, which the inmate has to inherit.
     raw::close_others_at_exec().map_err(unconfined("open files cannot be closed"))?;
     own_namespaces()?;
     let (mut report, written) = io::pipe().map_err(unconfined("a pipe cannot be made"))?;
@@ -64,13 +65,16 @@ fn begin() -> Result<Prisoner, Told> {
         .map_err(unconfined("a pipe cannot be handed on"))?;
     let began = Instant::now();
     let mut inmate = start(&line, &written).map_err(unconfined("the inmate cannot be started"))?;
+    // Our own end, or the pipe would never say that it is closed.
     drop(written);
     let mut trouble = String::new();
     let heard = report.read_to_string(&mut trouble);
     heard.map_err(unconfined("the inmate cannot be heard"))?;
     if !trouble.is_empty() {
+        // It has said why, and its code adds nothing.
         let _gone = inmate.wait();
         let told = serde_json::from_str(&trouble);
+        // Words that are not its own are shown as they came: nothing begins either way.
         return Err(told.unwrap_or(Told::Unconfined(trouble)));
     }
     tell(&Told::Ready);
@@ -120,6 +124,8 @@ fn own_namespaces() -> Result<(), Told> {
          keep plain users from them?)",
     ))?;
     let lines = [
+        // The kernel wants this before it takes groups from a plain user, who could else lay one
+        // down that keeps it out of a file.
         ("/proc/self/setgroups", "deny".to_owned()),
         ("/proc/self/uid_map", format!("0 {user} 1")),
         ("/proc/self/gid_map", format!("0 {group} 1")),
@@ -143,6 +149,8 @@ fn write(file: &str, line: &str) -> io::Result<()> {
     reason = "the inmate is one of the few processes that are started: this very executable"
 )]
 fn start(wish: &str, report: &impl std::os::fd::AsRawFd) -> io::Result<Child> {
+    // Not by its path, where a newer build may stand by now: warden and inmate speak the same
+    // words.
     Command::new("/proc/self/exe")
         .args([INMATE_COMMAND, &report.as_raw_fd().to_string()])
         .env_clear()
@@ -171,6 +179,7 @@ impl Words {
     fn take(&mut self) {
         let mut buffer = [0; 4096];
         let read = match &mut self.pipe {
+            // A pipe that cannot be read has ended, as one that is closed has.
             Some(pipe) => pipe.read(&mut buffer).unwrap_or(0),
             None => return, // its end was read before
         };
@@ -212,6 +221,7 @@ fn watch(mut prisoner: Prisoner) -> End {
                 last_words(&mut prisoner.words);
                 return by_itself(status);
             }
+            // Nobody else waits for this child, so that the kernel always knows it.
             Err(_) => return End::Stopped,
         }
         if host_is_gone {
@@ -274,6 +284,7 @@ fn bounds(prisoner: &mut Prisoner) -> Option<Breach> {
         });
     }
     let used = usage::of(prisoner.pid, bounds.processes, &mut prisoner.clock);
+    // First, because the look ends where there are too many of them.
     over("processes", used.threads, bounds.processes)
         .or_else(|| over("memory", used.memory_bytes, bounds.memory_bytes))
         .or_else(|| over("cpu", used.cpu_seconds, bounds.cpu_seconds))
@@ -289,6 +300,8 @@ fn over(name: &str, used: u64, allowed: u64) -> Option<Breach> {
 
 /// The first folder that holds more than it may.
 fn quotas(spec: &Spec) -> Option<Breach> {
+    // One after the other, and no further than the first that holds too much: a walk takes its
+    // time.
     let mut used = spec
         .folders
         .iter()
@@ -311,6 +324,8 @@ fn end(mut prisoner: Prisoner, how: End) -> End {
 fn by_itself(status: ExitStatus) -> End {
     match (status.code(), status.signal()) {
         (Some(code), _) => End::Code(code),
+        // What the kernel ends a process with for a call that is not allowed; a program that sends
+        // it to itself says the same of itself.
         (None, Some(libc::SIGSYS)) => End::Syscall,
         (None, signal) => End::Signal(signal.unwrap_or_default()),
     }
@@ -320,7 +335,7 @@ fn unconfined<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> Told + '_ {
     move |error| Told::Unconfined(format!("{what}: {error}"))
 }
 
-/// One line to the host, whole: threads tell, too.
+/// One line to the host, whole.
 fn tell(told: &Told) {
     let Ok(mut line) = serde_json::to_vec(told) else {
         debug_assert!(

@@ -66,8 +66,8 @@ impl OpenGrant {
                 self.host
             ));
         }
-        // By name all the same in the end, because a sandbox mounts by name: this is the name that
-        // the kernel gives now, so a link that was swapped since leads nowhere else.
+        // By a name all the same, because the sandbox is another process and opens the folder
+        // again: it follows no link, and this name holds none.
         let handle = format!("/proc/self/fd/{}", self.folder.dir.as_fd().as_raw_fd());
         let place = rustix::fs::readlink(handle.as_str(), Vec::new());
         let place =
