@@ -14,7 +14,8 @@ pub struct Limits {
     pub fuel: u64,
     /// Wall clock per call in milliseconds, host calls included. At it: the call is killed.
     pub deadline_ms: u64,
-    /// Bytes the guest may hand back per call. Over it: the call fails before anything is copied.
+    /// Bytes the guest may hand back per call. Over it: the call fails; what is more than a granted host call
+    /// could take over as well is not even copied.
     pub output_bytes: u64,
     /// Bytes of log lines per call; the rest is dropped with one record that says how much.
     pub log_bytes: u64,

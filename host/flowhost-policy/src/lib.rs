@@ -43,7 +43,7 @@ pub use rights::{
     Asks, Grants, MissingRight, Question, RIGHTS, Right,
     clock::ClockMode,
     env::{EnvAsk, EnvValue},
-    files::{Access, FileAsk, FileGrant, decide_file, host_input},
+    files::{Access, FOLDER_ENTRIES_MAX, FileAsk, FileGrant, decide_file, host_input},
     http::{HttpAsk, HttpRule, Inject, LentAsk, egress, is_login_name},
     messages::{Direction, MessagesGrant, decide_topic},
     missing_rights,

@@ -92,7 +92,7 @@ pub static LIMITS: [LimitSpec; 10] = [
         unit: Unit::Bytes,
         floor: 1,
         ceiling: 256 << 20,
-        doc: "What the guest may hand back per call; over it the call fails before a copy.",
+        doc: "What the guest may hand back per call; over it the call fails.",
         get: |limits| limits.output_bytes,
         set: |limits, value| limits.output_bytes = value,
     },

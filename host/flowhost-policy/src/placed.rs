@@ -5,6 +5,7 @@
 //! numbers, because one cure after the other moves the lines.
 
 use crate::profile::Profile;
+use crate::text::quoted;
 
 impl Profile {
     /// `lines`, which grant something, after the place in `file` where they belong; without the head of a table that
@@ -188,7 +189,7 @@ fn with_all(list: &str, other: &str) -> String {
             all.push(text);
         }
     }
-    let all: Vec<String> = all.iter().map(|text| format!("{text:?}")).collect();
+    let all: Vec<String> = all.iter().map(|text| quoted(text)).collect();
     format!("[{}]", all.join(", "))
 }
 

@@ -335,7 +335,15 @@ fn schema(reader: &mut Reader, fields: &Fields<'_>, key: &str) -> Option<Json> {
     let node = fields.get(key)?;
     let path = fields.path_of(key);
     let json = match &node.value {
-        Value::Table(_) => to_json(node),
+        Value::Table(_) => match to_json(node) {
+            Ok(json) => json,
+            Err(odd) => {
+                let kind = odd.value.kind();
+                let message = format!("`{path}` holds {kind} that JSON has no form for");
+                reader.problem(odd.at, message, None);
+                return None;
+            }
+        },
         Value::Text(text) => match serde_json::from_str(text) {
             Ok(json) => json,
             Err(error) => {

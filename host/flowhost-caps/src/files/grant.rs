@@ -17,7 +17,7 @@ use cap_std::{
     ambient_authority,
     fs::{Dir, MetadataExt},
 };
-use flowhost_policy::{Access, FileGrant};
+use flowhost_policy::{Access, FOLDER_ENTRIES_MAX, FileGrant};
 
 use super::{
     forbidden::{DirId, Forbidden, Hidden},
@@ -25,10 +25,6 @@ use super::{
     root::{Folder, Mount, Root},
     usage::{Quota, Usage},
 };
-
-/// Most entries that are counted in a writable folder before the run starts. The run waits for the count, and a
-/// million entries take seconds; a folder of more is not one to give to a plugin.
-const SCAN_MAX: u64 = 1_000_000;
 
 /// Why a `[[files]]` table cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -307,8 +303,11 @@ fn measure(
             tally.count(&metadata);
             // Looked at with each entry: after the loop a folder of any size would have been
             // walked.
-            if tally.entries > SCAN_MAX {
-                return Err((format!("more than {SCAN_MAX} entries stand below it"), CURE));
+            if tally.entries > FOLDER_ENTRIES_MAX {
+                return Err((
+                    format!("more than {FOLDER_ENTRIES_MAX} entries stand below it"),
+                    CURE,
+                ));
             }
             // A link to a folder is no folder here: it is an entry, and what it leads to is counted
             // where it stands.

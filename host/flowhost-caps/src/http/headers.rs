@@ -118,3 +118,21 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_may_not_set_no_profile_injects_either() {
+        for name in &HOSTS_OWN {
+            let text = format!(
+                "version = 1\nname = \"p\"\n[secrets]\nnames = [\"A\"]\n[[http]]\n\
+                 url = \"https://api.example.com/\"\nmethods = [\"GET\"]\n\
+                 inject = {{ header = \"{name}\", value = \"${{secret:A}}\" }}\n"
+            );
+            let problems = flowhost_policy::Profile::parse(&text, "p.toml").unwrap_err();
+            assert!(problems[0].message.contains("the host's own"), "{name}");
+        }
+    }
+}

@@ -158,19 +158,21 @@ fn below(json: &serde_json::Value, pointer: &str, place: &dyn Fn(&str) -> Positi
     Node { at, value }
 }
 
-/// The tree as JSON, for tool schemas that are written as TOML tables.
-pub(crate) fn to_json(node: &Node) -> serde_json::Value {
-    match &node.value {
+/// The tree as JSON, for tool schemas that are written as TOML tables; else the first value that JSON has no
+/// form for: a date, a number that is none or too large.
+pub(crate) fn to_json(node: &Node) -> Result<serde_json::Value, &Node> {
+    Ok(match &node.value {
         Value::Text(text) => text.clone().into(),
         Value::Bool(value) => (*value).into(),
         Value::Whole(number) | Value::Decimal(number) => number
             .parse::<serde_json::Number>()
-            .map_or(serde_json::Value::Null, Into::into),
-        Value::List(list) => list.iter().map(to_json).collect(),
+            .map_err(|_| node)?
+            .into(),
+        Value::List(list) => list.iter().map(to_json).collect::<Result<_, &Node>>()?,
         Value::Table(entries) => entries
             .iter()
-            .map(|entry| (entry.key.clone(), to_json(&entry.node)))
-            .collect(),
-        Value::Other(_) => serde_json::Value::Null,
-    }
+            .map(|entry| Ok((entry.key.clone(), to_json(&entry.node)?)))
+            .collect::<Result<_, &Node>>()?,
+        Value::Other(_) => return Err(node),
+    })
 }

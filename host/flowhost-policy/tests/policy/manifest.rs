@@ -148,6 +148,22 @@ fn mcp_001_refuses_hidden_text_in_titles_and_schemas() {
 }
 
 #[test]
+fn refuses_a_schema_with_what_json_cannot_say() {
+    for (value, kind) in [
+        ("2026-11-27", "a date"),
+        ("inf", "a decimal number"),
+        ("nan", "a decimal number"),
+    ] {
+        let schema = format!(
+            "[[tools]]\nname = \"read\"\ndescription = \"x\"\ninput = {{ type = \"object\", default = [{value}] }}\n"
+        );
+        let problems = parse(&schema).unwrap_err().join("\n");
+        let told = format!("`tools[0].input` holds {kind} that JSON has no form for");
+        assert!(problems.contains(&told), "{problems}");
+    }
+}
+
+#[test]
 fn refuses_a_description_over_four_kibibytes() {
     let line = |len: usize| tool(&format!("description = \"{}\"", "x".repeat(len)));
     assert!(parse(&line(4096)).is_ok());

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub use decide::decide_file;
-pub use read::host_input;
+pub use read::{FOLDER_ENTRIES_MAX, host_input};
 
 /// Read, or read and write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,8 +13,9 @@ use crate::{
 
 /// Most bytes below one writable folder: a terabyte, more than any folder a run should fill.
 const QUOTA_BYTES_MAX: u64 = 1 << 40;
-/// Most entries below one writable folder: each is counted when the folder is opened.
-const QUOTA_ENTRIES_MAX: u64 = 10_000_000;
+/// Most entries below one writable folder, and the most that its opener counts: a run waits for the count, and
+/// a million entries take seconds. With a quota above it one run could fill a folder that the next one refuses.
+pub const FOLDER_ENTRIES_MAX: u64 = 1_000_000;
 
 pub(super) fn grants(reader: &mut Reader, fields: &Fields<'_>) -> Vec<FileGrant> {
     let grants = reader.tables(fields, "files", file_grant);
@@ -92,7 +93,7 @@ fn file_ask(reader: &mut Reader, node: &Node, path: &str, author: Author) -> Opt
     };
     Some(FileAsk {
         quota_bytes: cap("quota", Unit::Bytes, QUOTA_BYTES_MAX),
-        quota_entries: cap("entries", Unit::Count, QUOTA_ENTRIES_MAX),
+        quota_entries: cap("entries", Unit::Count, FOLDER_ENTRIES_MAX),
         guest: guest?,
         host,
         access,
@@ -223,6 +224,6 @@ fn quota(reader: &mut Reader, fields: &Fields<'_>, access: Option<Access>) -> (u
         }
     }
     let bytes = reader.quantity(fields, "quota", Unit::Bytes, (1, QUOTA_BYTES_MAX));
-    let entries = reader.quantity(fields, "entries", Unit::Count, (1, QUOTA_ENTRIES_MAX));
+    let entries = reader.quantity(fields, "entries", Unit::Count, (1, FOLDER_ENTRIES_MAX));
     (bytes.unwrap_or_default(), entries.unwrap_or_default())
 }

@@ -140,8 +140,9 @@ fn identity(reader: &mut Reader, fields: &Fields<'_>) -> Option<String> {
     None
 }
 
-/// Headers that frame a message or route it: the host's own, never a profile's.
-const HOST_HEADERS: [&str; 11] = [
+/// Headers that frame a message or route it: the host's own, never a profile's. The sender keeps the same list
+/// for what guests set, and a test of its compares the two.
+const HOST_HEADERS: [&str; 13] = [
     "host",
     "connection",
     "content-length",
@@ -151,8 +152,10 @@ const HOST_HEADERS: [&str; 11] = [
     "trailer",
     "keep-alive",
     "expect",
+    "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
+    "http2-settings",
 ];
 
 fn header_fault(header: &str) -> Option<&'static str> {
