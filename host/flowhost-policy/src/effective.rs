@@ -56,6 +56,8 @@ pub fn effective(
     let mut grants = walk.grants();
     walk.injected(&mut grants);
     if let Some(caller) = caller {
+        // A right that is linked empty is one too: who delegates cannot pass on an interface that
+        // it does not import itself.
         grants.named.retain(|key| caller.links(key));
     }
     let hash = canonical::hash(&canonical::rights(&profile.name, &limits, &grants));
@@ -108,6 +110,8 @@ impl Walk<'_> {
                 .map(str::to_owned)
                 .collect();
             let taker = self.sources.iter().find(|source| {
+                // The plugin's own documents are not asked: a secret that is injected is none that
+                // it has to know of.
                 !matches!(source.layer, Layer::Manifest | Layer::Component)
                     && !names.iter().all(|name| passes(source.asks, name))
             });

@@ -34,11 +34,17 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            // With `instances` half a GiB for one plugin at its busiest.
             memory_bytes: 64 << 20,
+            // About a second of computing: the engine takes 20 million for a tick of a hundredth.
             fuel: 2_000_000_000,
+            // Nothing measured stands behind it: at half of it slow answers of models would be cut,
+            // at double a server that hangs would hold its caller a minute.
             deadline_ms: 30_000,
             output_bytes: 1 << 20,
             log_bytes: 256 << 10,
+            // A sixty-fourth of what a run may leave (`run.evidence`), so that no single call fills
+            // it.
             evidence_bytes: 64 << 20,
             host_calls: 100_000,
             handles: 1_024,

@@ -64,6 +64,7 @@ pub static LIMITS: [LimitSpec; 10] = [
         key: "memory",
         unit: Unit::Bytes,
         floor: 64 << 10,
+        // All that a 32-bit memory can name.
         ceiling: 4 << 30,
         doc: "All linear memories and tables of an instance together; memory.grow fails at it.",
         get: |limits| limits.memory_bytes,
@@ -73,6 +74,8 @@ pub static LIMITS: [LimitSpec; 10] = [
         key: "fuel",
         unit: Unit::Count,
         floor: 1,
+        // More than the longest deadline lets anything burn, so that it is the deadline that bounds
+        // a long call.
         ceiling: 1_000_000_000_000_000,
         doc: "Fuel units per call, about one per instruction; the call is killed at it.",
         get: |limits| limits.fuel,
@@ -110,6 +113,7 @@ pub static LIMITS: [LimitSpec; 10] = [
         unit: Unit::Bytes,
         // Below it not even the records of an ordinary call would fit.
         floor: 16 << 10,
+        // What a whole run may leave.
         ceiling: 4 << 30,
         doc: "Records and payloads per call, those of what it calls included; the call is killed at it.",
         get: |limits| limits.evidence_bytes,
@@ -137,6 +141,7 @@ pub static LIMITS: [LimitSpec; 10] = [
         key: "queue",
         unit: Unit::Count,
         floor: 1,
+        // A mailbox is bounded in bytes as well (16 MiB), which larger messages come to first.
         ceiling: 65_536,
         doc: "Undelivered messages in the mailbox; the sender is told that it is full.",
         get: |limits| limits.queue,
@@ -146,6 +151,7 @@ pub static LIMITS: [LimitSpec; 10] = [
         key: "instances",
         unit: Unit::Count,
         floor: 1,
+        // As many as the engine's pool has slots.
         ceiling: 1_024,
         doc: "Instances of the plugin alive at once; the next call waits.",
         get: |limits| limits.instances,

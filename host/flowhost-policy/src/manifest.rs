@@ -242,6 +242,7 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         true => Ok(key.to_owned()),
         false => Err(format!("it is not one of {}", spared.join(", "))),
     });
+    // Back to the names of the list: keys of rights are constants of this crate everywhere.
     let optional = Right::spared().filter(|key| optional.iter().any(|it| it == key));
     let acts_for_caller = reader.bool(&fields, "acts_for_caller").unwrap_or(false);
     if acts_for_caller && kind.is_some_and(|kind| kind != PluginKind::Tool) {

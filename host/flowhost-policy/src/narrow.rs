@@ -94,6 +94,7 @@ impl Narrowing {
                 (limits, asks.unwrap_or_else(Asks::everything))
             });
         let places = reader.finish()?;
+        // Never taken: what could not be read is a problem, and then `finish` has returned.
         let (limits, asks) = parts.unwrap_or_else(|| (BTreeMap::new(), Asks::everything()));
         Ok(Self {
             plugin: plugin.to_owned(),

@@ -45,5 +45,6 @@ pub(crate) fn is_path_of_names(text: &str) -> bool {
 /// A name of one segment: a state namespace or a plugin.
 pub(crate) fn is_plain_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    // Not dots alone: such a name becomes a part of a path somewhere.
     (1..=64).contains(&text.len()) && text.chars().all(plain) && !text.chars().all(|c| c == '.')
 }

@@ -64,6 +64,8 @@ impl<'a> Lines<'a> {
     }
 
     pub(crate) fn position(&self, offset: usize) -> Position {
+        // A document may have thousands of keys, each of which asks: a search, and no walk from the
+        // beginning.
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
         let start = self.starts.get(line - 1).copied().unwrap_or(0);
         let before = self.text.get(start..offset).unwrap_or("");

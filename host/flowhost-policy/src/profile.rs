@@ -65,6 +65,7 @@ impl Profile {
             })
         });
         let places = reader.finish()?;
+        // Never defaulted: what could not be read is a problem, and then `finish` has returned.
         let (name, description, named, grants) = parts.flatten().unwrap_or_default();
         let limits = limits::over_defaults(&named);
         Ok(Self {

@@ -130,6 +130,7 @@ impl ToolDescriptor {
         ] {
             text.push_str(&format!("{key} = {}\n", text::quoted(value)));
         }
+        // Only what is said: tools without annotations keep the hash that they were approved under.
         for (key, value) in self.annotations.said() {
             text.push_str(&format!("{key} = {value}\n"));
         }
@@ -372,6 +373,7 @@ pub(crate) fn checked_schema(reader: &mut Reader, fields: &Fields<'_>, key: &str
 }
 
 fn schema_fault(json: &Json) -> Option<String> {
+    // Of its JSON and not of what stands in the file: that is what is sent with every prompt.
     if json.to_string().len() > SCHEMA_BYTES_MAX {
         return Some("the schema is larger than 64 KiB".to_owned());
     }
@@ -398,6 +400,7 @@ fn walk(json: &Json, depth: usize) -> Option<String> {
 }
 
 fn fault_here(key: &str, value: &Json) -> Option<String> {
+    // A validator would fetch it, or a later one would: what is checked must be all there is.
     let reference = matches!(key, "$ref" | "$dynamicRef" | "$recursiveRef");
     let remote = value.as_str().is_some_and(|text| !text.starts_with('#'));
     if reference && remote {

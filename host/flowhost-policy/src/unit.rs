@@ -33,8 +33,10 @@ impl Unit {
                 ("GiB", 1 << 30),
                 ("MiB", 1 << 20),
                 ("KiB", 1 << 10),
+                // Last, because all of the others end with it.
                 ("B", 1),
             ],
+            // In this order: `ms` ends with `s`, and the first that fits is taken.
             Self::Millis => &[("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)],
             Self::Count | Self::MicroUsd => &[],
         }

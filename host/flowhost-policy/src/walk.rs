@@ -168,6 +168,7 @@ impl<'a> Walk<'a> {
             let mut by = None;
             for (source, list) in self.sources.iter().zip(&lists) {
                 let next = take(&left, list, kind);
+                // Who takes from what is gone already has taken nothing.
                 if next != left && !left.is_empty() {
                     by = Some((source.layer, self.at(source, kind.right())));
                 }
@@ -183,6 +184,7 @@ impl<'a> Walk<'a> {
                 outcome,
             });
             for item in left {
+                // Two items of a profile may meet in one and the same.
                 if !out.contains(&item) {
                     out.push(item);
                 }

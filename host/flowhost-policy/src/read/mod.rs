@@ -119,6 +119,7 @@ impl Reader {
         }
         self.problems
             .sort_by_key(|problem| (problem.line, problem.column));
+        // A key that two readers look at is told once.
         self.problems.dedup();
         Err(self.problems)
     }
@@ -321,6 +322,7 @@ impl Reader {
                 continue;
             };
             match check(&text) {
+                // Told, and not merely dropped: one of the two was meant to be another.
                 Ok(text) if out.contains(&text) => {
                     self.problem(item.at, format!("`{text}` stands here twice"), None);
                 }

@@ -104,10 +104,13 @@ fn entries(table: &DeTable<'_>, lines: &Lines<'_>) -> Vec<Entry> {
 fn from_value(value: &DeValue<'_>, lines: &Lines<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.to_string()),
+        // Wider than any amount that is held, so that what is below zero or beyond 64 bits is told
+        // as out of bounds and not as no number.
         DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Whole(number.to_string()),
             Err(_) => Value::Other(TOO_LARGE),
         },
+        // As text: money in binary fractions would not be the amount that was written.
         DeValue::Float(number) => Value::Decimal(number.as_str().replace('_', "")),
         DeValue::Boolean(value) => Value::Bool(*value),
         DeValue::Datetime(_) => Value::Other("a date"),

@@ -84,6 +84,7 @@ pub fn amend(text: &str, plugin: &str, refused: &[Refusal<'_>]) -> Option<Sugges
     let amendment = Amendment::of(text)?;
     let mut suggestion = Suggestion::default();
     suggestion.take(amendment, Some(&profile), plugin, refused);
+    // Read again: what is suggested is a profile, or nothing is.
     Profile::parse(&suggestion.text, "").ok()?;
     Some(suggestion)
 }

@@ -51,6 +51,7 @@ pub fn decide_file<'a>(
     let holding = grants.iter().enumerate().filter_map(|(index, grant)| {
         pattern::below(&grant.guest, guest_path).map(|depth| (depth, index, grant))
     });
+    // Of two that are equally deep the first, as everywhere in a profile.
     match holding.max_by_key(|(depth, index, _)| (*depth, std::cmp::Reverse(*index))) {
         None => deny("files#none".to_owned(), Some(lines(guest_path, access))),
         Some((_, index, grant)) if grant.access < access => deny(

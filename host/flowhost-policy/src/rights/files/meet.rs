@@ -15,6 +15,8 @@ pub(super) fn meet(granted: &FileGrant, ask: &FileAsk) -> Option<FileGrant> {
         }
     };
     let access = granted.access.min(ask.access);
+    // Nothing is written with read access, and a quota of its own would make two hashes of one
+    // right.
     let quota = |a: u64, b: u64| if access == Access::Write { a.min(b) } else { 0 };
     Some(FileGrant {
         guest: guest.to_owned(),

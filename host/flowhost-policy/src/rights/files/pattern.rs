@@ -4,6 +4,7 @@
 /// ours holds. Empty and `.` segments are skipped, as every kernel does.
 pub(crate) fn segments(path: &str) -> Option<impl Iterator<Item = &str> + Clone> {
     let inside = path.strip_prefix('/')?;
+    // `PATH_MAX` of Linux, which takes no longer path in one call.
     let plain = path.len() <= 4096 && !path.contains(['\\', '\0']);
     let climbs = inside.split('/').any(|segment| segment == "..");
     (plain && !climbs).then(|| {

@@ -177,6 +177,8 @@ fn host_fault(host: &str) -> Option<&'static str> {
     match first {
         None => Some("the root of the machine is never granted"),
         Some("proc" | "sys" | "dev") => Some("kernel and device files are never granted"),
+        // By its text alone, because a profile is judged before there is a machine to look at. What
+        // a link leads to is compared by device and inode when the folder is opened.
         Some("etc" | "root" | "boot" | "run") => Some("system folders are never granted"),
         Some(_) => None,
     }

@@ -62,6 +62,7 @@ fn add(amendment: &mut Amendment, method: &str, url: &str) -> Option<Outcome> {
 /// The first key of a rule that led to a private address, where a rule can have one.
 fn open_private(amendment: &mut Amendment, wanted: &str, cure: &str) -> Outcome {
     if cure == PRIVATE_OPTION {
+        // The profile has its key already; nothing is to be written.
         return Outcome::Needs(PRIVATE_OPTION);
     }
     let opens = cure.starts_with("private_network");

@@ -11,6 +11,7 @@ pub(super) fn meet(granted: &HttpRule, ask: &HttpAsk) -> Option<HttpRule> {
     let url = rule::overlap(&granted.url, &ask.url)?;
     let both = |method: &&String| ask.methods.contains(method);
     let methods: Vec<String> = granted.methods.iter().filter(both).cloned().collect();
+    // A rule without a method allows nothing, but would still be the first to match.
     (!methods.is_empty()).then_some(HttpRule {
         url,
         methods,

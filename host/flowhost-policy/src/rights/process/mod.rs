@@ -54,6 +54,7 @@ const NUMBERS: [(&str, Unit, (u64, u64), u64); 6] = [
     ("processes", Unit::Count, (1, 4_096), 64),
     ("open_files", Unit::Count, (8, 65_536), 256),
     ("file", Unit::Bytes, (1, 1 << 40), 64 << 20),
+    // As long as a run may take where its plan says nothing.
     ("wall", Unit::Millis, (1_000, 86_400_000), 3_600_000),
 ];
 

@@ -225,12 +225,14 @@ fn blocked_v6(address: Ipv6Addr) -> Option<&'static Blocked> {
     {
         return Some(line);
     }
+    // Before the test for global unicast, outside of which it lies.
     if within(value, NAT64.network, 96, 128) {
         return embedded_low(value).and_then(blocked_v4).map(|_| &NAT64);
     }
     if !within(value, 0x2000 << 112, 3, 128) {
         return Some(&OUTSIDE_GLOBAL);
     }
+    // Below any prefix at all, so that no line of the table can name it.
     let isatap = matches!(value >> 32 & 0xffff_ffff, 0x0000_5efe | 0x0200_5efe);
     (isatap && embedded_low(value).and_then(blocked_v4).is_some()).then_some(&ISATAP)
 }
@@ -241,6 +243,7 @@ fn embedded_low(value: u128) -> Option<Ipv4Addr> {
 
 fn within(value: u128, network: u128, bits: u32, width: u32) -> bool {
     let shift = width - bits.min(width);
+    // A network of no bits holds every address, and a shift by all of them would overflow.
     shift >= 128 || value >> shift == network >> shift
 }
 
@@ -256,6 +259,7 @@ impl Cidr {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;
+        // `08` and `+8` are read in two ways by parsers of others.
         let plain = !bits.is_empty() && bits.len() <= 3 && (bits == "0" || !bits.starts_with('0'));
         let bits: u8 = bits.parse().ok().filter(|_| plain)?;
         let cidr = Self { address, bits };

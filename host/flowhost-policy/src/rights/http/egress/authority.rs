@@ -81,6 +81,8 @@ fn name_or_v4(host: &str) -> Result<RawHost<'_>, Refused> {
     if let Ok(v4) = host.parse() {
         return Ok(RawHost::V4(v4));
     }
+    // Bounded before names of other scripts are normalised, which takes time by their length. A dot
+    // at the end is another spelling of the same name, and no rule has it.
     if host.is_empty() || host.len() > 1024 || host.ends_with('.') {
         return Err(Refused("url.host"));
     }
@@ -99,6 +101,7 @@ fn port_number(text: &str) -> Result<Option<u16>, Refused> {
     let digits = text.strip_prefix(':').ok_or(Refused("url.host"))?;
     let plain = !digits.is_empty()
         && digits.len() <= 5
+        // Neither port 0, which means any, nor `0443`, which some parsers read as octal.
         && !digits.starts_with('0')
         && digits.bytes().all(|b| b.is_ascii_digit());
     match digits.parse() {

@@ -51,6 +51,7 @@ pub const ADDRESSES_MAX: usize = 64;
 /// assert_eq!(decide_http(&rules, &outside).unwrap_err().rule, "http#none");
 /// ```
 pub fn decide_http<'a>(rules: &'a [HttpRule], target: &Target) -> Verdict<'a, HttpRule> {
+    // Told only when no later rule has the method: several rules may name one place.
     let mut wrong_method = None;
     for (index, grant) in rules.iter().enumerate() {
         if !rule::covers(&grant.url, target) {
@@ -163,6 +164,8 @@ pub fn check_addresses(
         keys.check(rule, *address, own)?;
     }
     match addresses.first() {
+        // The resolver's first, and no other is tried when it does not answer: what is dialled is
+        // what is on record.
         Some(first) => Ok(first.to_canonical()),
         None => Err(refuse(rule, "egress.no-address", None, None)),
     }
@@ -185,6 +188,8 @@ impl<'a> Keys<'a> {
     }
 
     fn check(&self, rule: &HttpRule, address: IpAddr, own: &[IpAddr]) -> Result<(), Denied> {
+        // Before the class of the address: a rule that is an address allows no other, not even a
+        // public one.
         if self.written_out(address) == Some(false) {
             return Err(refuse(rule, "egress.other-address", Some(address), None));
         }

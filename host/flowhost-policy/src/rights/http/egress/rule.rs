@@ -132,6 +132,8 @@ fn canonical_network(scheme: &str, network: &str, after: &str) -> Result<String,
     let cidr = Cidr::parse(network).ok_or_else(|| {
         format!("`{network}` is not a network: write `10.0.0.0/8`, host bits zero")
     })?;
+    // An address in the network's place, so that port and path are read by the one reader that
+    // there is for them.
     let probe = plain(&format!("{scheme}://10.0.0.0{after}"))?;
     let tail = probe
         .split_once("10.0.0.0")
@@ -167,6 +169,8 @@ fn plain(text: &str) -> Result<String, String> {
         return Err("`*` stands only as the whole first label, `*.example.com`".to_owned());
     }
     let target = Target::parse(text, "GET").map_err(|denied| why(&denied.rule).to_owned())?;
+    // Told and not mended: a person would else read one prefix in the profile, and another would be
+    // compared.
     if !text.ends_with(target.path()) && target.path() != "/" {
         return Err(format!(
             "the path is not in its normal form, which is `{}`",

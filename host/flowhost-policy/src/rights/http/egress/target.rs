@@ -223,6 +223,7 @@ fn read(raw: &str, method: &str) -> Result<Target, Reason> {
     }
     check_characters(raw)?;
     let ours = authority::split(raw)?;
+    // On the text as it came, before the other parser mends anything in it.
     path::check(ours.path)?;
     let theirs = Url::parse(raw).map_err(|_| Refused("url.host"))?;
     let host = agree(&ours, &theirs)?;
@@ -250,6 +251,8 @@ fn agree(ours: &authority::Split<'_>, theirs: &Url) -> Result<Host, Reason> {
     const DISAGREE: Refused = Refused("url.parsers-disagree");
     let port = theirs.port_or_known_default();
     let clean = theirs.username().is_empty() && theirs.password().is_none();
+    // The other parser resolves dot segments; a path that has lost a slash to it was one of two
+    // readings.
     let depth = |path: &str| path.bytes().filter(|b| *b == b'/').count().max(1);
     let same_path = depth(ours.path) == depth(theirs.path());
     if theirs.scheme() != ours.scheme || port != Some(ours.port) || !clean || !same_path {
@@ -259,6 +262,8 @@ fn agree(ours: &authority::Split<'_>, theirs: &Url) -> Result<Host, Reason> {
         (RawHost::V4(a), Some(url::Host::Ipv4(b))) if a == b => Ok(Host::Ip(a.into())),
         (RawHost::V6(a), Some(url::Host::Ipv6(b))) if a == b => Ok(Host::Ip(canonical_v6(a))),
         (RawHost::Name(a), Some(url::Host::Domain(b))) => same_name(a, b).map_err(Into::into),
+        // Named by what it hides, so that a denial says `egress.loopback` and not only that parsers
+        // disagree.
         (_, Some(url::Host::Ipv4(hidden))) => Err(disguised(hidden.into())),
         _ => Err(DISAGREE.into()),
     }
