@@ -145,6 +145,8 @@ impl Gateway {
     ) -> Result<Self, Vec<ConfigProblem>> {
         let settings = Settings::read(&config)?;
         let host = Host { keys, files, clock };
+        // `ca`, `system_roots` and `proxy` are not read here: they say how the transport of this
+        // host dials, and a double dials nothing.
         Self::build(settings, &host, |_| Ok(Arc::clone(&transport)))
     }
 
@@ -305,6 +307,7 @@ impl Inner {
             ask,
             who,
             allowed,
+            // From here on, so that waiting for a place at the provider counts against the call.
             deadline: deadline.min(Instant::now() + self.settings.timeout),
             log,
             tries: 0,
@@ -358,6 +361,8 @@ impl Inner {
         let (provider, price) = self.look_up(ask.model())?;
         let mut worst = estimate(&ask, &provider.settings, &price);
         for model in self.candidates(ask.model()).skip(1) {
+            // A stand-in that residency or a missing price rules out is never tried, so it costs
+            // nothing.
             if let Ok((provider, price)) = self.look_up(model) {
                 worst = worst.max(estimate(&ask, &provider.settings, &price));
             }
@@ -376,6 +381,8 @@ impl Inner {
                     }
                     call.notes
                         .push(format!("{model} was not tried: {}", refusal.message));
+                    // The first refusal is told, unless a stand-in is tried and fails: what was
+                    // tried says more.
                     failed.get_or_insert(refusal);
                 }
                 Ok((provider, price)) => match self.tries(&mut call, model, provider, &price).await
@@ -389,6 +396,7 @@ impl Inner {
                 },
             }
         }
+        // The model itself is a candidate, so there is a failure by now.
         Err(call.finished(failed.unwrap_or_else(mixed_up)))
     }
 
@@ -405,6 +413,8 @@ impl Inner {
         loop {
             let fault = match self.one(call, model, provider, price, parts.left_out).await {
                 Ok(answer) => {
+                    // Only now: that a server complains of a part is no proof that it answers
+                    // without it.
                     provider.learn(model, parts.learned);
                     return Ok(answer);
                 }
@@ -441,6 +451,8 @@ impl Inner {
         price: &Price,
         left_out: Features,
     ) -> Result<Answer, Fault> {
+        // The provider's limits first: leave reserves a budget, which must not lie idle while the
+        // try waits for its turn.
         let place = provider.enter(call.deadline).await;
         call.tries = call.tries.saturating_add(1);
         let ask = call.ask.of(model);
@@ -451,7 +463,12 @@ impl Inner {
             estimate: estimate(&ask, &provider.settings, price),
             left_out,
         };
+        // Also of a try that found no place: the record of a call then shows what kept it from
+        // being made. Where leave is refused, the place is dropped unsettled, since that says
+        // nothing of the provider.
         call.log.before(&attempt).await.map_err(refused)?;
+        // Of the try's beginning: a price by the hour is that of the hour in which a request
+        // arrives.
         let now_ms = self.clock.now_ms();
         let most = attempt.estimate;
         let mut progress =
@@ -465,11 +482,15 @@ impl Inner {
                 let result = timeout_at(call.deadline, work)
                     .await
                     .unwrap_or_else(|_| Err(Fault::deadline()));
+                // Before the outcome is written down, which may take a disk's time: the next call
+                // may have the place meanwhile.
                 place.settle(result.as_ref().err().map(|fault| &*fault.error));
                 result
             }
         };
         let spent = spent(&progress, price, now_ms);
+        // Before the log is told, so that a call whose outcome cannot be kept still says what it
+        // cost.
         call.spent = call.spent.plus(spent);
         let result = result
             .map(|raw| raw.priced(model, spent))
@@ -510,10 +531,15 @@ impl Call<'_> {
     fn finished(&self, error: ModelError) -> ModelError {
         let mut hints: Vec<&str> = vec![&error.hint];
         hints.extend(self.notes.iter().map(String::as_str));
+        // The note of the model whose refusal is the error itself would say the same twice.
         hints.retain(|hint| !hint.is_empty() && !hint.ends_with(&error.message));
-        let mut finished = ModelError::new(error.class, &error.message, hints.join("; "));
-        finished.spent = self.spent;
-        finished
+        // Not through `ModelError::new`: each part is harmless and bounded already, and a second time would
+        // write the line breaks of a cure out and cut the last notes away.
+        ModelError {
+            hint: hints.join("; "),
+            spent: self.spent,
+            ..error
+        }
     }
 }
 
@@ -572,6 +598,7 @@ fn jitter_seed(call: &Call<'_>, model: &ModelName) -> [u8; 32] {
     hash.update(call.who.call.to_be_bytes());
     hash.update(call.tries.to_be_bytes());
     hash.update(call.who.step);
+    // A step's name has any length, and the model follows it.
     hash.update([0]);
     hash.update(model.to_string());
     hash.finalize().into()
@@ -587,6 +614,7 @@ const WELL_KNOWN: [(&str, &str); 3] = [
 /// The table of a provider that is not configured, to be filled in.
 fn lines_of(name: &str) -> String {
     let known = WELL_KNOWN.iter().find(|(word, _)| *word == name);
+    // Whatever is not one of those three most likely speaks what nearly every server speaks.
     let (kind, url) = known.map_or(("openai", "https://api.example.com/v1"), |it| *it);
     let kinds = ProviderKind::ALL.map(ProviderKind::word).join(", ");
     let mut lines = vec![

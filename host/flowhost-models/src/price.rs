@@ -60,6 +60,7 @@ impl Price {
     #[must_use]
     pub fn cost(&self, usage: &Usage, now_ms: u64) -> u64 {
         let cached = usage.cached_tokens.min(usage.prompt_tokens);
+        // Parts never exceed their whole, whatever a provider counts: each token is paid for once.
         let written = usage.cache_write_tokens.min(usage.prompt_tokens - cached);
         let silent = usage.reasoning_tokens.min(usage.completion_tokens);
         let parts = [
@@ -76,6 +77,8 @@ impl Price {
     #[must_use]
     pub fn worst(&self, prompt_tokens: u64, completion_tokens: u64) -> u64 {
         let factors = self.hours.iter().map(|hours| hours.factor);
+        // The rest of the day has factor one, so a discount by the hour never lowers the
+        // reservation.
         let factor = factors.fold(ONE, u64::max);
         let parts = [
             (
@@ -88,13 +91,15 @@ impl Price {
     }
 
     fn factor(&self, now_ms: u64) -> u64 {
+        // Below a day's minutes, so it fits.
         let minute = u32::try_from(now_ms / 60_000 % u64::from(DAY_MINUTES)).unwrap_or(0);
         let now = self.hours.iter().find(|hours| hours.contains(minute));
         now.map_or(ONE, |hours| hours.factor)
     }
 }
 
-/// 2⁶⁴ tokens at 10¹² each, five times, with a factor of 10⁵: below 2¹²⁸, so nothing wraps.
+/// 2⁶⁴ tokens at 2·10¹² each (an hour in the cache doubles the dearest price), five times, with a factor of
+/// 10⁵: below 2¹²⁸, so nothing wraps.
 fn rounded_up(parts: &[(u64, u64)], factor: u64) -> u64 {
     let sum: u128 = parts
         .iter()

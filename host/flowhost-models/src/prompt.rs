@@ -182,6 +182,8 @@ impl Prompt {
             return Some(format!("the prompt offers more than {TOOLS_MAX} tools"));
         }
         let mut names: Vec<&str> = self.tools.iter().map(|tool| tool.name.as_str()).collect();
+        // Sorted: a hundred names compared in pairs would be thousands of comparisons at every
+        // call.
         names.sort_unstable();
         if names.windows(2).any(|pair| pair.first() == pair.last()) {
             return Some("two tools have one name".to_owned());
@@ -206,16 +208,16 @@ impl Prompt {
     fn bytes(&self) -> usize {
         let turns = self.turns.iter().map(|turn| {
             let calls = turn.tool_calls.iter();
-            turn.content.len()
-                + calls
-                    .map(|call| call.name.len() + call.arguments.len())
-                    .sum::<usize>()
+            let calls = calls.map(|call| call.id.len() + call.name.len() + call.arguments.len());
+            turn.content.len() + turn.answers.len() + calls.sum::<usize>()
         });
-        let tools = self
-            .tools
-            .iter()
-            .map(|tool| tool.description.len() + tool.input_schema.to_string().len());
-        turns.sum::<usize>() + tools.sum::<usize>()
+        let tools = self.tools.iter().map(|tool| {
+            tool.name.len() + tool.description.len() + tool.input_schema.to_string().len()
+        });
+        let schema = self.answer_schema.as_ref();
+        let schema = schema.map_or(0, |schema| schema.to_string().len());
+        let stops = self.stop.iter().map(String::len);
+        turns.sum::<usize>() + tools.sum::<usize>() + schema + stops.sum::<usize>()
     }
 }
 
@@ -259,7 +261,7 @@ mod tests {
 
     #[test]
     fn refuses_a_prompt_outside_its_bounds() {
-        let changes: [fn(&mut Prompt); 9] = [
+        let changes: [fn(&mut Prompt); 11] = [
             |it| it.turns.clear(),
             |it| it.max_tokens = 0,
             |it| it.max_tokens = MAX_TOKENS_MAX + 1,
@@ -269,6 +271,8 @@ mod tests {
             |it| it.tools = vec![tool("a"), tool("a")],
             |it| it.turns[0].answers = "c1".to_owned(),
             |it| it.turns[0].content = "x".repeat(PROMPT_BYTES_MAX + 1),
+            |it| it.answer_schema = Some(json!({"title": "x".repeat(PROMPT_BYTES_MAX)})),
+            |it| it.stop = vec!["x".repeat(PROMPT_BYTES_MAX)],
         ];
         for (number, change) in changes.iter().enumerate() {
             let mut prompt = prompt();

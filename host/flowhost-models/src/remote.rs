@@ -65,11 +65,13 @@ impl Remote {
             left_out,
             kept: &kept,
         };
+        // Before the key is read: what cannot be asked needs no secret.
         let (request, decoder) = self.wire.encode(*ask, &shape)?;
         let sent = request.sent;
         let key = self.key()?;
         let request = self.request(&request, &key, who)?;
         let result = self.exchange(request, bytes_max(ask), decoder, progress);
+        // At the one place that everything passes on its way back, whatever it is.
         let result = without_key(result.await, &key);
         match result {
             Ok(mut raw) => {
@@ -137,9 +139,11 @@ impl Remote {
             header::USER_AGENT,
             fixed(concat!("flowhost/", env!("CARGO_PKG_VERSION"))),
         );
+        // The version that the codec was written to; the API refuses a request without one.
         if self.wire == Wire::Anthropic {
             headers.insert("anthropic-version", fixed("2023-06-01"));
         }
+        // Only what is of the standard's form leaves the host in this header.
         if is_traceparent(who.traceparent)
             && let Ok(value) = HeaderValue::from_str(who.traceparent)
         {
@@ -164,6 +168,7 @@ impl Remote {
             let message = format!("the secret {secret} holds characters that no header can");
             Fault::new(ErrorClass::Auth, message, "is there a line break in it?")
         })?;
+        // Kept out of the debug output of the crates that it passes.
         value.set_sensitive(true);
         Ok((name, value))
     }
@@ -176,6 +181,8 @@ impl Remote {
         progress: &mut Progress,
     ) -> Result<Raw, Fault> {
         progress.sent();
+        // A server that fell silent may have read the request and count it: `sent` stands unless it
+        // is known otherwise.
         let response = self
             .in_time(self.transport.send(request), ErrorClass::Transient)
             .await?
@@ -185,10 +192,14 @@ impl Remote {
                 }
                 self.no_response(&error)
             })?;
+        // No wire has another status for an answer; a redirect is not followed, since the key would
+        // go along.
         if response.status() != StatusCode::OK {
             progress.refused();
             return Err(self.refusal(response).await);
         }
+        // None was asked for, and there is no decompressor here: its output would need a bound of
+        // its own.
         if let Some(encoding) = encoding(response.headers()) {
             return Err(foreign(&format!("the encoding {encoding}")));
         }
@@ -214,8 +225,8 @@ impl Remote {
                 answer_in_body(&bytes, decoder, progress)
             }
             Kind::Other => {
-                let text = self.whole(body, head, ERROR_BYTES_MAX).await;
-                Err(refused_in_words(&text.unwrap_or_default()))
+                let bytes = self.words(body, head).await;
+                Err(refused_in_words(&bytes))
             }
         }
     }
@@ -280,21 +291,24 @@ impl Remote {
     async fn refusal(&self, response: Response<Body>) -> Fault {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers(), self.clock.now_ms());
-        let mut body = response.into_body();
-        let mut bytes = Vec::new();
-        // The status says enough when the body does not come.
-        while let Ok(Ok(Some(piece))) = self.in_time(next(&mut body), ErrorClass::Transient).await {
-            let room = ERROR_BYTES_MAX - bytes.len();
-            bytes.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
-            if bytes.len() >= ERROR_BYTES_MAX {
-                break;
-            }
-        }
+        let body = self.words(response.into_body(), Vec::new()).await;
         classify(&Refusal {
             status,
             retry_after,
-            body: bytes,
+            body,
         })
+    }
+
+    /// A body that is only asked for its reason. Cut and not refused where it is long or breaks off: the
+    /// reason stands at the start, and without one the status says enough.
+    async fn words(&self, mut body: Body, mut bytes: Vec<u8>) -> Vec<u8> {
+        while bytes.len() < ERROR_BYTES_MAX
+            && let Ok(Ok(Some(piece))) = self.in_time(next(&mut body), ErrorClass::Transient).await
+        {
+            let room = ERROR_BYTES_MAX - bytes.len();
+            bytes.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
+        }
+        bytes
     }
 
     /// Reads events until the stream or its connection ends; returns how it broke, if it did.
@@ -320,6 +334,8 @@ impl Remote {
             };
             events.take(&piece, decoder, progress)?;
         }
+        // Nothing follows the last word; a body that is read to its end gives its connection back,
+        // and one that is not read so costs the next call a handshake and no more.
         let _ = timeout(DRAIN, next(&mut body)).await;
         Ok(None)
     }
@@ -485,6 +501,7 @@ fn too_large(bytes_max: usize) -> Fault {
 fn bytes_max(ask: &Ask<'_>) -> usize {
     match ask {
         Ask::Complete { prompt, .. } => wire::wire_bytes_max(prompt.max_tokens),
+        // One more, for the object around the vectors.
         Ask::Embed { texts, .. } => (texts.len().min(EMBED_TEXTS_MAX) + 1)
             .saturating_mul(VECTOR_BYTES_MAX)
             .min(VECTORS_BYTES_MAX),
@@ -523,6 +540,7 @@ fn kind(head: &[u8], named_stream: bool) -> Option<Kind> {
     if FIELDS.iter().any(|field| head.starts_with(field)) {
         return Some(Kind::Stream);
     }
+    // A field's name that is cut by the end of a packet; nothing at all counts as such a one.
     if FIELDS.iter().any(|field| field.starts_with(head)) {
         return None;
     }
@@ -552,6 +570,7 @@ fn named_stream(headers: &HeaderMap) -> bool {
 fn retry_after(headers: &HeaderMap, now_ms: u64) -> Option<Duration> {
     let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let seconds = |text: &str, scale: f64| {
+        // RFC 9110 has whole seconds; some servers send fractions, and a float reads both.
         let seconds = text.trim().parse::<f64>().ok()? / scale;
         let seconds = Some(seconds).filter(|seconds| seconds.is_finite())?;
         // More than any time there is means: not soon.
@@ -585,11 +604,15 @@ fn is_traceparent(text: &str) -> bool {
 
 /// Takes the key out of whatever came back.
 fn without_key(result: Result<Raw, Fault>, key: &Key) -> Result<Raw, Fault> {
-    let Some(key) = key.as_ref().filter(|key| key.len() >= 8) else {
+    // A shorter key stands in any text by chance. A header holds ASCII, so its bytes are its characters.
+    let long = |key: &&Zeroizing<String>| key.len() >= text::KEY_PIECE_CHARS_MIN;
+    let Some(key) = key.as_ref().filter(long) else {
         return result;
     };
     let clean = |text: &mut String| {
         if text.contains(key.as_str()) {
+            // The whole key only: an answer is the model's text, and a piece of eight letters may
+            // be its own.
             *text = text.replace(key.as_str(), "[key]");
         }
     };

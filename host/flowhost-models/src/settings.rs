@@ -23,8 +23,8 @@ use crate::{
 const FAILOVER_MAX: usize = 8;
 /// Largest limit that can be written; what runs inside the host is not held back by ours.
 const LIMIT_MAX: u32 = 1_000_000;
-/// Tokens of thinking at least, by Anthropic's reference.
-const THINKING_MIN: u32 = 1_024;
+/// Tokens of thinking at least, by Anthropic's reference: a request for fewer is refused.
+pub(crate) const THINKING_MIN: u32 = 1_024;
 /// Gemini's OpenAI-compatible endpoint, by Google's reference.
 pub(crate) const GEMINI_URL: &str = "https://generativelanguage.googleapis.com/v1beta/openai";
 /// The provider that is always there.
@@ -118,6 +118,7 @@ fn is_secret_name(text: &str) -> bool {
 }
 
 /// The paths that the codecs add to a provider's address.
+// What to look for where somebody has copied a whole address out of a provider's example.
 const ENDPOINTS: [&str; 4] = [
     "/chat/completions",
     "/responses",
@@ -198,6 +199,7 @@ impl Reader {
             let key = problem.key.strip_prefix("models.providers.");
             let name = key.and_then(|key| key.strip_suffix(".url"));
             if let Some(name) = name.filter(|name| !config.has_price(name)) {
+                // One round instead of two: the operator is at that table anyway.
                 problem.cure = format!(
                     "{}\nand `unpriced = true`, or what it costs, in [models.prices.\"{name}/*\"]",
                     problem.cure
@@ -218,6 +220,7 @@ impl Reader {
     /// A duration above zero.
     fn duration(&mut self, key: &str, text: &str) -> Duration {
         let read = self.latency(key, text);
+        // What could not be read is zero as well, and has been told of.
         if read.is_zero() && self.problems.last().is_none_or(|last| last.key != key) {
             self.problem(key, text, "must not be zero".to_owned(), "\"10s\"");
         }
@@ -252,6 +255,7 @@ impl Reader {
 
     fn retry(&mut self, config: &RetryConfig) -> RetryPolicy {
         let key = "models.retry";
+        // Twenty tries with the longest wait are minutes; more is a loop that a person should see.
         if !(1..=20).contains(&config.max_attempts) {
             let value = config.max_attempts.to_string();
             let message = format!("max_attempts = {value} is outside 1 to 20");
@@ -284,6 +288,8 @@ impl Reader {
         self.secret_names(&key, config);
         let mock = config.kind == ProviderKind::Mock;
         let url = self.url(&key, config);
+        // By the host and not by the kind: compatible servers have that kind, too, and mostly know
+        // the older field alone.
         let openai = url.as_ref().and_then(Url::host_str) == Some("api.openai.com");
         let by_server = match openai {
             true => OutputLimit::MaxCompletionTokens,
@@ -294,9 +300,11 @@ impl Reader {
             kind: config.kind,
             url,
             key: config.key.clone(),
+            // It answers within this process.
             on_prem: config.on_prem || mock,
             unpriced: config.unpriced || mock,
             requests_per_minute,
+            // A `usize` has 32 bits at least.
             parallel: usize::try_from(parallel).unwrap_or(1),
             breaker: self.breaker(&key, &config.breaker),
             connect_timeout: self
@@ -321,6 +329,8 @@ impl Reader {
 
     /// Requests in a minute, and at once. A mock answers by itself, and nobody has to be spared.
     fn limits(&mut self, key: &str, config: &ProviderConfig) -> (u32, u32) {
+        // Ten a second and sixteen at once are enough for the agents of one step. A provider that
+        // allows less answers 429, which is waited out; one that allows more is told so here.
         let (per_minute, at_once) = match config.kind {
             ProviderKind::Mock => (LIMIT_MAX, 1_024),
             _ => (600, 16),
@@ -379,6 +389,8 @@ impl Reader {
         let key = format!("{key}.proxy");
         let cure = "proxy = \"http://proxy.example.com:3128\"";
         let read = Url::parse(text).ok();
+        // A tunnel needs a host and a port: whatever else is written there would be silently
+        // ignored.
         let plain = read.as_ref().is_some_and(|url| {
             url.scheme() == "http"
                 && url.has_host()
@@ -510,6 +522,7 @@ impl Reader {
                 "use https, or on_prem = true in a trusted network",
             );
         }
+        // Shown to nobody, since it may be a password.
         if !url.username().is_empty() || url.password().is_some() {
             let message = "holds a user or password".to_owned();
             self.problem(&key, "", message, "key = \"NAME_OF_A_SECRET\"");
@@ -646,6 +659,7 @@ impl Reader {
                     let message = "a model cannot stand in for itself".to_owned();
                     self.problem(&key, &from.to_string(), message, "name others");
                 }
+                // Also a wrong one: nothing is returned once there is a problem.
                 read.insert(from, models);
             }
         }

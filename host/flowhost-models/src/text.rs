@@ -6,7 +6,7 @@
 use flowhost_detect::is_hidden;
 
 /// Shortest piece of a key that is taken out: shorter ones are in any text by chance.
-const KEY_PIECE_CHARS_MIN: usize = 8;
+pub(crate) const KEY_PIECE_CHARS_MIN: usize = 8;
 
 /// `text` cut to `max` characters, with what a reader cannot see written as `\u{…}`.
 pub(crate) fn harmless(text: &str, max: usize) -> String {
@@ -38,6 +38,8 @@ pub(crate) fn without_key(text: &str, key: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
+        // Each character is held against every piece of the key: errors are bounded before they
+        // come here, and keys are some hundred characters.
         let found = pieces.iter().any(|piece| rest.starts_with(piece));
         if found {
             out.push_str("[key]");
@@ -63,6 +65,7 @@ fn pieces(key: &str) -> Vec<&str> {
 }
 
 /// Bytes at the start of `text` that are a piece of the key, the longest there is.
+// Whole, so that no rest of the key stays behind the piece that was found.
 fn shared_run(text: &str, key: &str) -> usize {
     let run = |at: usize| {
         let tail = key.get(at..).unwrap_or_default();

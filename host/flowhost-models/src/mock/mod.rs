@@ -50,7 +50,7 @@ impl Mock {
         progress: &mut Progress,
     ) -> Result<Raw, Fault> {
         match ask {
-            Ask::Complete { prompt, .. } => self.complete(prompt, who, progress).await,
+            Ask::Complete { model, prompt } => self.complete(model, prompt, who, progress).await,
             Ask::Embed { model, texts } => {
                 progress.sent();
                 pass(self.latency).await;
@@ -70,6 +70,7 @@ impl Mock {
 
     async fn complete(
         &self,
+        model: &ModelName,
         prompt: &Prompt,
         who: &Who<'_>,
         progress: &mut Progress,
@@ -81,14 +82,16 @@ impl Mock {
                 Some(script) => Some(script.entry(prompt, who)?),
             },
         };
+        // Counted from here as by a real provider: a call that is cut off during the latency has
+        // cost its prompt.
         progress.sent();
         let latency = entry.as_ref().and_then(|chosen| chosen.latency);
         pass(latency.unwrap_or(self.latency)).await;
         let said = match entry {
             Some(chosen) => scripted(chosen, prompt, progress)?,
-            None => Said::stop(seeded::answer(prompt, who)),
+            None => Said::stop(seeded::answer(model, prompt, who)),
         };
-        Ok(said.bounded(prompt, progress))
+        Ok(said.bounded(model, prompt, progress))
     }
 }
 
@@ -128,7 +131,7 @@ impl Said {
     }
 
     /// Ends the text before a stop sequence and at `max_tokens`, as a model would, and counts.
-    fn bounded(mut self, prompt: &Prompt, progress: &mut Progress) -> Raw {
+    fn bounded(mut self, model: &ModelName, prompt: &Prompt, progress: &mut Progress) -> Raw {
         let stops = prompt
             .stop
             .iter()
@@ -138,6 +141,7 @@ impl Said {
         }
         let max_tokens = u64::from(prompt.max_tokens);
         if tokens::count_answer(&self.content, &self.tool_calls) > max_tokens {
+            // A model that runs into its limit has no whole call either.
             self.tool_calls.clear();
             self.content
                 .truncate(seeded::fitting(&self.content, max_tokens));
@@ -156,7 +160,7 @@ impl Said {
             content: self.content,
             tool_calls: self.tool_calls,
             finish: self.finish,
-            answered_by: answered_by(&prompt.model),
+            answered_by: answered_by(model),
             taken_out: false,
             kept: Vec::new(),
         }

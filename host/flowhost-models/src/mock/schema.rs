@@ -14,6 +14,9 @@ const DEPTH_MAX: usize = 16;
 /// Items and characters at most, whatever the schema asks for. A schema may ask for a million, and the mock
 /// answers in a test.
 const SIZE_MAX: usize = 256;
+/// Depth below which only what is required is made: four levels show a reader the shape of an answer, and a
+/// recursive schema ends there by itself.
+const OPTIONAL_DEPTH: usize = 4;
 /// Values of one instance: a schema that names itself twice would double at every depth.
 const VALUES_MAX: usize = 512;
 
@@ -42,6 +45,8 @@ impl Maker<'_> {
         if let Some(value) = schema.get("const") {
             return value.clone();
         }
+        // The first and not a random one: an author can then put the answer that a dry run should
+        // take in front.
         if let Some(first) = list(schema, "enum").first() {
             return first.clone();
         }
@@ -78,8 +83,7 @@ impl Maker<'_> {
             .filter_map(Value::as_str)
             .collect();
         for (name, property) in properties.unwrap_or(&none).iter().take(SIZE_MAX) {
-            // Optional parts of a deep schema are left out, so that recursion ends by itself.
-            if depth < 4 || required.contains(&name.as_str()) {
+            if depth < OPTIONAL_DEPTH || required.contains(&name.as_str()) {
                 out.insert(name.clone(), self.value(property, depth + 1));
             }
         }
@@ -97,7 +101,7 @@ impl Maker<'_> {
     fn array(&mut self, schema: &Value, depth: usize) -> Value {
         let least = size(schema, "minItems").unwrap_or(0);
         let most = size(schema, "maxItems").unwrap_or(SIZE_MAX);
-        let wanted = if depth < 4 { 1 } else { 0 };
+        let wanted = usize::from(depth < OPTIONAL_DEPTH);
         let items = schema.get("items").cloned().unwrap_or(json!({}));
         let count = least.max(wanted).min(most).min(SIZE_MAX);
         Value::Array((0..count).map(|_| self.value(&items, depth + 1)).collect())
@@ -176,17 +180,19 @@ fn integer(schema: &Value) -> i64 {
     let step = bound("multipleOf").unwrap_or(1).max(1);
     match (least, most) {
         (Some(least), _) => up_to(least, step),
-        (None, Some(most)) => most.min(1).div_euclid(step) * step,
+        (None, Some(most)) => {
+            let most = most.min(1);
+            most.saturating_sub(most.rem_euclid(step))
+        }
         (None, None) => step,
     }
 }
 
+/// By remainders: a bound is whatever a plugin wrote, and the multiple below the least integer is none.
 fn up_to(least: i64, step: i64) -> i64 {
-    let below = least.div_euclid(step) * step;
-    if below < least {
-        below.saturating_add(step)
-    } else {
-        below
+    match least.rem_euclid(step) {
+        0 => least,
+        over => least.saturating_add(step - over),
     }
 }
 
@@ -197,6 +203,7 @@ fn number(schema: &Value) -> Value {
         bound("maximum"),
         bound("exclusiveMinimum"),
     ) {
+        // Between the bounds, so that it does not matter whether they are exclusive.
         (Some(least), Some(most), _) => least.midpoint(most),
         (Some(least), None, _) => least,
         (None, Some(most), Some(least)) => least.midpoint(most),
@@ -240,6 +247,13 @@ mod tests {
         assert_eq!(value["either"], Value::Null);
         assert_eq!(value["fixed"], json!({"a": 1}));
         assert!(value["extra"].is_string());
+    }
+
+    #[test]
+    fn bounds_at_the_end_of_the_integers_are_met() {
+        let made = |bound: &str| made(json!({"type": "integer", bound: i64::MIN, "multipleOf": 3}));
+        assert_eq!(made("minimum"), i64::MIN + 2);
+        assert_eq!(made("maximum"), i64::MIN);
     }
 
     #[test]

@@ -170,6 +170,8 @@ impl Script {
                 let path = format!("{stem}.{kind}");
                 let text = files.read(&path).map_err(|why| wrong(&path, &why))?;
                 let Some(text) = text else { continue };
+                // By the text itself and not by a time stamp, which two writes within one tick
+                // share.
                 if let Some(entries) = shelf.get(&path, &text) {
                     return Ok(Some(Self { path, entries }));
                 }
@@ -253,9 +255,11 @@ fn file_name(text: &str) -> String {
     let keep = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let name: String = text
         .chars()
+        // File systems end at 255 bytes, and the ending comes on top.
         .take(128)
         .map(|c| if keep(c) { c } else { '_' })
         .collect();
+    // So that `..` is no way out and no script is a hidden file.
     match name.trim_matches('.') {
         "" => "_".to_owned(),
         name => name.to_owned(),
@@ -289,6 +293,8 @@ pub(super) struct Chosen {
 
 impl Entry {
     fn checked(&self) -> Result<Chosen, String> {
+        // Read with the entry that is chosen, not with the file: one wrong unit must not silence
+        // the other answers.
         let read = |text: &String| {
             units::duration(text).ok_or_else(|| format!("\"{text}\" is not a duration"))
         };

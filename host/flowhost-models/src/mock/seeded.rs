@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
-use crate::{ports::Who, prompt::Prompt, tokens};
+use crate::{name::ModelName, ports::Who, prompt::Prompt, tokens};
 
 use super::schema;
 
@@ -19,18 +19,20 @@ const TEXT_WORDS: usize = 12;
 const DIMENSIONS: usize = 64;
 
 /// Text, or JSON that satisfies the answer's schema.
-pub(super) fn answer(prompt: &Prompt, who: &Who<'_>) -> String {
-    let mut random = random(prompt, who);
+pub(super) fn answer(model: &ModelName, prompt: &Prompt, who: &Who<'_>) -> String {
+    let mut random = random(model, prompt, who);
     match &prompt.answer_schema {
         Some(schema) => schema::instance(schema, &mut random).to_string(),
         None => text(&mut random),
     }
 }
 
-fn random(prompt: &Prompt, who: &Who<'_>) -> ChaCha8Rng {
+fn random(model: &ModelName, prompt: &Prompt, who: &Who<'_>) -> ChaCha8Rng {
     let mut hash = Sha256::new();
+    // The caller's call number and step are not in it: the same question gets the same answer
+    // wherever it is asked.
     hash.update(prompt.seed.unwrap_or(who.seed).to_be_bytes());
-    for part in [&prompt.model.name, who.stage, who.agent] {
+    for part in [&model.name, who.stage, who.agent] {
         field(&mut hash, part);
     }
     for turn in &prompt.turns {
@@ -58,6 +60,7 @@ pub(super) fn text(random: &mut ChaCha8Rng) -> String {
 
 /// One of the mock's words.
 pub(super) fn word(random: &mut ChaCha8Rng) -> &'static str {
+    // Sixteen words divide 2³², so none is said more often than another.
     let at = usize::try_from(random.next_u32()).unwrap_or(0) % WORDS.len();
     WORDS.get(at).copied().unwrap_or("amber")
 }

@@ -22,7 +22,7 @@ use crate::{
     name::ModelName,
     progress::Progress,
     prompt::{Prompt, Speaker, ToolCall, Turn},
-    settings::Thinking,
+    settings::{THINKING_MIN, Thinking},
     sse::Event,
 };
 
@@ -41,9 +41,6 @@ use super::{
 const ANSWER_TOOL: &str = "flowhost_answer";
 /// Where a schema that is not an object's stands in that tool's input.
 const WRAPPED: &str = "answer";
-/// Least tokens of thinking that the API takes. With less room than this the request would be refused, so it is
-/// sent without thinking.
-const THINKING_MIN: u32 = 1_024;
 /// Blocks of thinking of one answer; one or a few are usual.
 const THOUGHTS_MAX: usize = 64;
 
@@ -115,11 +112,14 @@ impl Asking<'_> {
         if let (Some(temperature), None) = (prompt.temperature, &thinking)
             && self.send(Feature::Temperature)
         {
+            // The API refuses more; whoever asked for 2 wanted as much as there is.
             set("temperature", json!(temperature.min(1.0)));
         }
         if !prompt.stop.is_empty() && self.send(Feature::Stop) {
             set("stop_sequences", json!(prompt.stop));
         }
+        // After `thinking`: a model that thinks takes no demand for a tool, and is told in the
+        // prompt instead.
         let choice = self.choice(thinking.is_some());
         let told = prompt.answer_schema.as_ref().filter(|_| choice.is_none());
         let told = told.map(|schema| {
@@ -166,6 +166,7 @@ impl Asking<'_> {
         }
         Some(match self.prompt.tools.is_empty() {
             true => json!({"type": "tool", "name": ANSWER_TOOL}),
+            // With tools of the caller's, the model may still need one of them before it answers.
             false => json!({"type": "any"}),
         })
     }
@@ -174,6 +175,7 @@ impl Asking<'_> {
     /// the thoughts before a call are gone.
     fn thinking(&mut self) -> Option<Value> {
         let wanted = self.shape.settings.thinking?;
+        // The API counts thoughts as output: half of the limit is left for the answer itself.
         let room = self.prompt.max_tokens / 2;
         let turns = self.prompt.turns.iter();
         let mut calls = turns.filter(|turn| !turn.tool_calls.is_empty());
@@ -234,6 +236,7 @@ impl Asking<'_> {
             blocks.extend(said(turn, self.names));
             match messages.last_mut() {
                 Some((last, before)) if *last == role => before.extend(blocks),
+                // A message without content is refused.
                 _ if blocks.is_empty() => {}
                 _ => messages.push((role, blocks)),
             }
@@ -341,6 +344,8 @@ impl Decoder for Messages {
             }
             "content_block_start" => {
                 let block = value.get("content_block").unwrap_or(&Value::Null);
+                // Not 0, which is a block of its own: pieces without an index belong to the last
+                // block without one.
                 let index = number(&value, "index").unwrap_or(u64::MAX);
                 self.start(index, block, progress)?;
             }
@@ -418,6 +423,8 @@ impl Messages {
                     name: piece("name"),
                     arguments: &input,
                 };
+                // Beside `gather`'s own: input of a block that never began as a tool would else be
+                // added to another call, or begin one without a name.
                 self.calls.push(index);
                 self.gather.begin_call(call, progress).map(drop)
             }

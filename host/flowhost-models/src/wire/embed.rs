@@ -6,18 +6,20 @@ use crate::{backend::Raw, fault::Fault, name::ModelName, progress::Progress, sse
 
 use super::{
     Decoder, Request,
+    calls::NAME_CHARS_MAX,
     gather::Ended,
     read::{list, number, odd, text, usage},
 };
 
 /// Numbers of one vector: four times the longest in use.
 const DIMENSIONS_MAX: usize = 16_384;
-/// Characters of the model's own name. A server says of itself what it likes, and it goes into a record.
-const NAME_CHARS_MAX: usize = 256;
+const NOT_ONE_EACH: &str = "the provider did not give one embedding of one length for each text";
 
 pub(super) fn embed(model: &ModelName, texts: &[String]) -> (Request, Box<dyn Decoder>) {
     let request = Request {
         path: "embeddings",
+        // Said and not left to the server: base64, which OpenAI's own libraries ask for, would be
+        // read as no list of numbers.
         body: json!({"model": model.name, "input": texts, "encoding_format": "float"}),
         sent: crate::compat::Features::NONE,
     };
@@ -55,6 +57,7 @@ impl Decoder for Embed {
         for (place, item) in (0_u64..).zip(list(body, "data")) {
             let vector =
                 vector(item).ok_or_else(|| odd("an embedding is not a list of numbers"))?;
+            // Servers that leave the index out keep the order.
             found.push((number(item, "index").unwrap_or(place), vector));
         }
         found.sort_by_key(|(index, _)| *index);
@@ -64,9 +67,7 @@ impl Decoder for Embed {
         let length = found.first().map_or(0, |(_, vector)| vector.len());
         let even = found.iter().all(|(_, vector)| vector.len() == length);
         if found.len() != self.wanted || !in_order || !even {
-            return Err(odd(
-                "the provider did not give one embedding of one length for each text",
-            ));
+            return Err(odd(NOT_ONE_EACH));
         }
         self.vectors = found.into_iter().map(|(_, vector)| vector).collect();
         self.answered_by = text(body, "model").unwrap_or_default().to_owned();
@@ -74,6 +75,10 @@ impl Decoder for Embed {
     }
 
     fn finish(self: Box<Self>, _: Ended, _: &mut Progress) -> Result<Raw, Fault> {
+        // A stream of keep-alives alone has neither an event nor a body, and gets here all the same.
+        if self.vectors.len() != self.wanted {
+            return Err(odd(NOT_ONE_EACH));
+        }
         Ok(Raw::Embeddings {
             vectors: self.vectors,
             answered_by: crate::text::harmless(&self.answered_by, NAME_CHARS_MAX),

@@ -111,6 +111,7 @@ impl Words {
         for key in KINDS {
             match value.get(key) {
                 Some(Value::String(kind)) => {
+                    // Each alone: all of them together are no longer than the body.
                     self.kinds.push_str(&cut(kind));
                     self.kinds.push(' ');
                     self.number(kind.trim().parse().ok());
@@ -154,6 +155,7 @@ fn place(value: &Value) -> Option<String> {
 }
 
 fn add(said: &mut Vec<String>, text: String) {
+    // Routers repeat the upstream's reason in a field of their own.
     let known = said.iter().any(|it| it.contains(&text));
     if !text.is_empty() && !known {
         said.push(text);
@@ -166,7 +168,10 @@ fn cut(text: &str) -> String {
 
 /// Of a page only its title is worth showing.
 fn title(text: &str) -> Option<String> {
-    let lower = text.get(..text.len().min(CHARS_MAX))?.to_ascii_lowercase();
+    // ASCII alone, so that a place in it is the same place in `text`.
+    let lower = text
+        .get(..text.floor_char_boundary(CHARS_MAX))?
+        .to_ascii_lowercase();
     if !lower.starts_with("<!doctype") && !lower.starts_with("<html") {
         return None;
     }
@@ -181,6 +186,7 @@ fn status_in(text: &str) -> Option<u16> {
     let words: Vec<&str> = lower
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|it| !it.is_empty())
+        // A status further on is a part of what somebody said, not of how it ended.
         .take(40)
         .collect();
     let announces = |word: &str| matches!(word, "error" | "status" | "code" | "http" | "upstream");
@@ -220,6 +226,15 @@ mod tests {
             "\"why\"",
         ] {
             assert_eq!(message(body), "why", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_its_title_wherever_its_characters_are_cut() {
+        for blanks in 0..3 {
+            let rest = "語".repeat(CHARS_MAX);
+            let page = format!("<html>{}<title>why</title>{rest}", " ".repeat(blanks));
+            assert_eq!(message(&page), "why", "{blanks}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flowhost_models::{Answer, Finish, ToolSpec, Usage};
+use flowhost_models::{Answer, ErrorClass, Finish, ToolSpec, Usage};
 use serde_json::json;
 
 use crate::{
@@ -142,6 +142,24 @@ async fn texts_are_embedded() {
     assert_eq!(embeddings.spent.usage, usage(6, 0, 0, 0));
     assert_eq!(embeddings.spent.micro_usd, 8);
     assert_eq!(server.asked()[0].body["input"], json!(["one", "two"]));
+}
+
+#[tokio::test]
+async fn a_stream_without_an_embedding_is_no_answer() {
+    let silence = [": keep-alive\n\n".to_owned()];
+    for (reply, class) in [
+        (Reply::events(&silence), ErrorClass::Provider),
+        (Reply::cut(&silence), ErrorClass::Cut),
+    ] {
+        let server = Server::start(vec![reply]).await;
+        let gateway = gateway("openai", &server.address);
+        let (texts, log) = (["one".to_owned()], Log::default());
+        let error = gateway
+            .embed(&model("p/e"), &texts, &who(), &|_| true, soon(), &log)
+            .await
+            .unwrap_err();
+        assert_eq!(error.class, class);
+    }
 }
 
 #[tokio::test]

@@ -71,6 +71,35 @@ async fn a_mock_of_another_name_says_that_it_is_one() {
 }
 
 #[tokio::test]
+async fn a_mock_that_stands_in_answers_as_itself() {
+    let config = "retry = { max_attempts = 1 }\n[providers.mock]\nkind = \"mock\"\nscripts = \"s\"\n\
+                  [providers.actor]\nkind = \"mock\"\n[failover]\n\"mock/m\" = [\"actor/n\"]";
+    let gateway = scripted("[{\"error\": {\"class\": \"transient\"}}]").gateway(config);
+    let answer = gateway
+        .complete(
+            &prompt("mock/m"),
+            &who(),
+            &|_| true,
+            soon(),
+            &Log::default(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(answer.answered_by, "mock/n");
+    let asked = gateway
+        .complete(
+            &prompt("actor/n"),
+            &who(),
+            &|_| true,
+            soon(),
+            &Log::default(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(answer.content, asked.content);
+}
+
+#[tokio::test]
 async fn a_schema_is_answered_with_json_of_it() {
     let mut ask = prompt("mock/m");
     ask.answer_schema = Some(json!({"type": "object", "required": ["n"],

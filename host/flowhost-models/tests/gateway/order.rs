@@ -140,12 +140,13 @@ async fn an_outcome_that_cannot_be_kept_ends_the_call_with_its_cost() {
 
 #[tokio::test]
 async fn an_unknown_provider_is_told_with_its_cure() {
-    let error = Host::default()
-        .gateway("")
-        .knows(&model("openai/x"))
-        .unwrap_err();
+    let gateway = Host::default().gateway("");
+    let error = gateway.knows(&model("openai/x")).unwrap_err();
     assert_eq!(error.class, ErrorClass::Invalid);
-    assert!(error.hint.contains("[models.providers.openai]"));
+    let mut lines = error.hint.lines();
+    assert!(lines.any(|line| line == "[models.providers.openai]"));
+    let (called, _) = failure(&gateway, &prompt("openai/x")).await;
+    assert_eq!(called.hint, error.hint, "a call is told the same lines");
 }
 
 #[tokio::test]

@@ -97,8 +97,10 @@ async fn an_error_is_read_under_every_type_and_a_permanent_one_is_asked_for_once
 
 #[tokio::test]
 async fn plain_words_under_a_200_are_the_servers_reason() {
+    let long_page = format!("<html><title>Sign in</title>{}", "x".repeat(100_000));
     let table = [
         ("402 Payment Required", ErrorClass::Quota, 1),
+        (long_page.as_str(), ErrorClass::Provider, 1),
         (
             "upstream connect timeout, try again",
             ErrorClass::Transient,
