@@ -89,6 +89,7 @@ impl Reported {
     pub(crate) fn replaced_by(&mut self, later: Self) {
         let newer = |old: Option<u64>, new: Option<u64>| match (old, new) {
             (Some(old), Some(0) | None) => Some(old),
+            // Not the larger of both: a server that corrects its count downwards is believed.
             (_, new) => new,
         };
         self.prompt_tokens = newer(self.prompt_tokens, later.prompt_tokens);

@@ -103,6 +103,8 @@ impl Raw {
                     each(&mut call.arguments);
                 }
             }
+            // `kept` is not among them: it goes back to the same provider alone, and a signature
+            // that is changed is refused there.
             Self::Embeddings { answered_by, .. } => each(answered_by),
         }
     }

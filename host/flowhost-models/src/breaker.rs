@@ -60,6 +60,8 @@ impl Breaker {
         }
         let failures = match self.state {
             State::Closed { failures } => failures.saturating_add(1),
+            // A call from before the circuit opened may end after it, and a failed probe opens it
+            // again: both count in full.
             State::Open { .. } | State::Probing { .. } => self.settings.failures,
         };
         self.state = if failures >= self.settings.failures {
@@ -74,6 +76,7 @@ impl Breaker {
     /// A call that passed and ended without a verdict; a probe makes room for the next one.
     pub(crate) fn abandon(&mut self, now: Instant) {
         if let State::Probing { .. } = self.state {
+            // Open and not closed: nobody has seen the provider well yet.
             self.state = State::Open { until: now };
         }
     }

@@ -216,10 +216,13 @@ pub(crate) fn refused(said: &str, sent: Features) -> Dropped {
             features.add(feature);
         }
     };
+    // Whatever is wrong with it: a call without a seed is less repeatable and nothing else.
     named(Feature::Seed, has_word(&said, "seed"));
     let options = any(&["stream_options", "include_usage"]);
     named(Feature::StreamOptions, options);
     let stream = has_word(&said, "stream") || has_word(&said, "streaming");
+    // `stream_options` is refused with the word `stream` beside it; streaming itself is not at
+    // fault then.
     named(Feature::Stream, stream && unknown && !options);
     named(
         Feature::Temperature,
@@ -230,6 +233,8 @@ pub(crate) fn refused(said: &str, sent: Features) -> Dropped {
     let limit = any(&["max_tokens", "max_completion_tokens"]);
     named(Feature::OutputLimit, limit && unknown);
     named(Feature::ToolChoice, any(&["tool_choice", "tool choice"]));
+    // By the name alone, as the two around it: the host put them there, so no mistake of a caller
+    // is papered over.
     named(Feature::Thinking, has_word(&said, "thinking"));
     named(Feature::Cache, any(&["cache_control"]));
     let (format, tools) = (any(&FORMAT), any(&TOOLS));
@@ -246,6 +251,7 @@ pub(crate) fn refused(said: &str, sent: Features) -> Dropped {
     }
     Dropped {
         features,
+        // That a server does not take this schema says nothing of the next one.
         only_here: any(&[
             "invalid schema",
             "invalid_json_schema",

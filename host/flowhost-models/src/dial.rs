@@ -53,6 +53,8 @@ fn roots(
         };
         let pem = files.authority(path);
         let pem = pem.map_err(|why| wrong(format!("cannot be read: {why}")))?;
+        // A file of the operator's own is read to the last certificate: one that is refused is a
+        // mistake to be told of.
         roots = authorities(&pem).map_err(wrong)?;
     }
     if provider.system_roots {

@@ -40,6 +40,7 @@ impl Fault {
         self
     }
 
+    // Not marked hopeless: its class ends the call whatever the mark says.
     pub(crate) fn deadline() -> Self {
         Self::new(
             ErrorClass::Deadline,

@@ -116,22 +116,32 @@ impl HttpTransport {
         idle_max: usize,
         through: Option<Through>,
     ) -> Result<Self, rustls::Error> {
+        // Named, since rustls' process-wide default is whatever some other crate of the binary
+        // installed first.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
+            // Providers know a client by its key.
             .with_no_client_auth();
         let mut tcp = HttpConnector::new_with_resolver(Addresses(GaiResolver::new()));
+        // The connector under TLS is asked for `https` addresses, too.
         tcp.enforce_http(false);
+        // A request is one write and waits for its answer: there is nothing to collect it with.
         tcp.set_nodelay(true);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
+            // Whether plain HTTP may be spoken to an address was decided when the configuration was
+            // read (`settings.rs`).
             .https_or_http()
             .enable_http1()
             .wrap_connector(Road { tcp, through });
         let client = Client::builder(TokioExecutor::new())
+            // Without a timer the pool closes idle connections only when it looks for one.
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
+            // As many as may be in use at once, so that a burst does not close what the next one
+            // needs.
             .pool_max_idle_per_host(idle_max)
             .http1_max_headers(HEADERS_MAX)
             .http1_max_buf_size(HEAD_BYTES_MAX)
@@ -147,6 +157,8 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, TransportError> {
         let response = self.client.request(request.map(Full::new)).await;
+        // Only where no connection came about is it sure that the server has seen and counted
+        // nothing.
         let response = response.map_err(|error| match error.is_connect() {
             true => TransportError::Connect(innermost(&error)),
             false => broke(&error),
@@ -164,6 +176,7 @@ fn broke(error: &(dyn std::error::Error + 'static)) -> TransportError {
     let mut cause = Some(error);
     while let Some(inner) = cause {
         if inner.downcast_ref().is_some_and(hyper::Error::is_parse) {
+            // hyper wraps a parser's error at several depths, so the whole chain is looked through.
             return TransportError::Malformed(innermost(error));
         }
         cause = inner.source();
@@ -198,6 +211,7 @@ impl Service<Name> for Addresses {
     fn call(&mut self, name: Name) -> Self::Future {
         if name.as_str() == "localhost" {
             let both = vec![
+                // Port 0 is replaced by the address's own.
                 SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                 SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
             ];
@@ -261,6 +275,7 @@ impl Through {
         let Some(name) = &self.proxy.key else {
             return Ok(tunnel);
         };
+        // At every connection, so that a changed password is taken without a restart.
         let value = self.keys.key(name).filter(|value| !value.is_empty());
         let value = value.ok_or_else(|| format!("the secret {name} of the proxy has no value"))?;
         let basic = Zeroizing::new(format!("Basic {}", STANDARD.encode(value.as_bytes())));
@@ -276,6 +291,7 @@ fn with_port(address: Uri) -> Uri {
     if address.port().is_some() {
         return address;
     }
+    // hyper's tunnel takes 443 where no port is written, for plain HTTP as well.
     let port = if address.scheme_str() == Some("http") {
         80
     } else {
@@ -286,6 +302,7 @@ fn with_port(address: Uri) -> Uri {
     };
     let mut parts = address.clone().into_parts();
     parts.authority = format!("{host}:{port}").parse().ok();
+    // A host that was parsed is an authority with a port, too.
     Uri::from_parts(parts).unwrap_or(address)
 }
 

@@ -65,6 +65,8 @@ impl Store {
         self.bytes += bytes;
         match self.kept.insert(key, (value, bytes)) {
             Some((_, before)) => self.bytes -= before,
+            // A call that comes again keeps its first age: named twice in the order, the older name
+            // would drop the newer value.
             None => self.order.push_back(key),
         }
         while self.order.len() > ENTRIES_MAX || self.bytes > BYTES_MAX {
@@ -92,6 +94,8 @@ fn size(value: &Value) -> usize {
 
 /// Whose call it was: its run (the trace is the run's), its step and agent, the model and the call.
 fn key(who: &Who<'_>, model: &ModelName, call: &str) -> Key {
+    // A caller without a trace shares an empty one with others like it; its step, its agent and the
+    // ids that a provider makes up keep them apart.
     let trace = who.traceparent.split('-').nth(1).unwrap_or_default();
     let mut hash = Sha256::new();
     for part in [
@@ -102,6 +106,7 @@ fn key(who: &Who<'_>, model: &ModelName, call: &str) -> Key {
         &model.to_string(),
         call,
     ] {
+        // Length first, so that no two lists of parts hash alike.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

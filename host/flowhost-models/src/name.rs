@@ -45,6 +45,7 @@ impl FromStr for ModelName {
                 name: name.to_owned(),
             })
             .ok_or_else(|| ModelNameError {
+                // Enough to know it by; a plan may hold a text of any length here.
                 shown: text.chars().take(100).collect(),
             })
     }

@@ -56,6 +56,7 @@ impl Progress {
 
     /// The provider refused: it counts nothing.
     pub(crate) fn refused(&mut self) {
+        // Also where a connection was never made.
         self.sent = false;
     }
 
@@ -101,6 +102,7 @@ impl Progress {
         }
         Usage {
             prompt_tokens: self.prompt_tokens,
+            // Our count is an upper bound, and no provider bills above the limit that it was given.
             completion_tokens: self.heard_tokens.min(self.max_tokens),
             ..Usage::default()
         }
@@ -150,6 +152,7 @@ impl Progress {
         let written = word.cache_write_tokens.unwrap_or(0);
         prompt > 0
             && prompt <= most(self.prompt_tokens)
+            // Parts above their whole: one of the numbers is wrong, and nobody knows which.
             && cached.checked_add(written).is_some_and(|it| it <= prompt)
     }
 

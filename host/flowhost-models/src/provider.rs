@@ -78,8 +78,11 @@ impl Provider {
         if Instant::now() >= deadline {
             return Err(Fault::deadline());
         }
+        // A slot before a place in the schedule: places pass with time, and one that waits for a
+        // slot would let its own pass.
         let slot = match timeout_at(deadline, self.slots.acquire()).await {
             Ok(Ok(slot)) => slot,
+            // The semaphore lives as long as the provider and is never closed.
             Ok(Err(_)) | Err(_) => return Err(self.crowded("parallel")),
         };
         let now = Instant::now();
@@ -93,6 +96,7 @@ impl Provider {
         // Last, so that a probe is not out while it waits.
         if let Err(wait) = locked(&self.breaker).enter(Instant::now()) {
             let (name, most) = (&self.settings.name, self.settings.breaker.failures);
+            // "0 s more" would be wrong about a wait that is not over.
             let seconds = wait.as_secs().max(1);
             let last = locked(&self.last).clone().unwrap_or_default();
             let message = format!(
@@ -103,6 +107,7 @@ impl Provider {
                 "cure that failure; `breaker` of [models.providers.{name}] says when a provider is \
                  left alone"
             );
+            // To another model at once: that is what the circuit is opened for.
             return Err(Fault::new(ErrorClass::Unreachable, message, hint).hopeless());
         }
         Ok(Place {
@@ -116,6 +121,7 @@ impl Provider {
         let name = &self.settings.name;
         let message = format!("no room at provider `{name}` before the deadline: `{limit}`");
         let hint = format!("raise {limit} of [models.providers.{name}], or ask for less at once");
+        // The time for trying again has been waited for already.
         Fault::new(ErrorClass::RateLimited, message, hint).hopeless()
     }
 }
@@ -144,6 +150,8 @@ fn in_our_words(error: &ModelError) -> String {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if !self.settled {
+            // The call was dropped or leave was refused: a probe that nobody ends would keep all
+            // others out for an interval.
             locked(&self.provider.breaker).abandon(Instant::now());
         }
     }

@@ -23,9 +23,12 @@ pub(crate) struct Rate {
 impl Rate {
     pub(crate) fn new(requests_per_minute: u32) -> Self {
         let interval = Duration::from_secs(60) / requests_per_minute.max(1);
+        // Below twenty requests a minute a burst is one; the product is below 2³², since the
+        // settings end at a million.
         let burst = (requests_per_minute * BURST_SECONDS / 60).max(1);
         Self {
             interval,
+            // The first of a burst needs no tolerance.
             tolerance: interval * (burst - 1),
             free_at: None,
         }
@@ -37,6 +40,7 @@ impl Rate {
         let begins = free_at
             .checked_sub(self.tolerance)
             .map_or(now, |at| at.max(now));
+        // Nothing is taken: who will not wait leaves the schedule to the others.
         if begins >= deadline {
             return None;
         }

@@ -66,9 +66,11 @@ impl RetryPolicy {
         let wait = match failed.retry_after {
             // A provider that wants longer than we ever wait is left for another one.
             Some(asked) if asked > self.backoff.max => return Next::Elsewhere,
+            // A server that says "now" to everyone would otherwise be asked by all of them at once.
             Some(asked) => asked.max(self.backoff.wait(failed.attempt, failed.seed)),
             None => self.backoff.wait(failed.attempt, failed.seed),
         };
+        // The wait would use up what is left: a stand-in may still answer in that time.
         if wait >= failed.left {
             return Next::Elsewhere;
         }
@@ -102,10 +104,12 @@ impl Backoff {
         let max = self.max.as_millis();
         let mut wait = self.initial.as_millis().min(max);
         for _ in 1..attempt {
+            // Cut at every step, so that no number of tries makes it overflow.
             wait = (wait * u128::from(self.factor_milli) / 1_000).min(max);
         }
         let random = wait * u128::from(self.jitter_milli.min(1_000)) / 1_000;
         // 64 random bits over at most a day of milliseconds: the remainder's bias is nothing.
+        // Downwards only: `max` stays the longest wait there is.
         let cut = u128::from(ChaCha8Rng::from_seed(seed).next_u64()) % (random + 1);
         Duration::from_millis(u64::try_from(wait - cut).unwrap_or(u64::MAX))
     }

@@ -56,6 +56,7 @@ impl Parser {
                 [b'\r', b'\n', tail @ ..] | [_, tail @ ..] => tail,
                 [] => tail,
             };
+            // Only at the end of a piece: within one, the arm above has taken both at once.
             self.after_return = tail == b"\r";
         }
         self.keep(rest)
@@ -115,6 +116,7 @@ impl Parser {
     }
 
     fn add_data(&mut self, value: &[u8]) -> Result<(), SseError> {
+        // The line feed between two values is counted, too.
         if self.data.len() + value.len() >= EVENT_BYTES_MAX {
             return Err(SseError::TooLarge);
         }
@@ -132,6 +134,7 @@ impl Parser {
         if !std::mem::take(&mut self.has_data) {
             return Ok(None);
         }
+        // Here and not by the piece: a packet may end within a character.
         let text = |bytes| String::from_utf8(bytes).map_err(|_| SseError::Encoding);
         Ok(Some(Event {
             name: text(name)?,

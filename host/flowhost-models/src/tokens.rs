@@ -47,6 +47,7 @@ pub fn count(text: &str) -> u64 {
             blanks += 1;
             continue;
         }
+        // Four bytes are the most that a character has.
         tokens += blanks + u64::try_from(c.len_utf8()).unwrap_or(4);
         blanks = 0;
     }

@@ -33,6 +33,7 @@ pub(crate) fn minute_of_day(text: &str) -> Option<u32> {
     };
     let (hours, minutes) = (two(hours)?, two(minutes)?);
     let minute = hours * 60 + minutes;
+    // `24:00` is allowed: a window that ends with the day could not be written otherwise.
     (minutes < 60 && minute <= DAY_MINUTES).then_some(minute)
 }
 

@@ -41,6 +41,7 @@ impl Balance {
                 self.begun = true;
                 self.depth = self.depth.saturating_add(1);
             }
+            // A bracket too many closes nothing: prose before the value may hold one.
             b'}' | b']' => self.depth = self.depth.saturating_sub(1),
             _ => {}
         }

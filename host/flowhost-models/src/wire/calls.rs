@@ -53,6 +53,7 @@ impl Calls {
 
     /// Whether there is a call, and no call's arguments have begun without ending.
     pub(super) fn are_whole(&self) -> bool {
+        // No arguments at all are those of a tool that takes none.
         let done = |it: &Growing| it.is_whole() || it.call.arguments.trim().is_empty();
         !self.0.is_empty() && self.0.iter().all(done)
     }
@@ -91,6 +92,7 @@ impl Calls {
     fn place(&self, piece: &Piece<'_>) -> Option<usize> {
         let by_index = piece
             .index
+            // From the end: a server that gives every call the index 0 means its latest.
             .and_then(|index| self.0.iter().rposition(|it| it.index == Some(index)));
         let known_id = match piece.id {
             "" => None,
@@ -175,6 +177,7 @@ impl Calls {
             } else {
                 format!("call-{number}")
             };
+            // A server may call one of its own `call-1`.
             while !own && !seen.insert(id.clone()) {
                 id.push('_');
             }
@@ -197,6 +200,8 @@ fn named(call: &mut ToolCall, name: &str, names: &ToolNames) {
     let joined = format!("{}{name}", call.name);
     if !names.knows(&call.name) && !names.knows(name) && names.starts(&joined) {
         call.name = joined;
+    // Once arguments have begun, another name is a slip of the server: the first is the one that
+    // they were written for.
     } else if call.arguments.trim().is_empty() || name.starts_with(&call.name) {
         call.name = name.to_owned();
     }

@@ -61,6 +61,7 @@ fn class(status: u16, words: &Words) -> ErrorClass {
     let empty_account = kind("insufficient_quota")
         || kind("billing")
         || words.message.contains("credit balance is too low");
+    // A server that breaks down may quote anything in its page.
     if empty_account && !(500..600).contains(&status) {
         return ErrorClass::Quota;
     }
@@ -75,6 +76,9 @@ fn class_of(status: u16) -> ErrorClass {
         401 | 403 => ErrorClass::Auth,
         402 => ErrorClass::Quota,
         429 => ErrorClass::RateLimited,
+        // What a server or a proxy says when it was busy, late or in each other's way; 529 is
+        // Anthropic's word for overloaded. 501, 505 and 506 are about the protocol: something else
+        // is at that address.
         408 | 409 | 424 | 425 | 500 | 502..=504 | 507..=599 => ErrorClass::Transient,
         400..=499 => ErrorClass::Invalid,
         _ => ErrorClass::Provider,

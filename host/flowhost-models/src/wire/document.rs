@@ -24,15 +24,20 @@ const TAGS: [(&str, &str); 7] = [
 
 /// The answer in `content`; `None` when all of it is the answer.
 pub(super) fn taken<'a>(content: &'a str, schema: Option<&Value>) -> Option<&'a str> {
+    // Nothing is taken from an answer whose thoughts have no end: it was cut off, and what stands
+    // in them is no answer.
     let answer = without_thinking(content, schema.is_some())?;
     let Some(schema) = schema else {
         return (answer.len() < content.len()).then_some(answer);
     };
     let whole = answer.trim();
+    // Whether it fits the schema is for the caller to say: a whole document that does not is a
+    // wrong answer, not a hidden one.
     if serde_json::from_str::<Value>(whole).is_ok() {
         return (whole.len() < content.trim().len()).then_some(whole);
     }
     let fenced = fenced(whole);
+    // Fences first: what a model marks as its answer counts more than what stands in a sentence.
     only(&fenced, schema).or_else(|| only(&values(whole), schema))
 }
 
@@ -64,6 +69,8 @@ fn after<'a>(text: &'a str, mark: &str) -> Option<(usize, &'a str)> {
 
 /// JSON values that stand in fences of their own.
 fn fenced(text: &str) -> Vec<(&str, Value)> {
+    // Every second part is inside of a fence; an open one at the end counts, since a model may
+    // forget to close it.
     let blocks = text.split("```").skip(1).step_by(2).take(FENCES_MAX);
     let inner = |block| {
         let block: &str = block;
@@ -91,6 +98,7 @@ fn values(text: &str) -> Vec<(&str, Value)> {
                 found.push((rest.get(..length).unwrap_or(rest), value));
                 from += at + length;
             }
+            // Not past the broken value: the answer may stand inside of what only looked like one.
             Some(Err(_)) | None => from += at + 1,
         }
     }
@@ -102,6 +110,7 @@ fn only<'a>(found: &[(&'a str, Value)], schema: &Value) -> Option<&'a str> {
     let one = |fits: &dyn Fn(&Value) -> bool| {
         let mut fitting = found.iter().filter(|(_, value)| fits(value));
         let first = fitting.next();
+        // A model that says its answer twice has still given one.
         let same = first.is_some_and(|(_, first)| fitting.all(|(_, other)| other == first));
         (first.map(|(text, _)| *text), same)
     };

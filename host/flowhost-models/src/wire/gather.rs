@@ -168,6 +168,8 @@ impl Gather {
         if piece.is_empty() {
             return Ok(());
         }
+        // By the piece, which rounds up each: an estimate may be above the truth, and a try that is
+        // cut off has its count at once.
         progress.heard(Instant::now(), tokens::count(piece), piece.len());
         self.bytes += piece.len();
         if self.bytes > self.bytes_max {
@@ -203,6 +205,8 @@ impl Gather {
         self.cut_at_stops();
         let calls = self.calls.finished(&self.names);
         let finish = match (finish, calls.is_empty()) {
+            // Servers say `stop` beside calls and `tool_calls` beside none; what the caller has to
+            // do follows from the calls alone.
             (Finish::Stop, false) => Finish::ToolCalls,
             (Finish::ToolCalls, true) => Finish::Stop,
             (finish, _) => finish,
@@ -236,6 +240,7 @@ impl Gather {
             return None;
         }
         let counted = progress.word().completion_tokens.unwrap_or(0);
+        // Without a reason, an answer of exactly the limit most likely ran into it.
         Some(match counted >= self.max_tokens {
             true => Finish::Length,
             false => Finish::Stop,

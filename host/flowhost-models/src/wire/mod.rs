@@ -147,6 +147,8 @@ pub(crate) const SCHEMA_TOLD_TOKENS: u64 = 96;
 fn json(event: &Event) -> Result<Value, Fault> {
     let text = event.data.trim();
     serde_json::from_str(text).map_err(|error| {
+        // What begins as JSON and is none is a broken event, and says nothing about its server's
+        // reason.
         if !text.is_empty() && !text.starts_with(['{', '[', '"']) {
             return classify::in_answer_text(text);
         }

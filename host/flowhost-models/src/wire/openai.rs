@@ -142,6 +142,8 @@ impl Asking<'_> {
         if let Some(seed) = prompt.seed
             && self.send(Feature::Seed)
         {
+            // Cut the same way each time, so that a call stays as repeatable as the server makes
+            // it.
             set("seed", json!(seed & SEED_MASK));
         }
         if !prompt.stop.is_empty() && self.send(Feature::Stop) {
@@ -213,6 +215,7 @@ impl Asking<'_> {
             return json!({"role": role, "content": turn.content});
         }
         let content = match turn.content.as_str() {
+            // OpenAI's form for a turn of calls alone.
             "" => Value::Null,
             content => json!(content),
         };
@@ -239,6 +242,7 @@ fn format(schema: &Value) -> Value {
     let mut format = Map::new();
     format.insert("name".to_owned(), json!("answer"));
     format.insert("schema".to_owned(), schema.clone());
+    // Left out rather than `false`, as every field that a server may not know.
     if is_strict(schema) {
         format.insert("strict".to_owned(), json!(true));
     }
@@ -417,6 +421,7 @@ impl Chat {
         let part = match content {
             Value::String(piece) => return self.gather.content(piece, progress),
             Value::Array(parts) => {
+                // The depth is that of the JSON reader, which ends at 128.
                 return parts
                     .iter()
                     .try_for_each(|part| self.content(part, progress));

@@ -55,6 +55,7 @@ pub(super) fn usage(value: &Value) -> Reported {
     };
     let prompt_tokens = first(&["prompt_tokens", "input_tokens"]);
     let total = first(&["total_tokens"]);
+    // Of servers that give a sum and what went in: the difference is what came out.
     let rest = prompt_tokens.and_then(|prompt| total?.checked_sub(prompt));
     Reported {
         prompt_tokens,
@@ -63,6 +64,7 @@ pub(super) fn usage(value: &Value) -> Reported {
             "cached_tokens",
         )
         .or_else(|| first(&["prompt_cache_hit_tokens", "cached_tokens"])),
+        // OpenAI's two wires do not count them.
         cache_write_tokens: None,
         completion_tokens: first(&["completion_tokens", "output_tokens"]).or(rest),
         reasoning_tokens: detail(

@@ -50,6 +50,7 @@ pub(super) fn complete(
         sent,
     };
     let mut gather = Gather::new(prompt, names);
+    // Always: this wire has no field for them.
     gather.stop_at(&prompt.stop);
     let decoder = Responses {
         gather,
@@ -156,6 +157,8 @@ impl Decoder for Responses {
         let value = json(event)?;
         let kind = text(&value, "type").unwrap_or(&event.name);
         let piece = text(&value, "delta").unwrap_or_default();
+        // One that is missing means the first: a server with a single item has nothing to tell
+        // apart.
         let index = number(&value, "output_index").unwrap_or(0);
         match kind {
             "response.output_item.added" => self.added(index, &value, progress)?,
@@ -234,6 +237,7 @@ impl Responses {
         let piece = Piece {
             index: Some(index),
             id: word(item, "call_id")
+                // The item's own id only in need: a result is sent back by `call_id`.
                 .or(word(item, "id"))
                 .unwrap_or_default(),
             name: word(item, "name").unwrap_or_default(),
@@ -297,6 +301,7 @@ impl Responses {
             self.whole(index, item, progress)?;
         }
         match status {
+            // With calls in it as well; `finished` makes it the reason that it is.
             "completed" => self.gather.ends(Finish::Stop),
             "incomplete" => {
                 let details = response.get("incomplete_details").unwrap_or(&Value::Null);

@@ -41,6 +41,7 @@ impl ToolNames {
         let mut number = 2_usize;
         while self.from_wire.contains_key(&wired) {
             let suffix = format!("_{number}");
+            // Anew from the whole name each time: the numbers differ in length.
             wired = wire(name);
             wired.truncate(CHARS_MAX - suffix.len());
             wired.push_str(&suffix);
