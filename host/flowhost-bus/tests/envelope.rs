@@ -297,7 +297,9 @@ fn another_body_is_read_from_its_json() {
 #[test]
 fn refuses_a_payload_that_nests_too_deeply() {
     let nest = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
-    assert!(sealed(nest(flowhost_bus::DEPTH_MAX)).is_ok());
+    let deepest = sealed(nest(flowhost_bus::DEPTH_MAX)).unwrap();
+    let wire = deepest.to_vec().unwrap();
+    assert_eq!(Envelope::from_slice(&wire), Ok(deepest), "it can be read");
     let deep = sealed(nest(flowhost_bus::DEPTH_MAX + 1));
     assert!(matches!(deep, Err(EnvelopeError::Depth { .. })));
 }
