@@ -121,7 +121,11 @@ impl Default for SubscribeOptions {
     fn default() -> Self {
         Self {
             group: String::new(),
+            // Enough that a sender seldom waits for a reader that is at work, and few enough that a
+            // reader which is stuck is noticed by its senders soon.
             messages_max: 256,
+            // A reader may die of something else than the envelope, a few times in a row; more
+            // would only repeat what the envelope does to it.
             deliveries_max: 5,
         }
     }
@@ -266,6 +270,7 @@ impl Delivery {
     pub async fn answer(self, answer: Arc<Envelope>) -> Result<(), BusError> {
         let wanted = self.envelope.id;
         if answer.causation != wanted.to_string() {
+            // Dropped with it, unsettled: the sender still waits, and another reader may answer.
             return Err(BusError::WrongCause {
                 wanted,
                 given: answer.causation.clone(),

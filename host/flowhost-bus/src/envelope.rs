@@ -80,6 +80,8 @@ impl Head {
             actor: actor.to_owned(),
             causation: request.id.to_string(),
             id,
+            // The rest is the request's, so that an answer can be sent on whatever subject its
+            // sender may use.
             kind: kind.to_owned(),
             ..request.head.clone()
         }
@@ -105,6 +107,8 @@ impl Head {
     /// # Errors
     /// As [`Head::seal`], for the values that the body says others have made.
     pub fn carry(self, body: Arc<dyn Body>) -> Result<Envelope, EnvelopeError> {
+        // Not the canonical length, which would need the text that is to be avoided here: a bound
+        // of memory bears an estimate.
         let mut bytes = self.bytes().saturating_add(body.bytes());
         for (value, depth) in body.values() {
             bytes = bytes.saturating_add(json::check(value, depth)?.bytes);
@@ -328,6 +332,7 @@ impl Envelope {
     /// As [`Envelope::read`].
     pub fn body<T: Body + DeserializeOwned>(&self) -> Result<Arc<T>, EnvelopeError> {
         if let Content::Here(body, _) = &self.content {
+            // Only an `Arc<dyn Any>` can be downcast; the count is raised, nothing is copied.
             let any: Arc<dyn Any + Send + Sync> = body.clone();
             if let Ok(body) = any.downcast::<T>() {
                 return Ok(body);
@@ -390,6 +395,7 @@ impl Envelope {
         let actual = envelope.hash_text();
         if actual != wire.hash {
             return Err(EnvelopeError::Hash {
+                // A hash has 71; what stands there instead may be of any length.
                 claimed: wire.hash.chars().take(80).collect(),
                 actual,
             });

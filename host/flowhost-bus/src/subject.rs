@@ -161,6 +161,7 @@ impl Pattern {
     pub fn all_runs(tenant: &str, rest: &str) -> Result<Self, SubjectError> {
         let mut all = String::new();
         encode(&mut all, tenant)?;
+        // One token, which is a run whatever its name holds: `encode` lets no dot through.
         all.push_str(".*");
         Self::below(&all, rest)
     }
@@ -196,6 +197,8 @@ impl Pattern {
         let mut tokens = text.split('.').enumerate().peekable();
         while let Some((place, token)) = tokens.next() {
             match token {
+                // In the first place a wildcard would be all tenants, and is refused as a character
+                // below.
                 ">" if place > 0 && tokens.peek().is_some() => {
                     return Err(SubjectError::Rest(text.escape_debug().to_string()));
                 }

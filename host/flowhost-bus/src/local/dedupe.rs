@@ -38,6 +38,8 @@ impl Dedupe {
     ) -> Result<bool, BusError> {
         match self.seen.get(&envelope.id) {
             None => Ok(false),
+            // The subject as well: the same content elsewhere would reach other readers, so it
+            // cannot be passed over as sent.
             Some((on, mark)) if on == subject && *mark == envelope.mark() => Ok(true),
             Some(_) => Err(BusError::Conflict { id: envelope.id }),
         }

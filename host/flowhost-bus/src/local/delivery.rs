@@ -32,6 +32,7 @@ impl Settle for Held {
     }
 
     async fn answer(mut self: Box<Self>, answer: Arc<Envelope>) -> Result<(), BusError> {
+        // Taken first: what nobody waits for any more is done with as well.
         let item = self.item.take();
         let sender = item
             .and_then(|item| item.reply)
@@ -60,6 +61,8 @@ impl Drop for Held {
             return;
         }
         item.attempt += 1;
+        // In front, where it came from. A queue that closes just now keeps it until its last owner
+        // drops it, which ends the sender's wait.
         if !self.queue.is_closed() {
             self.queue.push_front(item);
         }

@@ -38,8 +38,13 @@ pub struct LocalConfig {
 impl Default for LocalConfig {
     fn default() -> Self {
         Self {
+            // As much as one payload of the ledger may have: whatever can be recorded can travel.
             queue_bytes_max: 16 << 20,
+            // A run has a few of its own and one for each pattern that an agent listens to; guests
+            // ask for those, so there is an end to them.
             queues_max: 4_096,
+            // Some ten megabytes. A sender that repeats itself does so within seconds, in which far
+            // fewer are sent.
             dedupe_window: 65_536,
         }
     }
@@ -107,6 +112,8 @@ impl LocalBus {
         when_full: WhenFull,
     ) -> Result<Receipt, BusError> {
         belongs(subject, envelope)?;
+        // Before room is waited for, since most repetitions are old; `commit` asks again, under the
+        // lock that it keeps.
         if self.shared.dedupe().is_duplicate(subject, envelope)? {
             return Ok(DUPLICATE);
         }
@@ -181,6 +188,7 @@ impl Shared {
         if dedupe.is_duplicate(subject, envelope)? {
             return Ok(DUPLICATE);
         }
+        // Also where nobody listens: sent is sent, and who subscribes later does not see it.
         dedupe.remember(subject, envelope);
         let queues = places.len();
         for (queue, room) in places {
@@ -201,6 +209,8 @@ impl Shared {
     fn open(&self, pattern: Pattern, options: SubscribeOptions) -> Result<Arc<Queue>, BusError> {
         let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = routes.find(&pattern, &options.group) {
+            // Under the lock of the routes, as leaving is: else a queue could be found here that
+            // its last reader is closing.
             queue.join();
             return Ok(queue);
         }
@@ -229,6 +239,7 @@ impl Shared {
 
 impl Routes {
     fn find(&self, pattern: &Pattern, group: &str) -> Option<Arc<Queue>> {
+        // Two readers without a group are strangers, and each gets everything.
         if group.is_empty() {
             return None;
         }
@@ -257,6 +268,7 @@ impl Routes {
         if let Some(queues) = self.exact.get_mut(key) {
             queues.retain(|other| other.id != queue.id);
             if queues.is_empty() {
+                // Each run has subjects of its own: an empty list for each would never be freed.
                 self.exact.remove(key);
             }
         }
@@ -308,6 +320,7 @@ impl Bus for LocalBus {
                 subject: subject.to_string(),
             })
         };
+        // An answer that comes after this finds its sender gone and is refused to whoever gives it.
         let late = |_| BusError::Timeout {
             subject: subject.to_string(),
             waited_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),

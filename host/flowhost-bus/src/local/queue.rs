@@ -57,6 +57,8 @@ impl Queue {
         bounds: (usize, usize),
         deliveries_max: u32,
     ) -> Self {
+        // tokio's semaphores panic above that, and count many permits at once in 32 bits. At nought
+        // nothing could ever be sent.
         let messages_max = bounds.0.clamp(1, Semaphore::MAX_PERMITS);
         let bytes_max = bounds.1.clamp(1, u32::MAX as usize);
         Self {
@@ -77,6 +79,8 @@ impl Queue {
     /// Waits for room; none when the last reader left.
     pub(super) async fn room(&self, bytes: usize) -> Result<Option<Room>, BusError> {
         let count = self.permits(bytes)?;
+        // The semaphores are fair: a large envelope waits its turn and is not passed by small ones
+        // for ever.
         let message = Arc::clone(&self.messages).acquire_owned().await;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(count).await;
         Ok(match (message, bytes) {
@@ -146,6 +150,7 @@ impl Queue {
     fn take(&self) -> Option<Item> {
         let mut items = self.items();
         let item = items.pop_front();
+        // A wake-up is kept once, however many have arrived: whoever takes one wakes the next.
         if !items.is_empty() {
             self.arrived.notify_one();
         }
@@ -153,6 +158,8 @@ impl Queue {
     }
 
     pub(super) fn join(&self) {
+        // Both this and `leave` are called under the lock of the routes, so the count alone
+        // decides.
         self.readers.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -163,6 +170,7 @@ impl Queue {
         }
         self.messages.close();
         self.bytes.close();
+        // Senders of requests in it wait for these items: with them their wait ends.
         self.items().clear();
         true
     }
