@@ -5,7 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::address::Address;
-use crate::asked::{said, scopes};
+use crate::asked::said;
 use crate::client::Method;
 use crate::error::{OauthError, unreadable};
 
@@ -89,6 +89,8 @@ impl Authority {
             let found = said(&document.issuer);
             return Err(fault(format!("it is of `{found}`, and not of `{issuer}`")));
         }
+        // RFC 8414 wants the list, and some leave it out: only one that rules codes out is
+        // believed.
         let types = document.response_types_supported.unwrap_or_default();
         if !types.is_empty() && types.iter().all(|it| it != "code") {
             return Err(fault(
@@ -115,7 +117,9 @@ impl Authority {
             let text = text.as_deref();
             text.map(|text| address(what, text)).transpose()
         };
-        let offline = scopes(&document.scopes_supported.join(" "));
+        // Of the whole list and not of what `scopes` keeps of it: the place of one scope means nothing.
+        let mut supported = document.scopes_supported.iter();
+        let offline = supported.any(|all| all.split(' ').any(|it| it == "offline_access"));
         Ok(Self {
             authorize: address("the page to log in", &document.authorization_endpoint)?,
             token: address("the place where tokens are given", &document.token_endpoint)?,
@@ -131,7 +135,7 @@ impl Authority {
                 None => vec![Method::Basic],
                 Some(named) => named.iter().filter_map(|it| Method::named(it)).collect(),
             },
-            offline: offline.iter().any(|it| it == "offline_access"),
+            offline,
             names_itself: document.authorization_response_iss_parameter_supported,
             documents: document.client_id_metadata_document_supported,
             issuer: document.issuer,
@@ -202,6 +206,11 @@ pub(crate) mod tests {
         let authority = authority();
         assert_eq!(authority.methods, [Method::None, Method::Post]);
         assert!(authority.offline && authority.names_itself && !authority.documents);
+        let mut many = document();
+        let scopes = (0..100).map(|it| format!("s{it}"));
+        let scopes: Vec<String> = scopes.chain(["offline_access".to_owned()]).collect();
+        many["scopes_supported"] = json!(scopes);
+        assert!(read(&many).unwrap().offline);
         let mut closed = document();
         closed["issuer"] = json!("https://auth.example.com/");
         assert!(read(&closed).is_ok());

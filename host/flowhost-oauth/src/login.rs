@@ -17,7 +17,8 @@ pub const LOGIN_BYTES_MAX: u64 = 256 << 10;
 /// The form of the file.
 const VERSION: u32 = 1;
 
-/// How long before its end a token is no longer sent: a request takes time, and clocks differ.
+/// How long before its end a token is no longer sent: a request takes time, and clocks differ. One of a shorter
+/// life is thereby renewed before each request, which is dear and never wrong.
 const EARLY_MS: u64 = 60_000;
 
 /// A login at one server.
@@ -127,6 +128,7 @@ impl Login {
         if login.version != VERSION {
             return Err(LoginFault::Form);
         }
+        // A file that was moved is another login than the one that is asked for by this name.
         match login.name == name {
             true => Ok(login),
             false => Err(LoginFault::Name(login.name)),
@@ -165,6 +167,7 @@ impl Login {
     /// Takes new tokens in the place of the old. An authority that gives no new refresh token leaves the old one good.
     pub fn renewed(&mut self, tokens: Tokens, now_ms: u64) {
         self.access = tokens.access;
+        // RFC 6749, section 6: a new one need not be given.
         self.refresh = tokens.refresh.or(self.refresh.take());
         self.expires_at_ms = end(tokens.lifetime_s, now_ms);
         if let Some(scopes) = tokens.scopes {
@@ -177,10 +180,11 @@ impl Login {
     pub fn wants(&mut self, scopes: &[String]) -> bool {
         let known = |scope: &&String| !self.scopes.contains(scope) && !self.wanted.contains(scope);
         let new: Vec<String> = scopes.iter().filter(known).cloned().collect();
-        let is_news = !new.is_empty();
+        let before = self.wanted.len();
         self.wanted.extend(new);
         self.wanted.truncate(SCOPES_MAX);
-        is_news
+        // By what is kept: a server that makes up a scope each time would else have the file written each time.
+        self.wanted.len() > before
     }
 
     /// What the next login asks for, where the person says nothing: what is `named` now, what this one allows, and what
@@ -321,6 +325,15 @@ pub(crate) mod tests {
         assert!(login.wants(&all(&["read", "write"])));
         assert!(!login.wants(&all(&["write"])));
         assert_eq!(login.asks_next(&all(&["list"])), ["list", "read", "write"]);
+    }
+
+    #[test]
+    fn a_list_of_wishes_that_is_full_takes_no_more_and_says_so() {
+        let mut login = login();
+        let many: Vec<String> = (0..SCOPES_MAX).map(|it| format!("s{it}")).collect();
+        assert!(login.wants(&many));
+        assert!(!login.wants(&["more".to_owned()]));
+        assert_eq!(login.wanted, many);
     }
 
     #[test]
