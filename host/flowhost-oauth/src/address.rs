@@ -63,6 +63,8 @@ impl Address {
         if text.is_empty() || text.len() > BYTES_MAX {
             return Err(AddressFault::Length);
         }
+        // On the text as it is written: the reader of addresses passes over tabs and line breaks,
+        // and writes others as `%xx`.
         if let Some(bad) = text.chars().find(|c| !is_plain(*c)) {
             return Err(AddressFault::Character(format!("{bad:?}")));
         }
@@ -116,6 +118,7 @@ impl Address {
             .path()
             .strip_prefix(base)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        // A query in the server's own address tells one customer of it from another.
         let query = own.query().is_none() || own.query() == other.query();
         own.origin() == other.origin() && below && query
     }

@@ -35,6 +35,7 @@ impl Asked {
     /// ```
     pub fn of<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let all = values.into_iter().flat_map(challenges);
+        // A server may offer other ways beside it, which are not ours to answer.
         let mut challenge = all.into_iter().find(|it| it.scheme == "bearer")?;
         let scope = challenge.parameters.remove("scope");
         Some(Self {
@@ -73,6 +74,7 @@ pub fn is_scope(text: &str) -> bool {
 
 /// What a stranger says, as a person is shown it: on one line, and not much of it.
 pub(crate) fn said(text: &str) -> String {
+    // Left out and not written as `\u{…}`: the text is to be read, and nothing of it is compared.
     let shown = text.chars().filter(|c| !is_hidden(*c));
     shown.take(SAID_MAX).collect()
 }

@@ -45,6 +45,8 @@ impl Attempt {
         redirect: &str,
         entropy: &[u8; 64],
     ) -> Result<(Self, Url), OauthError> {
+        // 32 bytes are 43 characters of base64, the shortest verifier that RFC 7636 allows, and no
+        // shorter secret is worth a guess.
         let (state, verifier) = entropy.split_at(32);
         let (state, verifier) = (
             URL_SAFE_NO_PAD.encode(state),
@@ -60,6 +62,8 @@ impl Attempt {
             .set_redirect_uri(Cow::Borrowed(&back))
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&proof))
             .add_scopes(scopes.iter().cloned().map(Scope::new))
+            // RFC 8707: the token is then good for this server alone, and of no use to another that
+            // is shown it.
             .add_extra_param("resource", resource);
         if scopes.iter().any(|it| it == "offline_access") {
             // OpenID Connect Core, section 11: without it the wish is passed over.
@@ -97,11 +101,13 @@ impl Attempt {
                 (_, Some(_)) => Err(OauthError::Answer(format!("`{name}` stands twice in it"))),
             }
         };
+        // Before all else: of what is no answer to this login, not even an error is shown.
         if !same(one("state")?.as_deref().unwrap_or_default(), &self.state) {
             return Err(OauthError::State);
         }
         match one("iss")? {
             Some(issuer) if issuer == self.issuer => {}
+            // An authority that has promised its name and leaves it out may be another.
             None if !self.names_itself => {}
             other => {
                 return Err(OauthError::OtherIssuer {

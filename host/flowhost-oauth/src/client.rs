@@ -148,6 +148,8 @@ fn request(redirect: &str, scopes: &[String], method: Method) -> Vec<u8> {
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "token_endpoint_auth_method": method.name(),
+        // OpenID's registration takes a client for a web page where nothing is said, whose redirect
+        // addresses may have to be `https:`.
         "application_type": "native",
     });
     if let (Some(members), false) = (wanted.as_object_mut(), scopes.is_empty()) {
@@ -186,6 +188,7 @@ fn read(bytes: &[u8], url: &str, asked: Method, redirect: &str) -> Result<Client
         ));
     }
     let method = match made.token_endpoint_auth_method.as_deref() {
+        // RFC 7591, section 3.2.1: what is not repeated is as it was asked for.
         None => asked,
         Some(name) => Method::named(name).ok_or_else(|| {
             let name = said(name);
@@ -201,6 +204,7 @@ fn read(bytes: &[u8], url: &str, asked: Method, redirect: &str) -> Result<Client
     }
     Ok(Client {
         id: made.client_id,
+        // What is never shown need not be kept.
         secret: made.client_secret.filter(|_| method != Method::None),
         method,
         kind: ClientKind::Dynamic,

@@ -72,8 +72,11 @@ async fn challenge(road: &dyn Road, server: &Address) -> Result<(Asked, StatusCo
         .method(Method::POST)
         .uri(server.as_str())
         .header(CONTENT_TYPE, "application/json")
+        // Both: the protocol wants it so, and servers refuse the request before they look at a
+        // token.
         .header(ACCEPT, "application/json, text/event-stream")
         .body(PING.as_bytes().to_vec());
+    // The head alone, since a server that lets strangers in may answer a ping with a stream.
     let answer = sent(road, SERVER, server.as_str(), request, Reads::Head).await?;
     let values = answer.headers().get_all(WWW_AUTHENTICATE).iter();
     let asked = Asked::of(values.filter_map(|value| value.to_str().ok()));
@@ -125,6 +128,7 @@ async fn first(
             .header(ACCEPT, "application/json")
             .body(Vec::new());
         let answer = sent(road, what, place.as_str(), request, Reads::Whole).await?;
+        // No other success: they have no document in them.
         if answer.status() == StatusCode::OK {
             return Ok(Some((place.clone(), answer.into_body())));
         }

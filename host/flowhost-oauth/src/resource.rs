@@ -6,7 +6,8 @@ use crate::address::Address;
 use crate::asked::{said, scopes};
 use crate::error::{OauthError, unreadable};
 
-/// Authorities that are read of a server's list.
+/// Authorities that are read of a server's list. A person chooses among them by `--issuer`, and is shown them
+/// all where the choice is none of them.
 const AUTHORITIES_MAX: usize = 16;
 
 pub(crate) const WHAT: &str = "the server's metadata";
@@ -67,6 +68,7 @@ impl Resource {
             return Err(fault(format!("it is of `{shown}`, and not of `{server}`")));
         }
         let methods = document.bearer_methods_supported.unwrap_or_default();
+        // An empty list is what most servers have: the header is what every one of them takes.
         if !methods.is_empty() && methods.iter().all(|it| it != "header") {
             return Err(fault(
                 "it takes tokens in addresses or bodies only, and they are sent in a header alone"

@@ -106,6 +106,8 @@ pub async fn renew(road: &dyn Road, login: &Login) -> Result<Tokens, OauthError>
         asked.request(&ask)
     };
     let request = written(&given)?;
+    // The access token as well, though it is not sent: the authority has given it, and may name
+    // what it replaces.
     let told = Told::of(&login.client, [refresh.reveal(), login.access.reveal()]);
     let answer = carried(road, place.as_str(), request, &told).await?;
     tokens(given(&|_| Ok(answer.clone())), place.as_str(), &told)
@@ -266,6 +268,7 @@ fn tokens(answer: Given, url: &str, told: &Told<'_>) -> Result<Tokens, OauthErro
         RequestTokenError::Parse(_, body) => fault(no_token(&body)),
         RequestTokenError::Other(why) => fault(&said(&why)),
     })?;
+    // A token of another type needs a proof beside it, and a server would be shown it without.
     if !matches!(given.token_type(), BasicTokenType::Bearer) {
         return Err(fault("its token is not a bearer's, and no other is sent"));
     }
