@@ -14,11 +14,11 @@ use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_evidence::{html, runs, stage, story};
 use flowhost_flow::Exit;
-use flowhost_ledger::{Durability, HostKey, LentRecord, Payloads, Reached};
+use flowhost_ledger::{Durability, HostKey, LentRecord, Reached};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
-    FactObserver, Host, HostConfig, Listener, Member, Operator, Project, Said, StageMade,
+    AtHand, FactObserver, Host, HostConfig, Listener, Member, Operator, Project, Said, StageMade,
     StageViews, StageWanted, Taken, Views, Workers, World,
 };
 
@@ -390,9 +390,9 @@ impl Listener for Page {
         self: Box<Self>,
         run_dir: &Path,
         signed: &Reached,
-        payloads: &Payloads<'_>,
+        AtHand { payloads, plan }: &AtHand<'_>,
     ) -> Result<Vec<(String, Vec<u8>)>, Failure> {
-        let story = self.0.told(run_dir, sealed(signed), payloads);
+        let story = self.0.told(run_dir, sealed(signed), payloads, *plan);
         Ok(page_of(&story.map_err(unreadable)?))
     }
 }

@@ -29,12 +29,13 @@ pub fn plan_of(bundle: &Json) -> Option<(&str, &str)> {
 }
 
 /// The graph of the run in `dir`. None where the plan was not kept, is not the file that the run wrote
-/// (then the head gets a remark), or is too large to draw.
+/// (then the head gets a remark), or is too large to draw. `parsed` is a text of a plan with what it says: where that is
+/// the plan that was kept, it is not parsed again.
 pub(super) fn graph(
-    source: &dyn Source,
-    dir: &Path,
+    (source, dir): (&dyn Source, &Path),
     head: &mut Head,
     steps: &Steps,
+    parsed: Option<(&str, &Plan)>,
 ) -> Option<Graph> {
     // Before the plan is parsed: of the largest plans that takes longer than all the rest of a page.
     if steps.of_the_plan() > NODES_MAX {
@@ -53,7 +54,10 @@ pub(super) fn graph(
     }
     let bundle: Json = serde_json::from_slice(&bytes).ok()?;
     let (name, text) = plan_of(&bundle)?;
-    let graph = Graph::of(&Plan::parse(text, name).ok()?);
+    let graph = match parsed.filter(|(known, _)| *known == text) {
+        Some((_, plan)) => Graph::of(plan),
+        None => Graph::of(&Plan::parse(text, name).ok()?),
+    };
     if graph.nodes.len() > NODES_MAX {
         return None;
     }

@@ -20,6 +20,7 @@ mod verdicts;
 
 use std::path::Path;
 
+use flowhost_flow::Plan;
 use flowhost_flow::graph::Graph;
 use flowhost_ledger::{LentRecord, LentRecords, Payloads, RealDisk, Source, read_lent_in};
 
@@ -142,7 +143,7 @@ impl Gathering {
     }
 
     /// What [`read_signed`] tells, of the records that were heard and of their `payloads`: all that the ledger in `dir`
-    /// has.
+    /// has. `parsed` is the text of the run's plan with what it says, where somebody has parsed it.
     ///
     /// # Errors
     /// As [`read`].
@@ -151,9 +152,11 @@ impl Gathering {
         dir: &Path,
         signed: Sealed,
         payloads: &Payloads<'_>,
+        parsed: Option<(&str, &Plan)>,
     ) -> Result<Story, Unreadable> {
         let seal = seal(&read_lent_in(&RealDisk, dir)?, Some(signed));
-        Ok(finished(self.0, (&RealDisk, dir), payloads, seal))
+        let files: (&dyn Source, &Path) = (&RealDisk, dir);
+        Ok(finished(self.0, files, payloads, (seal, parsed)))
     }
 }
 
@@ -167,7 +170,7 @@ fn gathered(source: &dyn Source, dir: &Path, signed: Option<Sealed>) -> Result<S
         }
     }
     let payloads = Payloads::open(source, dir)?;
-    Ok(finished(gather, (source, dir), &payloads, seal))
+    Ok(finished(gather, (source, dir), &payloads, (seal, None)))
 }
 
 /// What the ledger says of itself before its records are read.
@@ -182,12 +185,12 @@ fn seal(records: &LentRecords<'_>, signed: Option<Sealed>) -> Seal {
 
 fn finished(
     gather: Gather,
-    (source, dir): (&dyn Source, &Path),
+    files: (&dyn Source, &Path),
     payloads: &Payloads<'_>,
-    seal: Seal,
+    (seal, parsed): (Seal, Option<(&str, &Plan)>),
 ) -> Story {
     let mut story = gather.finish(payloads, seal);
-    story.graph = kept::graph(source, dir, &mut story.head, &story.steps);
+    story.graph = kept::graph(files, &mut story.head, &story.steps, parsed);
     story
 }
 

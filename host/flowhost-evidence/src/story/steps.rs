@@ -7,7 +7,7 @@ use flowhost_ledger::records::Owner;
 use flowhost_ledger::records::lent::{AttemptEnd, Record, StepEnd, StepPart};
 
 use super::head::Stands;
-use super::stored::{Held, Shelf, short, text};
+use super::stored::{Held, Shelf, brief, short, text};
 use super::{Models, STEPS_MAX, Shown, Stored, Tools};
 use crate::runs::{UNFINISHED, WAITING};
 
@@ -161,23 +161,23 @@ impl StepsOf {
     }
 
     fn of(&mut self, at: &StepPart<'_>) -> Option<&mut Building> {
-        let path = short(&at.path);
-        let id = short(&at.step);
-        let next = self.all.len();
-        let at = *self.places.entry(id.clone()).or_insert(next);
-        if at == next {
-            let step = Step {
-                id,
-                path,
-                status: UNFINISHED.to_owned(),
-                ..Step::default()
-            };
-            self.all.push(Building {
-                step,
-                messages: Vec::new(),
-            });
+        let id = brief(&at.step);
+        if let Some(place) = self.places.get(&*id) {
+            return self.all.get_mut(*place);
         }
-        self.all.get_mut(at)
+        let id = id.into_owned();
+        self.places.insert(id.clone(), self.all.len());
+        let step = Step {
+            id,
+            path: short(&at.path),
+            status: UNFINISHED.to_owned(),
+            ..Step::default()
+        };
+        self.all.push(Building {
+            step,
+            messages: Vec::new(),
+        });
+        self.all.last_mut()
     }
 
     pub(super) fn finish(
@@ -284,6 +284,9 @@ impl Building {
         }
         self.step.attempts_total = number;
         if self.step.attempts.len() < ATTEMPTS_MAX {
+            // Most steps have one.
+            self.step.attempts.reserve_exact(1);
+            self.messages.reserve_exact(1);
             self.step.attempts.push(Attempt {
                 number,
                 start_us: at_us,

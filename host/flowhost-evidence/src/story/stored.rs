@@ -165,9 +165,19 @@ impl<'s> Shelf<'s> {
 
 /// A short text: a name, a rule. A longer one ends in `…`.
 pub(super) fn short(text: &str) -> String {
-    match text.char_indices().nth(FIELD_CHARS_MAX) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+    brief(text).into_owned()
+}
+
+/// As [`short`], for who only looks for it: most names are known by then.
+pub(super) fn brief(text: &str) -> Cow<'_, str> {
+    // No text has more characters than bytes, and nearly all have fewer.
+    let over = match text.len() > FIELD_CHARS_MAX {
+        true => text.char_indices().nth(FIELD_CHARS_MAX),
+        false => None,
+    };
+    match over {
+        None => Cow::Borrowed(text),
+        Some((at, _)) => Cow::Owned(format!("{}…", text.get(..at).unwrap_or_default())),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Calls of tools and agents: what went in, what came out, what it took.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use flowhost_ledger::LentRecord;
@@ -68,7 +69,7 @@ enum Key {
     /// The call's number.
     Call(String),
     /// All that both name, where an older host numbered no calls: who, for which step, which tool, and for whom.
-    Names([String; 4]),
+    Names(Box<[String; 4]>),
 }
 
 impl Key {
@@ -77,7 +78,8 @@ impl Key {
             Some(call) => Self::Call(short(call)),
             None => {
                 let [tool, caller] = names.map(short);
-                Self::Names([record.actor.to_string(), short(step), tool, caller])
+                let actor = record.actor.to_string();
+                Self::Names(Box::new([actor, short(step), tool, caller]))
             }
         }
     }
@@ -97,17 +99,21 @@ impl ToolsOf {
         let (tool, caller) = (short(&call.tool), text(call.caller.as_ref()));
         let key = Key::of(of.call.as_deref(), record, &of.step, [&tool, &caller]);
         self.total = self.total.saturating_add(1);
-        let name = format!("{}/{tool}", plugin_of(record));
-        let room = self.by_tool.len() < KEPT_MAX;
-        if room || self.by_tool.contains_key(&name) {
-            self.by_tool.entry(name).or_default().0 += 1;
+        let plugin = plugin_of(record);
+        let name = format!("{plugin}/{tool}");
+        match self.by_tool.get_mut(&name) {
+            Some((calls, _)) => *calls += 1,
+            None if self.by_tool.len() < KEPT_MAX => {
+                self.by_tool.insert(name, (1, 0));
+            }
+            None => {}
         }
         if self.calls.len() >= KEPT_MAX {
             return;
         }
         let call = ToolCall {
             seq: record.seq,
-            plugin: plugin_of(record),
+            plugin,
             tool,
             caller,
             step: short(&of.step),
@@ -115,10 +121,8 @@ impl ToolsOf {
             start_us: at_us,
             ..ToolCall::default()
         };
-        self.open
-            .entry(key)
-            .or_default()
-            .push_back(self.calls.len());
+        let open = self.open.entry(key).or_default();
+        open.push_back(self.calls.len());
         self.calls.push(Building {
             call,
             input: Held::of(record),
@@ -142,7 +146,17 @@ impl ToolsOf {
                 *failures += 1;
             }
         }
-        let place = self.open.get_mut(&key).and_then(VecDeque::pop_front);
+        let place = match self.open.entry(key) {
+            Entry::Occupied(mut open) => {
+                let place = open.get_mut().pop_front();
+                // Else it would be kept of each call of a run that it had ended.
+                if open.get().is_empty() {
+                    open.remove();
+                }
+                place
+            }
+            Entry::Vacant(_) => None,
+        };
         // Its beginning was left out, or stands in a part of the record that cannot be read.
         let Some(building) = place.and_then(|at| self.calls.get_mut(at)) else {
             return;

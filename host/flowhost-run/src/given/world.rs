@@ -15,6 +15,7 @@ use flowhost_bus::{Bus, LocalBus, LocalConfig};
 use flowhost_caps::http::{Identities, LoginStore, NoLogins, Roots};
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
+use flowhost_flow::Plan;
 use flowhost_ledger::{Durability, Fact, HostKey, LentRecord, Payloads, Reached};
 use flowhost_models::Gateway;
 
@@ -184,7 +185,7 @@ pub trait Listener: Send {
     /// Hears the next record.
     fn hear(&mut self, record: &LentRecord<'_>);
 
-    /// As [`Views::of`], once all records were heard, whose payloads are these.
+    /// As [`Views::of`], once all records were heard.
     ///
     /// # Errors
     /// As [`Views::of`].
@@ -192,8 +193,17 @@ pub trait Listener: Send {
         self: Box<Self>,
         run_dir: &Path,
         signed: &Reached,
-        payloads: &Payloads<'_>,
+        at_hand: &AtHand<'_>,
     ) -> Result<Vec<(String, Vec<u8>)>, Failure>;
+}
+
+/// What need not be read again of a run whose records were heard.
+#[derive(Clone, Copy)]
+pub struct AtHand<'k> {
+    /// The payloads of its records.
+    pub payloads: &'k Payloads<'k>,
+    /// The text of its plan, and what that says.
+    pub plan: Option<(&'k str, &'k Plan)>,
 }
 
 /// What a stage leaves.

@@ -40,7 +40,7 @@ fn a_story_that_was_heard_is_the_one_that_is_read() {
         root: sealed.root,
     };
     let heard = gathering
-        .told(dir.path(), signed.clone(), &payloads)
+        .told(dir.path(), signed.clone(), &payloads, None)
         .unwrap();
     let read = read_signed(dir.path(), signed).unwrap();
     assert_eq!(read.seal.records, 2 * before as u64);

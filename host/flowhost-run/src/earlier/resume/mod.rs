@@ -259,9 +259,9 @@ fn find(
         ledger,
         past,
         fed,
-        project,
         rebuilt,
-        heard,
+        heard: heard.map(|heard| heard.of_plan(&project)),
+        project,
     })
 }
 

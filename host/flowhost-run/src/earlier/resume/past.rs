@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use flowhost_caps::budget::Left;
 use flowhost_flow::planner::GateAnswer;
-use flowhost_flow::{Amounts, CallResult, Exit};
+use flowhost_flow::{Amounts, CallResult, Exit, Plan};
 use flowhost_ledger::{
     DataKey, Durability, Kind, LentBatch, LentRecord, LentRecords, Payloads, Reached as Signed,
     RealDisk, Source, Tail, overheard, read_lent_in, read_run,
@@ -25,7 +25,8 @@ use crate::earlier::resume::feeding::{FedBeside, Feeder, PlanOf};
 use crate::earlier::resume::rebuild::Written;
 use crate::earlier::resume::unreadable;
 use crate::earlier::reuse::ReusedCall;
-use crate::given::world::Listener;
+use crate::given::project::Project;
+use crate::given::world::{AtHand, Listener};
 use crate::kept::journal::Denial;
 use crate::meters::tally::Routed;
 
@@ -185,6 +186,7 @@ pub(crate) fn read_beside(
             listener,
             tail,
             payloads: read.payloads,
+            plan: None,
         }),
     })
 }
@@ -271,9 +273,20 @@ pub(crate) struct Heard {
     tail: Tail,
     /// Where the payloads of those lie that it has heard.
     payloads: Payloads<'static>,
+    /// The text of the run's plan, and what that says.
+    plan: Option<(Arc<str>, Arc<Plan>)>,
 }
 
 impl Heard {
+    /// The same, once it is known which plan it is.
+    pub(crate) fn of_plan(self, project: &Project) -> Self {
+        let text = project.texts.get(&project.file);
+        Self {
+            plan: text.map(|text| (text.clone(), project.plan.clone())),
+            ..self
+        }
+    }
+
     /// The views of the run as its folder has it now. Blocks on the disk.
     ///
     /// # Errors
@@ -294,7 +307,12 @@ impl Heard {
             }
             if is_last {
                 self.payloads.more().map_err(|error| unheard(&error))?;
-                return self.listener.views(run_dir, signed, &self.payloads);
+                let plan = self.plan.as_ref().map(|(text, plan)| (&**text, &**plan));
+                let at_hand = AtHand {
+                    payloads: &self.payloads,
+                    plan,
+                };
+                return self.listener.views(run_dir, signed, &at_hand);
             }
         }
     }
