@@ -3,6 +3,7 @@
 //! Pure: it writes nowhere. Terminal, page and JSON documents use the same rule for what is harmless,
 //! which is the policy's own table of hidden characters.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 pub use crate::html::words::bytes;
@@ -31,12 +32,15 @@ pub(crate) fn plugin_of(actor: &str) -> &str {
 /// A JSON text with everything but harmless characters as `\uXXXX`. Outside of strings JSON has none
 /// of them, so only strings are touched, and no value changes.
 #[must_use]
-pub fn escaped(json: &str) -> String {
-    shown(json, |text, c| {
+pub fn escaped(json: &str) -> Cow<'_, str> {
+    if plain_len(json.as_bytes()) == json.len() {
+        return Cow::Borrowed(json);
+    }
+    Cow::Owned(shown(json, |text, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _infallible = write!(text, "\\u{unit:04x}");
         }
-    })
+    }))
 }
 
 /// The text with what is not harmless as `escape` writes it. Most of every text is plain ASCII and is taken over
@@ -45,7 +49,7 @@ fn shown(text: &str, escape: impl Fn(&mut String, char)) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     loop {
-        let plain = rest.bytes().take_while(|byte| is_plain(*byte)).count();
+        let plain = plain_len(rest.as_bytes());
         // A plain byte is a character of its own, so that this is where one begins.
         let (taken, behind) = rest.split_at_checked(plain).unwrap_or((rest, ""));
         shown.push_str(taken);
@@ -59,6 +63,21 @@ fn shown(text: &str, escape: impl Fn(&mut String, char)) -> String {
         }
         rest = others.as_str();
     }
+}
+
+/// How many bytes are plain, from the first on. A piece at a time: a document of megabytes passes here, and a piece is
+/// looked at without a decision for each of its bytes.
+fn plain_len(bytes: &[u8]) -> usize {
+    const PIECE: usize = 64;
+    let pieces = bytes.chunks_exact(PIECE);
+    let are_plain = |piece: &&[u8]| {
+        let odd = piece.iter().filter(|byte| !is_plain(**byte));
+        odd.count() == 0
+    };
+    let len = pieces.take_while(are_plain).count() * PIECE;
+    let rest = bytes.get(len..).unwrap_or_default();
+    let odd = rest.iter().position(|byte| !is_plain(*byte));
+    len + odd.unwrap_or(rest.len())
 }
 
 /// Printable ASCII, line feed and tab: harmless without a look into a table.
@@ -95,6 +114,15 @@ mod tests {
     }
 
     #[test]
+    fn as_many_bytes_are_plain_as_come_before_the_first_that_is_not() {
+        for at in [0, 1, 63, 64, 65, 127, 128, 200] {
+            let text = format!("{}\u{7f}{}", "a".repeat(at), "b".repeat(300));
+            assert_eq!(plain_len(text.as_bytes()), at);
+            assert_eq!(plain_len(&text.as_bytes()[..at]), at);
+        }
+    }
+
+    #[test]
     fn what_is_plain_is_harmless() {
         for byte in (0..=u8::MAX).filter(|byte| is_plain(*byte)) {
             assert!(is_harmless(char::from(byte)), "{byte}");
@@ -108,7 +136,8 @@ mod tests {
     fn a_document_has_no_character_that_a_terminal_obeys_and_the_same_value() {
         let hostile = "\u{9b}31m\u{7f}\u{202e}a\u{200b}\u{e0041}\u{feff}ä\"\\\n";
         let value = serde_json::json!({ hostile: [hostile, 1] });
-        let text = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        let json = serde_json::to_string_pretty(&value).unwrap();
+        let text = escaped(&json);
         assert!(text.chars().all(is_harmless), "{text:?}");
         assert!(
             text.contains("\\udb40\\udc41") && text.contains('ä'),

@@ -81,7 +81,10 @@ impl Output {
     /// escaped inside its strings, which changes no value.
     pub fn document(&self, value: &impl serde::Serialize) {
         match serde_json::to_string_pretty(value) {
-            Ok(text) => self.result(&format!("{}\n", escaped(&text))),
+            Ok(mut text) => {
+                text.push('\n');
+                self.result(&escaped(&text));
+            }
             Err(error) => self.written(Err(error.into())),
         }
     }

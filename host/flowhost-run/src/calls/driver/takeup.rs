@@ -78,10 +78,13 @@ impl Driver {
         let Takeup {
             mut resumed, at, ..
         } = takeup;
-        for (call, path) in &resumed.rebuilt.paths {
-            if let Some(end) = resumed.fed.ends.get(call) {
+        let paths = std::mem::take(&mut resumed.rebuilt.paths);
+        self.used.reserve(paths.len());
+        self.steps.reserve(paths.len());
+        for (call, path) in paths {
+            if let Some(end) = resumed.fed.ends.get(&call) {
                 self.spent.add(&end.used);
-                let used = self.used.entry(path.clone()).or_default();
+                let used = self.used.entry(path).or_default();
                 used.fuel = used.fuel.saturating_add(end.used.fuel);
             }
         }
