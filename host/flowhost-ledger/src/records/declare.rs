@@ -54,14 +54,14 @@ macro_rules! parts {
                 Self::get_all(fields)
             }
 
-            fn lend(
+            fn lend<'a>(
                 _name: &'static str,
-                fields: LentFields<'_>,
-            ) -> Result<lent::$name<'_>, FieldError> {
+                fields: LentFields<'a>,
+            ) -> Result<lent::$name<'a>, FieldError> {
                 lent::$name::lend(fields)
             }
 
-            fn part<'r, 'a>(lent: &'r lent::$name<'a>) -> Option<lent::Part<'r, 'a>> {
+            fn part<'r, 'a>(lent: &'r Self::Lent<'a>) -> Option<lent::Part<'r, 'a>> {
                 Some(lent::Part::$name(lent))
             }
 

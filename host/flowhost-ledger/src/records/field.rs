@@ -76,7 +76,7 @@ pub trait Field: Sized + Any {
     ///
     /// # Errors
     /// As [`Field::get`].
-    fn lend(name: &'static str, fields: LentFields<'_>) -> Result<Self::Lent<'_>, FieldError>;
+    fn lend<'a>(name: &'static str, fields: LentFields<'a>) -> Result<Self::Lent<'a>, FieldError>;
 
     /// Which group of fields it is, if it is one.
     #[must_use]
@@ -145,7 +145,7 @@ impl<T: Single> Field for T {
         })
     }
 
-    fn lend(name: &'static str, fields: LentFields<'_>) -> Result<Self::Lent<'_>, FieldError> {
+    fn lend<'a>(name: &'static str, fields: LentFields<'a>) -> Result<Self::Lent<'a>, FieldError> {
         let name = wire(name);
         let value = fields.get(name).ok_or(FieldError {
             name,
@@ -188,7 +188,7 @@ impl<T: Single> Field for Option<T> {
         parsed.map(Some)
     }
 
-    fn lend(name: &'static str, fields: LentFields<'_>) -> Result<Self::Lent<'_>, FieldError> {
+    fn lend<'a>(name: &'static str, fields: LentFields<'a>) -> Result<Self::Lent<'a>, FieldError> {
         let name = wire(name);
         let Some(value) = fields.get(name) else {
             return Ok(None);
