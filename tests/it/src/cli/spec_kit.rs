@@ -1,7 +1,7 @@
 //! `examples/spec-kit-900` through the built executable: the whole scenario offline, with what it leaves,
 //! and with a conflict and an absence that were planted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use flowhost_flow::OutputSchema;
@@ -446,6 +446,52 @@ fn what_a_stage_demands_its_schema_enforces() {
             let mut bad = good.clone();
             break_at(&mut bad, pointer, change);
             assert!(schema.violations(&bad).is_some(), "{of} {pointer} {change}");
+        }
+    }
+}
+
+/// Texts of four words and more, anywhere in an answer: shorter ones are names and dates, which are shared.
+fn sentences(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if text.split_whitespace().count() >= 4 => {
+            found.insert(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|it| sentences(it, found)),
+        Value::Object(members) => members.values().for_each(|it| sentences(it, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_agent_repeats_another_and_the_arbiter_names_all_three() {
+    const AGENTS: [&str; 3] = ["gemini", "claude", "gpt_pro"];
+    let folder = repository().join("examples/spec-kit-900/scripts");
+    for stage in STAGES {
+        let script = |agent: &str| {
+            read(&std::fs::read_to_string(folder.join(format!("{stage}/{agent}.json"))).unwrap())
+        };
+        let said = AGENTS.map(|agent| {
+            let script = script(agent);
+            let mut entries = script.as_array().unwrap().iter();
+            let own = entries.find(|it| it["json"].get("output").is_none());
+            let mut found = BTreeSet::new();
+            sentences(&own.unwrap()["json"], &mut found);
+            found
+        });
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            let same = said[one].intersection(&said[other]).count();
+            let shorter = said[one].len().min(said[other].len());
+            // Requirements of the specification and names of the plan are what all of them quote.
+            assert!(
+                same * 5 <= shorter,
+                "{stage}: {} and {} share {same} of {shorter}",
+                AGENTS[one],
+                AGENTS[other]
+            );
+        }
+        let agreements = script("gpt_pro")[0]["json"]["agreements"].to_string();
+        for agent in AGENTS {
+            assert!(agreements.contains(agent), "{stage}: {agent}: {agreements}");
         }
     }
 }
