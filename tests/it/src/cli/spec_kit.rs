@@ -219,6 +219,25 @@ fn a_planted_conflict_ends_with_2_and_leaves_its_synthesis() {
 }
 
 #[test]
+fn an_answer_that_looks_like_a_file_of_the_hosts_does_not_end_the_run() {
+    let home = example("spec-kit-900");
+    let mut schema = read(&home.read("schemas/plan.schema.json"));
+    schema["additionalProperties"] = json!(true);
+    home.file("schemas/plan.schema.json", schema.to_string());
+    let mut script = read(&home.read("scripts/plan/gemini.json"));
+    script[0]["json"]["schemaVersion"] = json!("2.0");
+    home.file("scripts/plan/gemini.json", script.to_string());
+    run(&home).expect(0);
+    let files = evidence(&home);
+    let answer = read(one(
+        &files,
+        "consensus/SPEC-KIT-900/spec-plan_2",
+        "_gemini.json",
+    ));
+    assert_eq!(answer["schemaVersion"], "2.0");
+}
+
+#[test]
 fn a_planted_absence_ends_with_3_and_is_accepted_where_the_plan_says_so() {
     let home = example("spec-kit-900");
     let failing = json!([{ "error": { "class": "refused", "message": "out of order" } }]);
