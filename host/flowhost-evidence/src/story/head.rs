@@ -263,7 +263,7 @@ impl HeadOf {
         if record.seq == 0 {
             self.head.run = record.run.to_string();
             self.head.tenant = record.tenant.to_string();
-            self.head.started = record.ts.to_owned();
+            record.ts.clone_into(&mut self.head.started);
             self.head.started_us = at_us;
         }
         if self.head.status.is_none() {

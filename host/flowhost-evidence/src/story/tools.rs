@@ -101,9 +101,10 @@ impl ToolsOf {
         self.total = self.total.saturating_add(1);
         let plugin = plugin_of(record);
         let name = format!("{plugin}/{tool}");
+        let room = self.by_tool.len() < KEPT_MAX;
         match self.by_tool.get_mut(&name) {
             Some((calls, _)) => *calls += 1,
-            None if self.by_tool.len() < KEPT_MAX => {
+            None if room => {
                 self.by_tool.insert(name, (1, 0));
             }
             None => {}
