@@ -6,9 +6,9 @@
 use super::is_european;
 use crate::text::{Text, is_word};
 
-/// Longest label, and longest name (RFC 1035 2.3.4).
-const LABEL_MAX: usize = 64;
-/// The longest name in text form (RFC 1035); what is longer cannot be asked for.
+/// Bytes of a label (RFC 1035 2.3.4).
+const LABEL_MAX: usize = 63;
+/// Bytes of a name in text form (RFC 1035 2.3.4, without what its lengths take); what is longer cannot be asked for.
 const DOMAIN_MAX: usize = 253;
 /// Letters of a top level domain; the longest has eighteen.
 const TOP_LEVEL: std::ops::RangeInclusive<usize> = 2..=24;
@@ -66,6 +66,8 @@ pub(super) fn end(text: &Text, start: usize) -> Option<usize> {
             found = Some(end);
         }
         first = false;
+        // A hyphen may stand at neither edge of a label: an address before `-.` or behind `.-` has
+        // ended there.
         let more = text.at(end) == Some(b'.') && text.before(end) != Some(b'-');
         if !more || text.at(at) == Some(b'-') || label(text, end + 1).is_none() {
             return found;

@@ -89,6 +89,7 @@ fn international(text: &Text, start: usize, grouped: bool) -> Option<usize> {
     };
     let (mut at, mut found) = (start, None);
     loop {
+        // Two more than there may be: a zero that is dialled at home only, and one to see that it goes on.
         let end = text.run(
             at,
             is_digit,
@@ -127,7 +128,10 @@ fn is_number(number: &Digits) -> bool {
         return false;
     };
     let national = digits.get(country.code..).unwrap_or_default();
-    let length = national.len() - usize::from(number.trunk);
+    // The zero may be a part of the code: `+4(0)` is no country with a zero behind it.
+    let Some(length) = national.len().checked_sub(usize::from(number.trunk)) else {
+        return false;
+    };
     // `+100 000 000`: a round sum, however it is grouped.
     let round = digits
         .iter()
@@ -177,6 +181,8 @@ mod tests {
             "+250 000 000",
             "+1700000000",
             "+999 123 4567",
+            "+4(0)",
+            "+4 (0), and so on",
         ] {
             assert_eq!(found(text), Vec::<&str>::new(), "{text}");
         }

@@ -75,6 +75,7 @@ impl Secrets {
                     }
                 }
             }
+            // The value itself is looked for at any length: whoever set it as a secret has said so.
             let long = encoded.into_iter().filter(|form| form.len() >= ENCODED_MIN);
             exact.extend(long);
             exact.push(raw);
@@ -93,11 +94,12 @@ impl Secrets {
         found.extend(self.spread(text));
         // Only text has escapes to read; what is not UTF-8 is searched as it is.
         if let Ok(text) = std::str::from_utf8(text)
-            && let Some(view) = View::of(text)
+            && let Some(mut view) = View::of(text)
         {
-            let seen = Zeroizing::new(view.text.as_bytes().to_vec());
-            let mut places = self.exact.find(&seen);
-            places.extend(self.spread(&seen));
+            // Taken out, so that it is wiped: a secret may stand in it whole that the text holds in pieces.
+            let seen = Zeroizing::new(std::mem::take(&mut view.text));
+            let mut places = self.exact.find(seen.as_bytes());
+            places.extend(self.spread(seen.as_bytes()));
             found.extend(places.iter().map(|place| view.in_text(place)));
         }
         together(found)
