@@ -32,6 +32,7 @@ pub(crate) fn find(text: &Text) -> Vec<Range<usize>> {
 
 /// A digit that neither a word, a fraction nor a hyphenated name leads to.
 fn starts(text: &Text, at: usize) -> bool {
+    // A point: `0.4111…` is a fraction. A hyphen: ids are written in groups with it.
     let touches = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
     text.is(at, is_digit) && !text.before(at).is_some_and(touches)
 }
@@ -67,6 +68,8 @@ fn card(text: &Text, start: usize) -> Option<usize> {
 /// Whether digits have the length of a card number, a card scheme's first digit and a right check
 /// digit.
 fn is_card(digits: &[u32]) -> bool {
+    // The first digits that card schemes use: every tenth number has a right check digit, so with
+    // the others it would be orders and ids that are found.
     let scheme = matches!(digits.first(), Some(2..=6));
     let all_same = digits
         .windows(2)

@@ -87,6 +87,7 @@ impl Clean {
 
     fn knows(&self, mark: Mark) -> bool {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        // Both halves: two texts that share a place are told apart by 128 bits.
         places.get(place(mark)) == Some(&Some(mark))
     }
 

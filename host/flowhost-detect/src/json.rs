@@ -80,6 +80,7 @@ impl Walk<'_> {
     }
 
     fn object(&mut self, entries: &mut Map<String, Value>) {
+        // Keys first, in one go: a map cannot be renamed while it is walked through.
         let keys: Vec<Option<String>> = entries
             .keys()
             .map(|key| self.text(key, &Kind::ALL))
@@ -87,6 +88,7 @@ impl Walk<'_> {
         if keys.iter().any(Option::is_some) {
             *entries = renamed(std::mem::take(entries), keys);
         }
+        // Under the new names, so that a pointer never repeats what a key held.
         for (key, item) in entries.iter_mut() {
             self.below(Token::new(key).encoded(), item);
         }

@@ -29,6 +29,8 @@ impl View {
         while let Some(plain) = rest.find(is_escape) {
             let (before, escape) = rest.split_at(plain);
             view.text.push_str(before);
+            // One letter at most for each escape, so the view is never longer than the text and its
+            // memory is had at once.
             let (letter, length) = read(escape);
             view.text.extend(letter);
             rest = escape.get(length..).unwrap_or_default();
@@ -149,6 +151,7 @@ fn backslash(escape: &str) -> (Option<char>, usize) {
     match after.chars().next() {
         Some('n' | 'r' | 't' | 'b' | 'f') => (Some('\n'), slashes + 1),
         Some('u') => match hex(after.get(1..).unwrap_or_default(), 4) {
+            // Half of a pair is nothing that is looked for; a blank ends what stands before it.
             Some(code) => (Some(char::from_u32(code).unwrap_or(' ')), slashes + 5),
             None => (Some('\\'), slashes),
         },

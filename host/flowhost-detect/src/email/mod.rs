@@ -21,6 +21,7 @@ const REPOSITORIES: &[&[u8]] = &[b"git", b"hg", b"svn", b"bzr"];
 pub(crate) fn find(text: &Text) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for at in 0..text.len() {
+        // No place begins within the one before: `a@b.example@c.example` is one address and a rest.
         let floor = found.last().map_or(0, |place| place.end);
         if at < floor || text.at(at) != Some(b'@') {
             continue;
@@ -40,6 +41,7 @@ pub(crate) fn find(text: &Text) -> Vec<Range<usize>> {
 /// A user of a URL, a repository's address, a product of two names in a program.
 fn is_something_else(text: &Text, start: usize, at: usize, end: usize) -> bool {
     let repository = REPOSITORIES.contains(&text.head(&(start..at), LOCAL_MAX));
+    // `a@b.to(device)` multiplies two matrices.
     let call = text.at(end) == Some(b'(');
     repository || call || is_user_of_url(text, start)
 }

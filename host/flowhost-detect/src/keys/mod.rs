@@ -42,6 +42,7 @@ pub(crate) fn find(text: &Text) -> Vec<Hit> {
 fn key_at(text: &Text, at: usize, webs: &mut Webs) -> Option<Hit> {
     let first = text.at(at)?;
     match first {
+        // Before the look at the letter in front: a block may stand right behind a word.
         b'-' => return token::private_key(text, at).map(|end| ("private-key", at..end)),
         b':' => return position::url_password(text, at),
         _ => {}

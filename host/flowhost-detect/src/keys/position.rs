@@ -203,6 +203,7 @@ pub(super) fn assigned(text: &Text, at: usize, first: u8) -> Option<Hit> {
 
 /// The signature of a URL that grants what it names (Azure's `sig=`).
 fn signed_url(text: &Text, at: usize) -> Option<Hit> {
+    // As a parameter alone: programs name signals and other signatures so.
     let in_query = text
         .before(at)
         .is_some_and(|byte| matches!(byte, b'?' | b'&' | b';'));
@@ -287,6 +288,7 @@ pub(super) fn url_password(text: &Text, colon: usize) -> Option<Hit> {
     let end = text.run(user, in_user, USER_MAX);
     let at_sign = (user..end).rev().find(|at| text.at(*at) == Some(b'@'))?;
     let host = |byte: u8| alphanumeric(byte) || byte == b'[' || byte >= 0x80;
+    // `https://registry.example/image@sha256:…` names an image by what is in it.
     let is_digest = text.word(at_sign + 1, "sha256:").is_some();
     if is_digest || !text.is(at_sign + 1, host) {
         return None;
