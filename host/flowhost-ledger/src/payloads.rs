@@ -554,7 +554,9 @@ fn write_without(disk: &dyn Disk, path: &Path, found: &[Found], fresh: &Path) ->
     let mut lines = Lines::new(disk.open_read(path)?, PAYLOAD_LINE_BYTES_MAX);
     let mut orphans = Orphans::new(disk.open_read(path)?, found);
     while let Some(line) = lines.next()? {
-        if found.iter().any(|it| it.offset == line.offset) {
+        // They were found from the front, and a run of a million records may be erased at once.
+        let goes = found.binary_search_by_key(&line.offset, |it| it.offset);
+        if goes.is_ok() {
             continue;
         }
         match orphans.anew(line.bytes)? {
@@ -574,13 +576,16 @@ fn write_without(disk: &dyn Disk, path: &Path, found: &[Found], fresh: &Path) ->
 pub(crate) fn clean_up(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     for entry in disk.list(dir)? {
         let path = dir.join(&entry.name);
-        if entry.name.ends_with(".old") && !are_equal(disk, &path, &path.with_extension("jsonl"))? {
+        let is_new = entry.name.ends_with(".tmp");
+        if !is_new && !entry.name.ends_with(".old") {
+            continue;
+        }
+        // What was being written is a copy of payloads that stay, and that a later erasure would not find.
+        if is_new || !are_equal(disk, &path, &path.with_extension("jsonl"))? {
             disk.wipe(&path, 0, disk.len(&path)?)?;
         }
-        if entry.name.ends_with(".old") || entry.name.ends_with(".tmp") {
-            disk.remove(&path)?;
-            disk.sync_dir(dir)?;
-        }
+        disk.remove(&path)?;
+        disk.sync_dir(dir)?;
     }
     Ok(())
 }
@@ -632,7 +637,8 @@ fn find(disk: &dyn Source, path: &Path, seqs: &BTreeSet<u64>) -> io::Result<Vec<
 /// Lines that name one which goes, and stay: the first of them takes the bytes, the others name that one.
 struct Orphans<'f> {
     file: Box<dyn ReadSeek>,
-    gone: &'f [Found],
+    /// By the record.
+    gone: BTreeMap<u64, &'f Found>,
     /// For each line that goes, the record that has its bytes now.
     heirs: BTreeMap<u64, u64>,
 }
@@ -641,7 +647,7 @@ impl<'f> Orphans<'f> {
     fn new(file: Box<dyn ReadSeek>, gone: &'f [Found]) -> Self {
         Self {
             file,
-            gone,
+            gone: gone.iter().map(|it| (it.seq, it)).collect(),
             heirs: BTreeMap::new(),
         }
     }
@@ -653,7 +659,7 @@ impl<'f> Orphans<'f> {
         let Content::Of(of) = payload.content else {
             return Ok(None);
         };
-        let Some(gone) = self.gone.iter().find(|it| it.seq == of) else {
+        let Some(gone) = self.gone.get(&of).copied() else {
             return Ok(None);
         };
         let mut out = Vec::new();

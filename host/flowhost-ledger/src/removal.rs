@@ -115,6 +115,7 @@ impl RunIndex {
     fn stands(&self) -> Result<BTreeMap<String, Stands>, ReadError> {
         let mut stands = BTreeMap::new();
         let disk = self.options().disk.as_ref();
+        // A folder that cannot be looked at is for the reader to fail on.
         if !disk::is_dir(disk, &self.options().dir).unwrap_or(true) {
             return Ok(stands);
         }
@@ -165,14 +166,21 @@ impl RunIndex {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(failed("its lock cannot be taken")(error)),
         };
-        // Only now that nobody can enter it any more. A half-written record is cut by this.
+        // Only now that nobody can enter it any more.
+        self.settle(run, &moved)
+    }
+
+    /// Deletes a folder that was moved away and is held, or moves it back, as the index says.
+    fn settle(&self, run: &str, moved: &Path) -> Result<(), RemoveError> {
+        let disk = self.options().disk.as_ref();
+        // A half-written record is cut by this.
         self.put_in_order()?;
         match self.stands()?.get(run) {
-            Some(Stands::Removed { .. }) => delete(disk, &moved, 0),
+            Some(Stands::Removed { .. }) => delete(disk, moved, 0),
             _ => {
                 // Either the removal had come no further than its archive, or it was brought back out of it.
                 self.forget_archive(run)?;
-                disk.rename(&moved, &self.run_dir(run))
+                disk.rename(moved, &self.run_dir(run))
             }
         }
         .map_err(failed("its folder cannot be put in order"))
@@ -195,6 +203,7 @@ impl RunIndex {
         let run = name.strip_suffix(layout::ARCHIVE_SUFFIX).unwrap_or(name);
         match disk.lock(&self.run_dir(run)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            // Also where the run's folder is not to be had: nobody archives it then.
             _lock => match disk.remove(&self.gone().join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(failed("half an archive cannot be deleted")(error))
@@ -222,6 +231,7 @@ pub fn open_archive(
 
 /// What a record of the index says of its run.
 fn standing(record: &StoredRecord) -> Option<(String, Stands)> {
+    // A record that this version does not know changes nothing about where a run stands.
     Some(match record.read().ok()?? {
         Record::RunStart(it) => (it.run_id?, Stands::Open),
         Record::RunResume(it) => (it.run_id?, Stands::Open),
@@ -318,8 +328,9 @@ impl Removal<'_> {
             .and_then(|()| disk.sync_dir(&index.gone()))
             .map_err(failed("its folder cannot be moved"))?;
         if let Err(error) = self.enter(run, archived.as_ref()) {
-            // Nothing says that it was removed. If it cannot be moved back either, the next sweep does it.
-            let _swept_later = disk.rename(&moved, &dir);
+            // Its word may be there although it could not be signed, and an archive is there that nothing names. Where
+            // the index cannot be asked now, the next sweep asks it.
+            let _swept_later = index.settle(run, &moved);
             return Err(error);
         }
         // What stays of it is deleted by the next sweep, which the index has told that it may.

@@ -84,6 +84,7 @@ impl DataKey {
         salt: &Salt,
         exact: &[u8],
     ) -> io::Result<String> {
+        // The salt lies in front of the bytes that it salts: its length is known.
         let plain = Zeroizing::new([salt.as_slice(), exact].concat());
         encrypt(&self.0, &context(run, &seq.to_string()), &plain)
     }
@@ -162,11 +163,12 @@ fn encrypt(key: &[u8; 32], context: &str, plain: &[u8]) -> io::Result<String> {
 fn decrypt(key: &[u8; 32], context: &str, text: &str) -> Option<Vec<u8>> {
     let bytes = BASE64.decode(text).ok()?;
     let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
-    let mut sealed = sealed.to_vec();
+    // It is opened in place, and wiped with what it held.
+    let mut sealed = Zeroizing::new(sealed.to_vec());
     let nonce = Nonce::assume_unique_for_key(*nonce);
     let context = Aad::from(context.as_bytes());
     let plain = cipher(key)?
-        .open_in_place(nonce, context, &mut sealed)
+        .open_in_place(nonce, context, sealed.as_mut_slice())
         .ok()?;
     Some(plain.to_vec())
 }

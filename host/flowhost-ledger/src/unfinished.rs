@@ -133,9 +133,10 @@ impl RunIndex {
     fn end_staging(&self, run: &str) -> Result<(), SealError> {
         let disk = self.options().disk.as_ref();
         let staged = self.staging().join(run);
-        let held = {
-            let _guard = disk.lock(&self.staging());
-            disk.lock(&staged)
+        // Whoever holds the folder of all may be about to hold this one, which it has just made.
+        let held = match disk.lock(&self.staging()) {
+            Ok(_guard) => disk.lock(&staged),
+            Err(error) => Err(error),
         };
         let _lock = match held {
             Ok(lock) => lock,

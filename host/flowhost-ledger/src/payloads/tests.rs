@@ -108,6 +108,22 @@ fn an_erasure_that_is_refused_leaves_the_file_as_it_was_and_no_other() {
 #[test]
 #[expect(
     clippy::disallowed_methods,
+    reason = "the test looks at its own folder"
+)]
+fn what_an_erasure_was_writing_is_overwritten_before_it_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let fresh = dir.path().join("payloads-00000000.tmp");
+    let still = dir.path().join("still");
+    std::fs::write(&fresh, b"said once").unwrap();
+    std::fs::hard_link(&fresh, &still).unwrap();
+    clean_up(&crate::disk::RealDisk, dir.path()).unwrap();
+    assert!(!fresh.exists());
+    assert_eq!(std::fs::read(&still).unwrap(), [0; 9]);
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
     reason = "the test writes as a ledger's writer does"
 )]
 fn payloads_of_a_growing_ledger_are_found_as_they_come() {

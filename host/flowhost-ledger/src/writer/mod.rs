@@ -152,6 +152,8 @@ impl Shared {
             if queue.closed {
                 return Err(self.failure().unwrap_or(LedgerError::Closed));
             }
+            // A fact that is larger than the queue goes in when nothing else waits: it would else
+            // wait for ever.
             let empty = queue.items.is_empty();
             let fits =
                 queue.items.len() < self.records_max && queue.bytes + bytes <= self.bytes_max;
@@ -169,8 +171,10 @@ impl Shared {
         let seq = queue.next_seq;
         queue.next_seq += 1;
         queue.bytes += bytes;
+        // Under the lock, so that times are taken in the order of the numbers.
         let ts_us = self.clock.now_us();
         queue.items.push_back(Item::Fact { fact, ts_us });
+        // Only the first wakes the thread, which then lingers for the others.
         if queue.since.is_none() {
             queue.since = Some(Instant::now());
             self.wake(&mut queue);
@@ -202,8 +206,12 @@ impl Handle {
 
     /// Whether callers have to write, because as much waits as may.
     fn is_crowded(&self) -> bool {
-        self.shared.writing == Writing::Caller
-            && self.shared.queue().items.len() >= self.shared.records_max
+        let shared = &self.shared;
+        if shared.writing != Writing::Caller {
+            return false;
+        }
+        let queue = shared.queue();
+        queue.items.len() >= shared.records_max || queue.bytes >= shared.bytes_max
     }
 }
 
@@ -524,6 +532,7 @@ impl Ledger {
             .shared
             .command(&mut queue, Command::Close(reply));
         drop(queue);
+        // Whoever waits for room has to be told that there will be none.
         self.handle.shared.space.notify_all();
         self.handle.turn();
         Ok(())
@@ -566,6 +575,7 @@ impl Recorder for Ledger {
         if let Some(why) = refusal(&fact, &shared.owner) {
             return Err(LedgerError::Refused(why));
         }
+        // The guard goes with the pair: the turn below takes the same lock.
         let seq = shared.push(shared.queue(), fact).map(|(seq, _)| seq)?;
         if self.handle.is_crowded() {
             self.handle.turn();
@@ -586,6 +596,8 @@ impl Recorder for Ledger {
         }
         drop(queue);
         self.handle.turn();
+        // What has become durable meanwhile is not missed: the wait looks at the present state
+        // first.
         let mut progress = shared.progress.subscribe();
         Box::pin(async move {
             let state = progress

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use flowhost_ledger::records::RunStart;
 use flowhost_ledger::{
-    Code, Durability, Fact, HostKey, IndexError, Kind, Ledger, LedgerOptions, Recorder as _,
-    Report, RunIndex, Source as _, VerifyOptions, read_run_in, run_dir, verify_in,
+    Code, Disk as _, Durability, Fact, HostKey, IndexError, Kind, Ledger, LedgerOptions,
+    Recorder as _, Report, RunIndex, Source as _, VerifyOptions, read_run_in, run_dir, verify_in,
 };
 
 use crate::sim::{Rng, SimDisk};
@@ -198,6 +198,22 @@ fn a_folder_that_was_deleted_stays_missing() {
     assert_eq!(index.sweep().unwrap(), flowhost_ledger::Swept::default());
     let codes: Vec<Code> = verify(&disk).all_problems().map(|it| it.code).collect();
     assert_eq!(codes, [Code::Index]);
+}
+
+#[test]
+fn a_folder_that_is_just_being_made_is_left_to_its_maker() {
+    let disk = SimDisk::default();
+    whole_run(&disk, "first", Durability::Durable).unwrap();
+    let staging = Path::new("/state/t/runs.new");
+    let made = staging.join("second");
+    disk.create_dir(&made).unwrap();
+    let making = disk.lock(staging).unwrap();
+    let swept = index(&disk, key(1)).sweep().unwrap();
+    assert_eq!(swept.problems, [""; 0]);
+    assert!(disk.list(&made).is_ok());
+    drop(making);
+    index(&disk, key(1)).sweep().unwrap();
+    assert!(disk.list(&made).is_err());
 }
 
 #[test]

@@ -101,6 +101,34 @@ fn whatever_moment_a_kill_takes_the_run_is_there_or_it_is_removed() {
 }
 
 #[test]
+fn wherever_the_disk_is_full_the_run_is_there_without_an_archive_or_it_is_removed() {
+    let state = Path::new("/state");
+    let before = SimDisk::default();
+    ran(state, Some(&before), "first");
+    let archive = archive_path(state, TENANT, "first");
+    let mut stayed = 0;
+    for room in (0..).step_by(100) {
+        let disk = before.copy();
+        disk.limit_room(Some(room));
+        let removed = index(state, Some(&disk))
+            .removal()
+            .and_then(|mut removal| removal.remove("first", true));
+        disk.limit_room(None);
+        let swept = index(state, Some(&disk)).sweep().unwrap();
+        assert_eq!(swept.problems, [""; 0], "room for {room}");
+        let report = verify_in(&disk, state, &options());
+        assert!(report.ok, "room for {room}: {report}");
+        let is_there = disk.list(&run_dir(state, TENANT, "first")).is_ok();
+        assert_eq!(is_there, disk.len(&archive).is_err(), "room for {room}");
+        stayed += usize::from(is_there);
+        if removed.is_ok() {
+            break;
+        }
+    }
+    assert!(stayed > 0);
+}
+
+#[test]
 fn whatever_moment_a_kill_takes_a_run_that_is_brought_back_is_there_or_still_archived() {
     let state = Path::new("/state");
     let before = SimDisk::default();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flowhost_ledger::{
     Durability, Fact, Kind, Ledger, LedgerError, LedgerOptions, Payloads, RealDisk, Recorder as _,
-    Value, VerifyOptions, read_run, read_run_in, verify_dir, verify_in,
+    Source as _, Value, VerifyOptions, Writing, read_run, read_run_in, verify_dir, verify_in,
 };
 use proptest::prelude::*;
 
@@ -119,6 +119,23 @@ fn led_019_a_full_disk_acknowledges_nothing_and_recovers_cleanly() {
         assert!(records.len() as u64 > durable);
         verifies(&disk);
     }
+}
+
+#[test]
+fn whoever_writes_by_itself_holds_no_more_bytes_than_may_wait() {
+    let disk = SimDisk::default();
+    let mut options = on_sim(&disk);
+    options.writing = Writing::Caller;
+    options.durability = Durability::Relaxed;
+    options.queue_bytes_max = 1_000;
+    let ledger = Ledger::open(&options).unwrap();
+    let payloads = Path::new("/s/r/payloads-00000000.jsonl");
+    ledger.append(fact(0).payload(vec![b'x'; 400])).unwrap();
+    assert!(disk.len(payloads).is_err(), "it may wait for company");
+    ledger.append(fact(1).payload(vec![b'y'; 700])).unwrap();
+    assert!(disk.len(payloads).unwrap() > 1_000);
+    ledger.close_blocking().unwrap();
+    verifies(&disk);
 }
 
 #[test]
