@@ -157,6 +157,7 @@ fn compressed(
     let mut packed = zstd::stream::write::Encoder::new(&mut counted, LEVEL)?;
     write(&mut packed)?;
     packed.finish()?;
+    // Zstd's last frame is written by `finish`, and may stand in a buffer of the taker's.
     counted.out.flush()?;
     Ok(Archived {
         sha256: hex::encode(counted.hash.finalize()),

@@ -202,6 +202,7 @@ pub(crate) fn append(
 ) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_size(len);
+    // No time and no owner: the same files have to give the same bytes.
     header.set_mode(0o600);
     archive.append_data(&mut header, name, bytes)
 }

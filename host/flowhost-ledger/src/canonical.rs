@@ -133,6 +133,7 @@ pub fn escaped_len(text: &str) -> usize {
     let mut rest = text.as_bytes();
     // What stands for itself is stepped over eight bytes at a time; only escapes are longer than their byte.
     while let Some((byte, tail)) = rest.get(plain_len(rest)..).and_then(<[u8]>::split_first) {
+        // Two bytes or six in the place of one.
         len += if short_escape(*byte).is_some() { 1 } else { 5 };
         rest = tail;
     }

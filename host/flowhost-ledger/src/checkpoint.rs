@@ -201,6 +201,7 @@ impl serde::Serialize for VKey {
 
 pub(crate) fn name_is_valid(name: &str) -> bool {
     !name.is_empty()
+        // Tenant and run have 128 at most each, and a host's id is the name of a machine.
         && name.len() <= 512
         && !name
             .chars()
@@ -239,6 +240,7 @@ impl Checkpoint {
             let vkey = VKey::new(&self.origin, key.verifying_key())?;
             let mut bytes = vkey.id().to_vec();
             bytes.extend_from_slice(&key.sign(text.as_bytes()).to_bytes());
+            // A `String` takes whatever is written to it.
             let _ = writeln!(note, "{DASH}{} {}", self.origin, BASE64.encode(bytes));
         }
         Ok(note)
@@ -346,6 +348,8 @@ impl Note {
         for signature in &self.signatures {
             let known = keys
                 .iter()
+                // By both: an id has four bytes, and somebody may make a key of another name with
+                // the same.
                 .find(|key| key.name == signature.name && key.id() == signature.id);
             let Some(key) = known else { continue };
             let wrong = || NoteError::BadSignature(key.to_string());

@@ -222,6 +222,8 @@ impl DiskFile for RealFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        // The data and the length, without which it could not be read; a time stamp is not worth a
+        // second write.
         self.0.sync_data()
     }
 }
@@ -250,6 +252,7 @@ impl Source for RealDisk {
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
+        // Without `NONBLOCK` the opening of a pipe would wait for somebody who writes to it.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = OpenOptions::new()
             .read(true)
@@ -265,6 +268,7 @@ impl Source for RealDisk {
     }
 
     fn len(&self, path: &Path) -> io::Result<u64> {
+        // Of a link itself: it is not followed here, and refused when it is opened.
         fs::symlink_metadata(path).map(|about| about.len())
     }
 }
@@ -281,6 +285,7 @@ impl Disk for RealDisk {
         let file = OpenOptions::new()
             .append(true)
             .create(true)
+            // A record holds no payload: whoever may enter the folder may read it.
             .mode(if private { 0o600 } else { 0o644 })
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)?;
@@ -322,6 +327,8 @@ impl Disk for RealDisk {
 
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn Any + Send>> {
         let folder = File::open(dir)?;
+        // On the folder and not on a file in it: it goes along when the folder is renamed, leaves
+        // nothing behind, and ends with the process however that ends.
         flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(folder))
     }

@@ -41,6 +41,7 @@ impl Group {
         self.waiting().push(entry.clone());
         {
             let _turn = self.turn();
+            // Whoever had the turn before has mostly written it already.
             if entry.done.get().is_none() {
                 let together = std::mem::take(&mut *self.waiting());
                 let facts: Vec<&Fact> = together.iter().map(|entry| &entry.fact).collect();

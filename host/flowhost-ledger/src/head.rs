@@ -153,6 +153,7 @@ impl IndexHead {
             && matches!(checkpoint, Ok(Some(bytes)) if bytes == self.note.as_bytes())
             && len(&layout::segment(self.segment))? == Some(self.segment_bytes)
             && len(layout::CHECKPOINTS)? == Some(self.notes_bytes)
+            // A segment behind the one that is named: somebody has gone on without this file.
             && matches!(next, Some(next) if len(&next)?.is_none()))
     }
 }

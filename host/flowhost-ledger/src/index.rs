@@ -197,6 +197,8 @@ impl RunIndex {
         let disk = run.disk.as_ref();
         let runs = self.tenant_dir.join(layout::RUNS);
         disk.create_dir(&runs).map_err(OpenError::Io)?;
+        // Not synced: after a loss of power it stands in `runs.new` again, from where the next
+        // sweep moves it.
         disk.rename(&self.staging().join(&run.run), &run.dir)
             .map_err(OpenError::Io)?;
         Ok(Ledger::open_held(run, lock)?)

@@ -58,6 +58,7 @@ impl Lines {
 
     pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.buffer.clear();
+        // One for the LF, and one by which a line is seen to be too long.
         let bound = self.max as u64 + 2;
         let len = (&mut self.reader)
             .take(bound)

@@ -238,6 +238,7 @@ pub fn consistency_proof(leaves: &[Hash], old: u64) -> Option<Vec<Hash>> {
         return None;
     }
     let mut path = Vec::new();
+    // Whether the old root is a node of the way so far, which then need not be told.
     let (mut rest, mut old, mut known) = (leaves, old, true);
     while old < rest.len() as u64 {
         let (left, right) = halves(rest);

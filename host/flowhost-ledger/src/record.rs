@@ -77,6 +77,7 @@ pub(crate) fn refusal(fact: &Fact, owner: &Owner) -> Option<String> {
         + canonical::escaped_len(&owner.run)
         + canonical::escaped_len(&fact.actor)
         + fact.kind.as_str().len()
+        // `prev`, and the longest number.
         + 64
         + 20
         + TS_SHAPE.len()
@@ -135,6 +136,7 @@ fn push_texts(out: &mut Vec<u8>, head: &Head<'_>, prev: &str, ts: &str, fact: &F
         .payload
         .as_ref()
         .map(|payload| Value::from(payload.len() as u64));
+    // A kind may count something else by that name, and then means what it says.
     let bytes = bytes.filter(|_| !fact.fields.contains_key("bytes"));
     let ours = [
         ("actor", Some(fact.actor.as_str())),
@@ -454,6 +456,7 @@ impl StoredRecord {
         let head = Head {
             owner: &owner,
             seq: self.seq,
+            // Not used: time and hash are handed over as the texts that they were.
             ts_us: 0,
             prev: &Hash::default(),
             commit: self.commit.as_deref().filter(|_| fact.payload.is_some()),

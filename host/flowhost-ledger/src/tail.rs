@@ -141,6 +141,7 @@ impl Tail {
             if let Some(what) = line.length_fault(LINE_BYTES_MAX) {
                 return Err(refuse(LineFault::Length(what)));
             }
+            // A copy, so that a line that is refused can be asked for again.
             let mut chain = self.chain.clone();
             let view = chain.check(line.bytes, &self.owner).map_err(refuse)?;
             records.push(StoredRecord::of(&view, line.bytes, *chain.prev()));

@@ -246,8 +246,11 @@ impl Check {
         }
         match verified {
             Ok((_, signers)) => {
+                // The newest: a note of a rotation is signed by the old key first.
                 self.key = signers.last().map(|key| (*key).clone());
                 self.signed = self.chain.size();
+                // Only with a note by a key that is believed already: whoever can write records
+                // could else bring in one of its own.
                 self.keys.append(&mut self.arriving);
             }
             Err(NoteError::UnknownKey) if !newest && note.verify(&self.named).is_ok() => {

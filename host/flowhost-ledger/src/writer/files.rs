@@ -216,6 +216,8 @@ impl Files {
             commit: commit.as_deref(),
             sealed: sealed.as_ref().map(|(commit, _)| commit.as_str()),
         };
+        // Written into the buffer first, and moved if the segment is full: how long a line is is
+        // known by writing it.
         let start = self.segment.buffer.len();
         push_line(&mut self.segment.buffer, &head, fact);
         let line_len = (self.segment.buffer.len() - start) as u64 + 1;
@@ -231,6 +233,7 @@ impl Files {
             let run = fact.fields.get("run_id").and_then(|run| run.as_text());
             head::enter(open, Some(fact.kind), run);
         }
+        // Behind its record in memory alone: `flush` and `sync` hand the payloads over first.
         if let (Some(salt), Some(payload)) = (salt, fact.payload.as_deref()) {
             let sealed = sealed.as_ref().map(|(_, text)| text.as_str());
             self.push_payload(seq, &salt, payload, sealed)?;
@@ -318,6 +321,8 @@ impl Files {
 
     /// Brings everything to the disk, payloads first.
     pub(super) fn sync(&mut self) -> io::Result<()> {
+        // The names first: a file whose name a loss of power takes is not there, whatever is on the
+        // disk of it.
         if self.names_unsynced {
             self.disk.sync_dir(&self.dir)?;
             self.names_unsynced = false;
@@ -352,6 +357,8 @@ impl Files {
             | (Occasion::Last, Durability::Relaxed, Some(_)) => self.notes.flush()?,
             _ => self.notes.sync()?,
         }
+        // Always synced: it is there to convict whoever cuts the ledger, and a note that is lost
+        // convicts nobody.
         if let Some(witness) = &mut self.witness {
             append_all(witness.as_mut(), note.as_bytes())?;
             witness.sync()?;

@@ -188,6 +188,8 @@ pub(super) fn take_lock(
             Err(_) if start.elapsed() >= options.lock_wait => {
                 return Err(OpenError::Locked(options.dir.clone()));
             }
+            // `flock` waits without an end or not at all. Two milliseconds are what an entry of the
+            // index takes.
             Err(_) => std::thread::sleep(LOCK_POLL),
         }
     }
@@ -282,6 +284,8 @@ fn resume(
     if disk.len(&log)? != notes_end {
         disk.truncate(&log, notes_end)?;
     }
+    // Erasures that were cut: their records are there, so that they are ended and not asked for
+    // again.
     payloads::erase(disk, dir, &state.erased)?;
     let lost: BTreeSet<u64> = payload.lost.difference(&state.erased).copied().collect();
     let standing = Standing {
@@ -385,6 +389,7 @@ fn last_note(
             });
         }
     } else {
+        // Made here, because its length is asked for before it is opened to be written.
         drop(disk.open_append(&log_path, false)?);
     }
     if newest

@@ -167,6 +167,7 @@ impl Worker {
     fn sync(&mut self) -> io::Result<()> {
         self.files.sync()?;
         let size = self.files.size();
+        // Nobody is woken to find that nothing has changed.
         self.shared.progress.send_if_modified(|progress| {
             let grown = progress.durable < size;
             progress.durable = size;
@@ -198,12 +199,15 @@ impl Worker {
                 self.answer(result, reply)?;
             }
             Command::RotateKey(key, reply) => {
+                // The note by both keys is brought to the disk as the last one is: the old key is
+                // gone after it, and nobody could sign it again.
                 self.files.add_key(key);
                 let result = self.seal(Occasion::Last);
                 self.files.retire_old_key();
                 self.answer(result, reply)?;
             }
             Command::Erase(seqs, reply) => {
+                // In relaxed mode as well the erasure is on record before a byte of a payload goes.
                 let result = self.sync().and_then(|()| self.files.erase(&seqs));
                 self.answer(result, reply)?;
             }
@@ -253,6 +257,7 @@ impl Worker {
         self.shared.space.notify_all();
         for item in left {
             match item {
+                // Whoever waits for one is told by the progress that has failed.
                 Item::Fact { .. } => {}
                 Item::Command(Command::Erase(_, reply)) => reply(Err(failure.clone())),
                 Item::Command(Command::Flush(reply)) => reply(Err(failure.clone())),
