@@ -41,8 +41,8 @@ impl Call {
     /// What guests were answered from outside.
     pub(crate) fn answers(&self) -> Vec<Asked> {
         let facts = self.recorder.facts().into_iter();
-        let answers = facts.filter(|fact| fact.kind == Kind::HostAnswer);
-        answers
+        facts
+            .filter(|fact| fact.kind == Kind::HostAnswer)
             .map(|fact| Asked::of_payload(&fact.payload.unwrap()).unwrap())
             .collect()
     }

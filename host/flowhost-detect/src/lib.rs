@@ -245,8 +245,10 @@ fn search(kind: Kind, text: &Text) -> Vec<(&'static str, Range<usize>)> {
         Kind::Email => email::find(text),
         Kind::Phone => phone::find(text),
     };
-    let places = places.into_iter();
-    places.map(|place| (kind.as_str(), place)).collect()
+    places
+        .into_iter()
+        .map(|place| (kind.as_str(), place))
+        .collect()
 }
 
 /// The place with the backslashes before it, which would else escape what replaces it.

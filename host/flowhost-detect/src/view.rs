@@ -47,8 +47,10 @@ impl View {
 
     fn shift(&self, place: usize) -> usize {
         let after = self.shifts.partition_point(|(here, _)| *here <= place);
-        let last = after.checked_sub(1).and_then(|last| self.shifts.get(last));
-        last.map_or(place, |(here, there)| there + (place - here))
+        after
+            .checked_sub(1)
+            .and_then(|last| self.shifts.get(last))
+            .map_or(place, |(here, there)| there + (place - here))
     }
 }
 

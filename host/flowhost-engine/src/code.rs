@@ -57,8 +57,9 @@ impl Sink {
             Self::Memory(file) => file.write_all_at(piece, at as u64),
             Self::Bytes(bytes) => {
                 let mut bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
-                let place = bytes.get_mut(at..at.saturating_add(piece.len()));
-                let place = place.ok_or_else(|| io::Error::other("code beyond its end"))?;
+                let place = bytes
+                    .get_mut(at..at.saturating_add(piece.len()))
+                    .ok_or_else(|| io::Error::other("code beyond its end"))?;
                 place.copy_from_slice(piece);
                 Ok(())
             }

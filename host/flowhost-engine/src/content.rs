@@ -90,9 +90,12 @@ pub(crate) fn canonical(mut content: Content) -> Result<Content, String> {
 pub fn content_value(content: &Content) -> Result<Value, String> {
     let value = parse_json(&content.value, &JsonLimits::default());
     let value = value.map_err(|error| format!("the value of a tool's content: {error}"))?;
-    let parts = content.parts.iter().map(PartForm::from);
-    let parts = parts.map(|part| serde_json::to_value(part).map_err(|error| error.to_string()));
-    let parts = parts.collect::<Result<Vec<Value>, String>>()?;
+    let parts = content
+        .parts
+        .iter()
+        .map(PartForm::from)
+        .map(|part| serde_json::to_value(part).map_err(|error| error.to_string()))
+        .collect::<Result<Vec<Value>, String>>()?;
     // Put in as it is: whoever serialises a tree into another copies it.
     let members = [("parts", Value::Array(parts)), ("value", value)];
     let members = members.map(|(name, member)| (name.to_owned(), member));

@@ -174,8 +174,10 @@ impl Engine {
             tracing::warn!(%error, "compiling without a cache");
         }
         // What keeps the folder from being used was told of the cache.
-        let inspections = config.cache.as_ref();
-        let inspections = inspections.and_then(|it| Inspections::open(it).ok());
+        let inspections = config
+            .cache
+            .as_ref()
+            .and_then(|it| Inspections::open(it).ok());
         Ok(Self(Arc::new(Inner {
             served: Served::new(config.capabilities)?,
             // As many as the pool has: a call waits for one until its deadline, where the pool
@@ -356,8 +358,9 @@ impl Engine {
                 Err(error) => tracing::debug!(%error, "cached code cannot be mapped"),
             }
         }
-        let bytes = code.into_bytes();
-        let bytes = bytes.map_err(|error| LoadError::Load(error.to_string()))?;
+        let bytes = code
+            .into_bytes()
+            .map_err(|error| LoadError::Load(error.to_string()))?;
         self.deserialize(&bytes)
     }
 

@@ -374,10 +374,13 @@ fn transfer_bytes(effective: &Effective) -> u64 {
 /// Slots of the pool that an instance of this component takes: one for each memory, and one for each
 /// two tables, of which the pool has twice as many.
 fn weight(component: &LoadedComponent) -> u32 {
-    let needs = component.0.component.resources_required();
-    needs.map_or(1, |needs| {
-        needs.num_memories.max(needs.num_tables.div_ceil(2)).max(1)
-    })
+    component
+        .0
+        .component
+        .resources_required()
+        .map_or(1, |needs| {
+            needs.num_memories.max(needs.num_tables.div_ceil(2)).max(1)
+        })
 }
 
 /// The guest's view of the scope.
@@ -475,12 +478,14 @@ fn provider<'a>(scope: &'a CallScope, linked: &Linked) -> Result<&'a dyn Provide
     let provider = scope.run.providers.get(linked.index);
     // The lists are made from one list of capabilities; a host that mixes two engines is told so
     // before a host function would find no state.
-    let provider = provider.filter(|it| it.capability().name() == name);
-    provider.map(AsRef::as_ref).ok_or_else(|| {
-        Fault::Host(format!(
-            "the run brings nothing for the capability `{name}`"
-        ))
-    })
+    provider
+        .filter(|it| it.capability().name() == name)
+        .map(AsRef::as_ref)
+        .ok_or_else(|| {
+            Fault::Host(format!(
+                "the run brings nothing for the capability `{name}`"
+            ))
+        })
 }
 
 fn revoked(linked: &Linked) -> flowhost_policy::Denied {
@@ -501,8 +506,10 @@ fn revoked(linked: &Linked) -> flowhost_policy::Denied {
 
 /// A panic of the host inside a call is a bug of ours, wherever it came from; the process goes on.
 fn host_panic(panic: &(dyn Any + Send)) -> Fault {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = neutralise(text.unwrap_or("no message"), MESSAGE_CHARS);
     tracing::error!(panic = text, "the host panicked inside a call");
     Fault::Host(format!("panic: {text}"))

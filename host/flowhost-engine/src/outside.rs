@@ -441,8 +441,9 @@ impl CallScope {
         wanted: &str,
     ) -> Result<T, Fault> {
         let asked = fact.payload.as_deref().and_then(Asked::of_payload);
-        let answer = asked.and_then(|asked| serde_json::from_value(asked.answer?).ok());
-        answer.ok_or_else(|| self.missed(interface, wanted))
+        asked
+            .and_then(|asked| serde_json::from_value(asked.answer?).ok())
+            .ok_or_else(|| self.missed(interface, wanted))
     }
 }
 

@@ -173,8 +173,10 @@ impl LastWords {
     /// The lines, the last one last.
     #[must_use]
     pub fn last(&self) -> Vec<String> {
-        let words = self.0.lock();
-        words.unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

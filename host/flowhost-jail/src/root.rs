@@ -166,8 +166,9 @@ enum Piece {
 fn open_system() -> Vec<Piece> {
     let folders = SYSTEM.iter().filter(|at| **at != "/etc");
     let read_only = folders.chain(&OF_ETC).map(|at| (*at, true));
-    let all = read_only.chain(DEVICES.iter().map(|at| (*at, false)));
-    all.filter_map(|(at, read_only)| piece(at, read_only))
+    read_only
+        .chain(DEVICES.iter().map(|at| (*at, false)))
+        .filter_map(|(at, read_only)| piece(at, read_only))
         .collect()
 }
 

@@ -56,8 +56,11 @@ pub(crate) fn of(first: Pid, threads_max: u64, clock: &mut Clock) -> Usage {
     while let Some(pid) = open.pop() {
         let resident = read(&format!("/proc/{pid}/statm"));
         // The second number: the first is of address space, which costs nothing.
-        let pages = resident.split(' ').nth(1).and_then(|it| it.parse().ok());
-        let pages: u64 = pages.unwrap_or_default();
+        let pages: u64 = resident
+            .split(' ')
+            .nth(1)
+            .and_then(|it| it.parse().ok())
+            .unwrap_or_default();
         usage.memory_bytes = usage.memory_bytes.saturating_add(pages * page);
         let (used, waited_for) = ticks_of(&read(&format!("/proc/{pid}/stat")));
         ticks = ticks.saturating_add(used).saturating_add(waited_for);

@@ -78,8 +78,10 @@ fn begin() -> Result<Prisoner, Told> {
         return Err(told.unwrap_or(Told::Unconfined(trouble)));
     }
     tell(&Told::Ready);
-    let pid = i32::try_from(inmate.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| Told::Unconfined("the inmate has no process id".to_owned()))?;
+    let pid = i32::try_from(inmate.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| Told::Unconfined("the inmate has no process id".to_owned()))?;
     let words = Words::new(inmate.stderr.take());
     Ok(Prisoner {
         spec,

@@ -176,8 +176,7 @@ impl<C: Chunk> Chunks<C> {
             return Ok(None);
         };
         self.ahead_bytes -= bytes;
-        let chunk = next.recv();
-        chunk
+        next.recv()
             .map(Some)
             .map_err(|_| io::Error::other("a thread that reads the ledger is gone"))
     }

@@ -145,8 +145,11 @@ pub fn open(
         let key = key.clone();
         return Ok(Opened { payload, key });
     }
-    let names = envelope.signatures.iter().map(|it| it.keyid.as_str());
-    let names: Vec<&str> = names.collect();
+    let names: Vec<&str> = envelope
+        .signatures
+        .iter()
+        .map(|it| it.keyid.as_str())
+        .collect();
     Err(DsseError::Untrusted(match names.is_empty() {
         true => "no key at all".to_owned(),
         false => names.join(", "),

@@ -97,8 +97,9 @@ impl Fields {
 
     /// As [`Fields::iter`], to change the values.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
-        let entries = self.entries.iter_mut();
-        entries.map(|(name, value)| (&**name, value))
+        self.entries
+            .iter_mut()
+            .map(|(name, value)| (&**name, value))
     }
 
     /// The names, in order.

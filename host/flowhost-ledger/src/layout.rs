@@ -104,11 +104,10 @@ impl Meta {
         let line = bytes.strip_suffix(b"\n").ok_or("its line has no end")?;
         let entries = canonical::parse_line(line).map_err(|error| error.to_string())?;
         let text = |name: &str| {
-            let value = entries
+            entries
                 .iter()
                 .find(|(key, _)| key == name)
-                .map(|(_, value)| value);
-            value
+                .map(|(_, value)| value)
                 .and_then(Parsed::text)
                 .ok_or(format!("{name} is missing"))
         };

@@ -68,8 +68,8 @@ impl<'a> LentRecord<'a> {
     /// # Errors
     /// As [`StoredRecord::read`].
     pub fn read(&self) -> Result<Option<lent::Record<'a>>, FieldError> {
-        let kind = self.kind;
-        kind.map(|kind| lent::Record::of(kind, self.fields))
+        self.kind
+            .map(|kind| lent::Record::of(kind, self.fields))
             .transpose()
     }
 
@@ -309,8 +309,9 @@ impl LentBatch {
 
     /// Their lines, without their LF.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let lines = self.lines.iter();
-        lines.map(|line| line.whole.piece(&self.text).raw.as_bytes())
+        self.lines
+            .iter()
+            .map(|line| line.whole.piece(&self.text).raw.as_bytes())
     }
 
     /// Lets go of those from this place on.

@@ -200,8 +200,9 @@ impl<'s> PayloadFeed<'s> {
         let payload = match line.said {
             Ok(said) => {
                 let file = || self.source.open_read(&self.path);
-                let met = self.whole.met(said, (offset, line.len), &file);
-                met.map_err(io_fault(&self.path))?
+                self.whole
+                    .met(said, (offset, line.len), &file)
+                    .map_err(io_fault(&self.path))?
             }
             Err(what) => Err(what),
         };

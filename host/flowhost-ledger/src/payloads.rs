@@ -169,8 +169,9 @@ impl Payload {
     /// before the other's bytes stand in it.
     pub(crate) fn matches(&self, commit: &str) -> bool {
         // Both sides are public by now: a comparison that leaks its time leaks nothing.
-        let made = self.whole().map(|bytes| commitment(&self.salt, bytes));
-        made.is_some_and(|made| made == commit)
+        self.whole()
+            .map(|bytes| commitment(&self.salt, bytes))
+            .is_some_and(|made| made == commit)
     }
 }
 
@@ -382,8 +383,9 @@ impl<'d> Payloads<'d> {
             return BTreeSet::new();
         };
         let of = whole(seq, place);
-        let all = self.places.iter();
-        all.filter(|(other, place)| *other != seq && whole(*other, place) == of)
+        self.places
+            .iter()
+            .filter(|(other, place)| *other != seq && whole(*other, place) == of)
             .map(|(other, _)| other)
             .collect()
     }
@@ -428,8 +430,11 @@ impl<'d> Payloads<'d> {
         };
         let mut payload = self.read(seq, place)?;
         if let Content::Of(of) = payload.content {
-            let whole = self.places.get(of).filter(|it| it.file == place.file);
-            let whole = whole.ok_or(PayloadError::Mismatch(seq))?;
+            let whole = self
+                .places
+                .get(of)
+                .filter(|it| it.file == place.file)
+                .ok_or(PayloadError::Mismatch(seq))?;
             payload.content = self.read(of, whole)?.content;
         }
         // A line that names one which only names another matches nothing.
@@ -441,8 +446,10 @@ impl<'d> Payloads<'d> {
 
     fn read(&self, seq: u64, place: &Place) -> Result<Payload, PayloadError> {
         let line = self.bytes(place)?;
-        let payload = Payload::parse(&line).ok().filter(|it| it.seq == seq);
-        payload.ok_or(PayloadError::Mismatch(seq))
+        Payload::parse(&line)
+            .ok()
+            .filter(|it| it.seq == seq)
+            .ok_or(PayloadError::Mismatch(seq))
     }
 
     fn bytes(&self, place: &Place) -> io::Result<Vec<u8>> {
@@ -451,8 +458,11 @@ impl<'d> Payloads<'d> {
         let mut open = match last.take().filter(|open| open.file == place.file) {
             Some(open) => open,
             None => {
-                let path = self.places.files.get(place.file);
-                let path = path.ok_or(io::ErrorKind::NotFound)?;
+                let path = self
+                    .places
+                    .files
+                    .get(place.file)
+                    .ok_or(io::ErrorKind::NotFound)?;
                 let file = self.disk.open_read(path)?;
                 OpenFile {
                     file: place.file,

@@ -198,8 +198,10 @@ impl LedgerReport {
 
     /// Whether it is the index of a tenant's runs, which never ends.
     fn is_index(&self) -> bool {
-        let run = self.origin.as_deref().and_then(layout::owner_of);
-        run.is_some_and(|owner| owner.run == layout::INDEX)
+        self.origin
+            .as_deref()
+            .and_then(layout::owner_of)
+            .is_some_and(|owner| owner.run == layout::INDEX)
     }
 }
 

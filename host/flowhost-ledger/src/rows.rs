@@ -184,8 +184,10 @@ impl Looked {
     fn look(&mut self, owner: &Owner, effort: Effort) {
         let (mut start, mut joins) = (0, Joins::default());
         for lf in memchr::memchr_iter(b'\n', &self.bytes) {
-            let line = self.bytes.get(start..lf);
-            let line = line.filter(|line| line.len() <= LINE_BYTES_MAX && effort.looks);
+            let line = self
+                .bytes
+                .get(start..lf)
+                .filter(|line| line.len() <= LINE_BYTES_MAX && effort.looks);
             let plain = line.and_then(|line| Plain::of(line, owner, &mut joins));
             if plain.is_none() {
                 // Nobody knows yet which record it is, so nothing is joined across it.

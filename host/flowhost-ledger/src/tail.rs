@@ -101,8 +101,9 @@ impl Tail {
 
     fn is_at_end(&self) -> Result<bool, ReadError> {
         let path = self.path();
-        let len = RealDisk.len(&path);
-        len.map(|len| len == self.place.offset)
+        RealDisk
+            .len(&path)
+            .map(|len| len == self.place.offset)
             .map_err(|source| ReadError::Io { file: path, source })
     }
 

@@ -87,10 +87,10 @@ impl Bits {
     }
 
     fn get(&self, at: u64) -> bool {
-        let word = usize::try_from(at / 64)
+        usize::try_from(at / 64)
             .ok()
-            .and_then(|word| self.0.get(word));
-        word.is_some_and(|word| word >> (at % 64) & 1 == 1)
+            .and_then(|word| self.0.get(word))
+            .is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 }
 

@@ -51,8 +51,9 @@ fn roots(
             let cure = "ca = \"company-ca.pem\", a file of `-----BEGIN CERTIFICATE-----` blocks";
             problem(provider, ".ca", path, message, cure)
         };
-        let pem = files.authority(path);
-        let pem = pem.map_err(|why| wrong(format!("cannot be read: {why}")))?;
+        let pem = files
+            .authority(path)
+            .map_err(|why| wrong(format!("cannot be read: {why}")))?;
         // A file of the operator's own is read to the last certificate: one that is refused is a
         // mistake to be told of.
         roots = authorities(&pem).map_err(wrong)?;

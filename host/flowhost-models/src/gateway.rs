@@ -327,8 +327,8 @@ impl Inner {
         let Some(provider) = self.providers.get(name) else {
             let message =
                 format!("the configuration has no provider `{name}` for the model {model}");
-            let near = nearest(name, self.providers.keys().map(String::as_str));
-            let near = near.map(|near| format!("did you mean `{near}/{}`? else ", model.name));
+            let near = nearest(name, self.providers.keys().map(String::as_str))
+                .map(|near| format!("did you mean `{near}/{}`? else ", model.name));
             let hint = format!(
                 "{}add this to your flowhost.toml (`flowhost doctor` says which file that is):",
                 near.unwrap_or_default()
@@ -344,8 +344,12 @@ impl Inner {
             let hint = format!("on_prem = true in [models.providers.{name}], if it is");
             return Err(ModelError::new(ErrorClass::Residency, message, hint));
         }
-        let price = self.settings.prices.of(model).cloned();
-        let price = price.or(provider.settings.unpriced.then(Price::default));
+        let price = self
+            .settings
+            .prices
+            .of(model)
+            .cloned()
+            .or(provider.settings.unpriced.then(Price::default));
         let Some(price) = price else {
             let message = format!("the price of {model} is not known");
             let hint = format!(

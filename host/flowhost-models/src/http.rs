@@ -259,8 +259,9 @@ impl Service<Uri> for Road {
         let name = through.proxy.address.to_string();
         Box::pin(async move {
             let mut tunnel = tunnel;
-            let connected = tunnel.call(with_port(address)).await;
-            connected
+            tunnel
+                .call(with_port(address))
+                .await
                 .map_err(|error| format!("through the proxy {name}: {}", innermost(&error)).into())
         })
     }

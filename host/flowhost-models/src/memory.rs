@@ -85,8 +85,10 @@ fn size(value: &Value) -> usize {
         Value::String(text) => text.len() + WORD_BYTES,
         Value::Array(items) => items.iter().map(size).sum::<usize>() + WORD_BYTES,
         Value::Object(map) => {
-            let parts = map.iter().map(|(key, value)| key.len() + size(value));
-            parts.sum::<usize>() + WORD_BYTES
+            map.iter()
+                .map(|(key, value)| key.len() + size(value))
+                .sum::<usize>()
+                + WORD_BYTES
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => WORD_BYTES,
     }

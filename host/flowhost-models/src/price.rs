@@ -93,8 +93,10 @@ impl Price {
     fn factor(&self, now_ms: u64) -> u64 {
         // Below a day's minutes, so it fits.
         let minute = u32::try_from(now_ms / 60_000 % u64::from(DAY_MINUTES)).unwrap_or(0);
-        let now = self.hours.iter().find(|hours| hours.contains(minute));
-        now.map_or(ONE, |hours| hours.factor)
+        self.hours
+            .iter()
+            .find(|hours| hours.contains(minute))
+            .map_or(ONE, |hours| hours.factor)
     }
 }
 

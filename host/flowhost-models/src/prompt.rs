@@ -144,17 +144,16 @@ impl Prompt {
 
     /// Checks the bounds of this file.
     pub(crate) fn check(&self) -> Result<(), ModelError> {
-        let wrong = self
-            .wrong_shape()
+        self.wrong_shape()
             .or_else(|| self.wrong_tools())
-            .or_else(|| self.wrong_turn());
-        wrong.map_or(Ok(()), |why| {
-            Err(ModelError::new(
-                ErrorClass::Invalid,
-                why,
-                "change the prompt",
-            ))
-        })
+            .or_else(|| self.wrong_turn())
+            .map_or(Ok(()), |why| {
+                Err(ModelError::new(
+                    ErrorClass::Invalid,
+                    why,
+                    "change the prompt",
+                ))
+            })
     }
 
     fn wrong_shape(&self) -> Option<String> {
@@ -207,15 +206,19 @@ impl Prompt {
 
     fn bytes(&self) -> usize {
         let turns = self.turns.iter().map(|turn| {
-            let calls = turn.tool_calls.iter();
-            let calls = calls.map(|call| call.id.len() + call.name.len() + call.arguments.len());
+            let calls = turn
+                .tool_calls
+                .iter()
+                .map(|call| call.id.len() + call.name.len() + call.arguments.len());
             turn.content.len() + turn.answers.len() + calls.sum::<usize>()
         });
         let tools = self.tools.iter().map(|tool| {
             tool.name.len() + tool.description.len() + tool.input_schema.to_string().len()
         });
-        let schema = self.answer_schema.as_ref();
-        let schema = schema.map_or(0, |schema| schema.to_string().len());
+        let schema = self
+            .answer_schema
+            .as_ref()
+            .map_or(0, |schema| schema.to_string().len());
         let stops = self.stop.iter().map(String::len);
         turns.sum::<usize>() + tools.sum::<usize>() + schema + stops.sum::<usize>()
     }

@@ -230,8 +230,9 @@ impl Reader {
     fn latency(&mut self, key: &str, text: &str) -> Duration {
         units::duration(text).unwrap_or_else(|| {
             let message = format!("\"{text}\" is not a duration of up to 24h");
-            let meant = meant::durations(text).into_iter();
-            let meant = meant.filter(|it| units::duration(it).is_some());
+            let meant = meant::durations(text)
+                .into_iter()
+                .filter(|it| units::duration(it).is_some());
             let cure = meant::asked(meant.map(|it| format!("\"{it}\"")));
             let cure = cure.unwrap_or_else(|| "a whole number and ms, s, m or h".to_owned());
             self.problem(key, text, message, &cure);

@@ -69,8 +69,10 @@ pub fn count_prompt(prompt: &Prompt) -> u64 {
     let tools = prompt.tools.iter().map(|tool| {
         ITEM_TOKENS + count(&tool.name) + count(&tool.description) + json(&tool.input_schema)
     });
-    let schema = prompt.answer_schema.as_ref();
-    let schema = schema.map_or(0, |schema| ITEM_TOKENS + json(schema));
+    let schema = prompt
+        .answer_schema
+        .as_ref()
+        .map_or(0, |schema| ITEM_TOKENS + json(schema));
     REQUEST_TOKENS + turns.sum::<u64>() + tools.sum::<u64>() + schema
 }
 

@@ -114,8 +114,7 @@ impl Authority {
             })
         };
         let maybe = |what, text: &Option<String>| {
-            let text = text.as_deref();
-            text.map(|text| address(what, text)).transpose()
+            text.as_deref().map(|text| address(what, text)).transpose()
         };
         // Of the whole list and not of what `scopes` keeps of it: the place of one scope means nothing.
         let mut supported = document.scopes_supported.iter();

@@ -221,10 +221,12 @@ pub async fn register(
     redirect: &str,
     scopes: &[String],
 ) -> Result<Client, OauthError> {
-    let place = authority.register.as_ref();
-    let place = place.ok_or_else(|| OauthError::NoClient {
-        issuer: authority.issuer.clone(),
-    })?;
+    let place = authority
+        .register
+        .as_ref()
+        .ok_or_else(|| OauthError::NoClient {
+            issuer: authority.issuer.clone(),
+        })?;
     let method = wanted(authority);
     let asked = Request::builder()
         .method(Verb::POST)

@@ -153,8 +153,10 @@ pub(crate) async fn sent(
         why,
     };
     let request = request.map_err(|error| unanswered(error.to_string()))?;
-    let answer = road.send(request, reads).await;
-    let answer = answer.map_err(|error| unanswered(error.0))?;
+    let answer = road
+        .send(request, reads)
+        .await
+        .map_err(|error| unanswered(error.0))?;
     match answer.status().is_redirection() {
         true => Err(OauthError::Redirected {
             what,

@@ -75,8 +75,10 @@ impl Resource {
                     .to_owned(),
             ));
         }
-        let authorities = document.authorization_servers.iter().take(AUTHORITIES_MAX);
-        let authorities: Vec<Address> = authorities
+        let authorities: Vec<Address> = document
+            .authorization_servers
+            .iter()
+            .take(AUTHORITIES_MAX)
             .map(|text| {
                 Address::parse(text).map_err(|error| OauthError::Address {
                     what: "the server's authority",

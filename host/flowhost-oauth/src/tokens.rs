@@ -273,8 +273,9 @@ fn tokens(answer: Given, url: &str, told: &Told<'_>) -> Result<Tokens, OauthErro
         return Err(fault("its token is not a bearer's, and no other is sent"));
     }
     let word = "its token is not one visible word";
-    let refresh = given.refresh_token();
-    let refresh = refresh.map(|it| Secret::new(it.secret()).ok_or_else(|| fault(word)));
+    let refresh = given
+        .refresh_token()
+        .map(|it| Secret::new(it.secret()).ok_or_else(|| fault(word)));
     let scopes = given.scopes().map(|all| {
         let words = all.iter().map(|it| it.as_str()).filter(|it| is_scope(it));
         words.take(SCOPES_MAX).map(str::to_owned).collect()

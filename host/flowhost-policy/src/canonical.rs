@@ -60,8 +60,12 @@ impl Lines {
     /// is what it was before there were some.
     fn empty(&mut self, grants: &Grants) {
         let holds = |key: &&&str| Right::of(key).is_some_and(|right| (right.steps.holds)(grants));
-        let empty = grants.named.iter().filter(|key| !holds(key));
-        let empty: Vec<String> = empty.map(|key| (*key).to_owned()).collect();
+        let empty: Vec<String> = grants
+            .named
+            .iter()
+            .filter(|key| !holds(key))
+            .map(|key| (*key).to_owned())
+            .collect();
         if !empty.is_empty() {
             self.list("empty", &empty);
         }

@@ -230,10 +230,9 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
     let hosts = hosts(reader, &fields);
     let description = plain(reader, &fields, "description");
     let needs = match fields.get("needs") {
-        Some(node) => {
-            let inner = reader.fields(node, "needs", &rights::KEYS);
-            inner.map(|inner| Asks::read(reader, &inner, Author::Manifest))
-        }
+        Some(node) => reader
+            .fields(node, "needs", &rights::KEYS)
+            .map(|inner| Asks::read(reader, &inner, Author::Manifest)),
         None => None,
     };
     let limits = limits::named(reader, &fields);
@@ -331,8 +330,9 @@ fn prompts(reader: &mut Reader, fields: &crate::read::Fields<'_>) -> Option<Prom
 
 fn is_variable(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let first = name.chars().next();
-    first.is_some_and(|c| !c.is_ascii_digit()) && name.len() <= 64 && name.chars().all(plain)
+    name.chars().next().is_some_and(|c| !c.is_ascii_digit())
+        && name.len() <= 64
+        && name.chars().all(plain)
 }
 
 /// One line that people read.

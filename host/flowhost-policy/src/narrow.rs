@@ -88,8 +88,9 @@ impl Narrowing {
             .fields(&node, "", &["limits", "grants"])
             .map(|fields| {
                 let limits = limits::named(&mut reader, &fields);
-                let inner = fields.get("grants");
-                let inner = inner.and_then(|node| reader.fields(node, "grants", &rights::KEYS));
+                let inner = fields
+                    .get("grants")
+                    .and_then(|node| reader.fields(node, "grants", &rights::KEYS));
                 let asks = inner.map(|inner| Asks::read(&mut reader, &inner, Author::Plan));
                 (limits, asks.unwrap_or_else(Asks::everything))
             });

@@ -117,8 +117,10 @@ impl Profile {
             table => format!("{table}.{key}"),
         };
         let keys = lines.lines().filter_map(|line| line.split_once(" = "));
-        let there = keys.filter(|(key, _)| self.position(&path(key)).is_some());
-        let there: Vec<String> = there.map(|(key, _)| format!("`{key}`")).collect();
+        let there: Vec<String> = keys
+            .filter(|(key, _)| self.position(&path(key)).is_some())
+            .map(|(key, _)| format!("`{key}`"))
+            .collect();
         there.join(" and ")
     }
 }

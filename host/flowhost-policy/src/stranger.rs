@@ -78,8 +78,10 @@ impl Profile {
     /// The folders that it grants by an absolute path, which no plan's own folder is: the index of the
     /// table and the path.
     pub fn folders_elsewhere(&self) -> impl Iterator<Item = (usize, &str)> {
-        let grants = self.grants.files.iter().enumerate();
-        grants
+        self.grants
+            .files
+            .iter()
+            .enumerate()
             .map(|(index, grant)| (index, grant.host.as_str()))
             .filter(|(_, host)| host.starts_with('/'))
     }

@@ -108,8 +108,10 @@ impl ToolAnnotations {
             self.idempotent,
             self.open_world,
         ];
-        let pairs = ANNOTATION_KEYS.into_iter().zip(values);
-        pairs.filter_map(|(key, value)| Some((key, value?)))
+        ANNOTATION_KEYS
+            .into_iter()
+            .zip(values)
+            .filter_map(|(key, value)| Some((key, value?)))
     }
 }
 

@@ -71,8 +71,7 @@ pub(crate) trait Kind<T, A> {
 
     /// The profile lines that would grant a first, small piece of it.
     fn first(&self) -> String {
-        let right = Right::of_path(self.right());
-        right.map_or(String::new(), |right| right.lines.to_owned())
+        Right::of_path(self.right()).map_or(String::new(), |right| right.lines.to_owned())
     }
 }
 

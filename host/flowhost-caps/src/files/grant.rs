@@ -114,8 +114,9 @@ impl FileServices {
     /// Where the folders of a plugin are on this machine, by guest path, for those who show them to a native
     /// process; for each that must not be shown, why.
     pub fn places(&self, plugin: &str) -> impl Iterator<Item = (&str, Result<PathBuf, String>)> {
-        let grants = self.plugins.get(plugin).into_iter();
-        grants
+        self.plugins
+            .get(plugin)
+            .into_iter()
             .flat_map(|opened| &opened.grants)
             .map(|open| (open.guest.as_str(), open.place()))
     }

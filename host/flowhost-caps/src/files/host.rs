@@ -368,8 +368,11 @@ fn recorded<T: Serialize>(done: Result<T, FileError>) -> Option<serde_json::Valu
 }
 
 fn last(path: &str) -> String {
-    let last = path.trim_end_matches('/').rsplit('/').next();
-    last.unwrap_or_default().to_owned()
+    path.trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn whole(folder: &Folder, below: &Below, most: u64) -> Result<Bytes, FileError> {

@@ -23,8 +23,10 @@ pub(super) struct Below {
 impl Below {
     /// Reads a relative path that the policy has let through.
     pub(super) fn new(text: &str, depth_so_far: usize) -> Result<Self, FileError> {
-        let names = text.split('/').filter(|name| !matches!(*name, "" | "."));
-        let names: Vec<&str> = names.collect();
+        let names: Vec<&str> = text
+            .split('/')
+            .filter(|name| !matches!(*name, "" | "."))
+            .collect();
         // The policy has refused both; a caller that forgot to ask must not get through here.
         if names.contains(&"..") || text.starts_with('/') {
             return Err(FileError::Refused("the path climbs"));

@@ -101,8 +101,12 @@ impl Folder {
                 if links > LINKS_MAX {
                     return Err(FileError::os(Errno::LOOP));
                 }
-                let target = self.dir.read_link(&path)?.into_os_string().into_string();
-                let target = target.map_err(|_| FileError::os(Errno::ILSEQ))?;
+                let target = self
+                    .dir
+                    .read_link(&path)?
+                    .into_os_string()
+                    .into_string()
+                    .map_err(|_| FileError::os(Errno::ILSEQ))?;
                 // Absolute in whose tree? This machine's is not the guest's, and a guest's root is
                 // no folder of ours.
                 if target.starts_with('/') {

@@ -372,8 +372,9 @@ impl types::HostDescriptor for View<'_> {
         let read = move || live(file)?.read_at(most, offset).map(Bytes::from);
         let asked = format!("{offset} {most}");
         let bytes = self.on(&node, "read", &asked, read).await?;
-        let bytes = bytes.into_vec();
-        let bytes = bytes.ok_or_else(|| FsError::trap(self.0.scope().missed(INTERFACE, &asked)))?;
+        let bytes = bytes
+            .into_vec()
+            .ok_or_else(|| FsError::trap(self.0.scope().missed(INTERFACE, &asked)))?;
         let ended = bytes.is_empty() && most > 0;
         Ok((bytes, ended))
     }

@@ -119,8 +119,8 @@ fn certificates(what: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'st
 /// When it holds none, or one that cannot be used.
 pub fn read_authorities(pem: &[u8]) -> Result<Tls, Unfit> {
     const KEY: &str = "ca";
-    let tls = Tls::with_roots(authorities(KEY, pem)?);
-    tls.map_err(|error| Unfit::Unreadable(KEY, error.to_string()))
+    Tls::with_roots(authorities(KEY, pem)?)
+        .map_err(|error| Unfit::Unreadable(KEY, error.to_string()))
 }
 
 fn authorities(what: &'static str, pem: &[u8]) -> Result<RootCertStore, Unfit> {

@@ -188,8 +188,9 @@ pub(super) struct Injected {
 impl Injected {
     /// The login whose token was put in, and the token.
     pub(super) fn login(&self) -> Option<(&str, &str)> {
-        let login = self.login.as_ref();
-        login.map(|(name, token)| (name.as_str(), token.as_str()))
+        self.login
+            .as_ref()
+            .map(|(name, token)| (name.as_str(), token.as_str()))
     }
 
     /// The response's headers without echoes; the number of places.

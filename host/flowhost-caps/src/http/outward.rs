@@ -62,8 +62,8 @@ impl Outward for Sender {
                 by,
                 self.refused(LoginRefusal::of(injected.as_ref(), &response)),
             )
-            .await;
-            let refused = refused.unwrap_or(Err(SendError::Timeout("deadline")));
+            .await
+            .unwrap_or(Err(SendError::Timeout("deadline")));
             match refused.map_err(refusal)? {
                 false => break (injected, response),
                 true if !again => again = true,

@@ -100,8 +100,7 @@ fn charge(store: &mut HostState) -> wasmtime::Result<(CallScope, &mut TransportS
 }
 
 fn pairs(headers: Vec<wit::Header>) -> Vec<Header> {
-    let headers = headers.into_iter();
-    headers.map(|it| (it.name, it.value)).collect()
+    headers.into_iter().map(|it| (it.name, it.value)).collect()
 }
 
 /// Longest address, as of a request of `http`.

@@ -200,8 +200,11 @@ impl Peer {
 
     /// Lets the process go. Whoever waits for an answer of it has a moment for that.
     fn dismiss(&self) {
-        let stop = self.stop.lock();
-        let stop = stop.unwrap_or_else(PoisonError::into_inner).take();
+        let stop = self
+            .stop
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(stop);
     }
 

@@ -298,8 +298,10 @@ impl<'a> What<'a> {
         if !self.after.is_empty() {
             all.push(("last-event-id", self.after));
         }
-        let given = self.headers.iter();
-        let given = given.filter(|(name, _)| posts || name.eq_ignore_ascii_case(VERSION));
+        let given = self
+            .headers
+            .iter()
+            .filter(|(name, _)| posts || name.eq_ignore_ascii_case(VERSION));
         all.extend(given.map(|(name, value)| (name.as_str(), value.as_str())));
         all
     }
@@ -387,9 +389,12 @@ impl Line {
 
     /// Takes the session that a server gave.
     fn begun(&self, answer: &Answer) -> Result<(), Refusal> {
-        let given = answer.headers.iter();
-        let given = given.filter(|(name, _)| name.eq_ignore_ascii_case(SESSION));
-        let given: Vec<&String> = given.map(|(_, value)| value).collect();
+        let given: Vec<&String> = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(SESSION))
+            .map(|(_, value)| value)
+            .collect();
         let refuse = |why: String| Err(types::Error::Failed(why).into());
         // It goes back in a header, so it holds nothing that could end one.
         let fits = |id: &str| {
@@ -664,8 +669,10 @@ fn is_away(status: u16) -> bool {
 
 /// How long a stream is left alone before it is gone on with.
 fn wait(place: &Place, tries: u32) -> Duration {
-    let said = place.retry_ms.map(Duration::from_millis);
-    said.map_or_else(|| pause(tries), |said| said.clamp(RETRY_MIN, RETRY_MAX))
+    place
+        .retry_ms
+        .map(Duration::from_millis)
+        .map_or_else(|| pause(tries), |said| said.clamp(RETRY_MIN, RETRY_MAX))
 }
 
 fn away(wait: Duration, failures: u32) -> Refusal {

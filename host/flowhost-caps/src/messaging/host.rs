@@ -125,8 +125,11 @@ async fn request(
     let envelope = allowed(scope, &rule, &subject, String::new(), &message)?;
     let id = envelope.id.to_string();
     let ask = told(async {
-        let answer = state.bus.request(&subject, envelope, timeout).await;
-        let answer = answer.map_err(|error| refuse(scope, &id, error))?;
+        let answer = state
+            .bus
+            .request(&subject, envelope, timeout)
+            .await
+            .map_err(|error| refuse(scope, &id, error))?;
         let message = answered(scope, &answer)?;
         Ok(Answered {
             id: message.id,
@@ -247,8 +250,8 @@ fn answered(scope: &CallScope, answer: &Envelope) -> Result<types::Message, Refu
     if answer.kind != REPLY || answer.run != *scope.run.run || answer.tenant != *scope.run.tenant {
         return Err(Fault::Host("an answer of another kind or run came back".to_owned()).into());
     }
-    let payload = MessagePayload::of(answer);
-    let payload = payload.map_err(|error| Fault::Host(format!("answer: {error}")))?;
+    let payload =
+        MessagePayload::of(answer).map_err(|error| Fault::Host(format!("answer: {error}")))?;
     let fact = scope.said(HostCall {
         decided: DecisionPart {
             interface: Some(INTERFACE.to_owned()),

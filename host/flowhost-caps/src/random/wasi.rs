@@ -40,10 +40,10 @@ impl View<'_> {
 
     fn draw_u64(&mut self, interface: &str) -> wasmtime::Result<u64> {
         let bytes = self.draw(interface, 8)?;
-        let word = bytes
+        bytes
             .first_chunk::<8>()
-            .map(|bytes| u64::from_le_bytes(*bytes));
-        word.ok_or_else(|| kill(Fault::Host("a draw came short".to_owned())))
+            .map(|bytes| u64::from_le_bytes(*bytes))
+            .ok_or_else(|| kill(Fault::Host("a draw came short".to_owned())))
     }
 }
 

@@ -141,8 +141,10 @@ impl MemoryLog {
     /// What was told of progress, oldest first; the first `lines_max` of it.
     #[must_use]
     pub fn progress(&self) -> Vec<ProgressLine> {
-        let progress = self.progress.lock();
-        progress.unwrap_or_else(PoisonError::into_inner).clone()
+        self.progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

@@ -56,8 +56,10 @@ impl wit::Host for &mut HostState {
         let (scope, store) = charge(self)?;
         let set = async {
             let access = open(scope, store, &namespace)?;
-            let revision = access.put("set", &key, value, Expected::Any).await?;
-            revision.ok_or_else(|| Fault::Host("a write without a condition failed".into()).into())
+            access
+                .put("set", &key, value, Expected::Any)
+                .await?
+                .ok_or_else(|| Fault::Host("a write without a condition failed".into()).into())
         };
         settle(set.await)
     }
@@ -121,8 +123,11 @@ impl Access {
     async fn get(&self, key: &str) -> Result<Option<wit::Entry>, Refusal> {
         let key = checked(key)?;
         let look = told(async {
-            let entry = self.store.get(&self.slot, key).await;
-            let entry = entry.map_err(|error| self.refuse(error))?;
+            let entry = self
+                .store
+                .get(&self.slot, key)
+                .await
+                .map_err(|error| self.refuse(error))?;
             Ok(entry.map(|entry| Found {
                 value: entry.value.into(),
                 revision: entry.revision.to_string(),
@@ -176,8 +181,10 @@ impl Access {
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, Refusal> {
         let look = told(async {
-            let keys = self.store.list(&self.slot, prefix).await;
-            keys.map_err(|error| self.refuse(error))
+            self.store
+                .list(&self.slot, prefix)
+                .await
+                .map_err(|error| self.refuse(error))
         });
         let (record, wanted) = (HostCall::default(), self.wanted("list", prefix));
         let seen = self.scope.look(record, INTERFACE, &self.rule, wanted, look);

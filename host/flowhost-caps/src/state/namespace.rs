@@ -139,8 +139,9 @@ impl Namespace {
     }
 
     pub(super) fn list(&self, prefix: &str) -> Vec<String> {
-        let from = self.keys.range(prefix.to_owned()..);
-        from.map(|(key, _)| key)
+        self.keys
+            .range(prefix.to_owned()..)
+            .map(|(key, _)| key)
             .take_while(|key| key.starts_with(prefix))
             .take(KEYS_LISTED_MAX)
             .cloned()
@@ -186,8 +187,9 @@ pub(super) fn sync(dir: &Dir) -> io::Result<()> {
 }
 
 fn revision_of(bytes: &[u8]) -> io::Result<u64> {
-    let head = bytes.first_chunk::<8>();
-    head.map(|head| u64::from_be_bytes(*head))
+    bytes
+        .first_chunk::<8>()
+        .map(|head| u64::from_be_bytes(*head))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a value without its revision"))
 }
 

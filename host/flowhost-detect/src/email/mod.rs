@@ -121,8 +121,8 @@ fn letter_before(text: &Text, end: usize, any: bool) -> Option<(usize, Letter)> 
     }
     // The first byte of a character of UTF-8 stands at most three before its last.
     let length = (2..=4).find(|length| {
-        let first = end.checked_sub(*length);
-        first.is_some_and(|first| text.is(first, |byte| byte >= 0xc0))
+        end.checked_sub(*length)
+            .is_some_and(|first| text.is(first, |byte| byte >= 0xc0))
     })?;
     let first = end - length;
     if text.is(first, is_european) {

@@ -263,8 +263,7 @@ fn is_pair_behind(text: &Text, end: usize) -> bool {
         let name = text.run(word, |byte| alphanumeric(byte) || byte == b' ', 32);
         return name > word && text.at(name) == Some(b'=');
     }
-    let next = text.word(end, " ");
-    next.is_some_and(|next| {
+    text.word(end, " ").is_some_and(|next| {
         BESIDE
             .iter()
             .any(|name| text.word_of_any_case(next, name).is_some())

@@ -191,8 +191,10 @@ impl Shape {
 
 /// The keys that start there by their shape.
 pub(super) fn keys_at(text: &Text, at: usize, first: u8) -> impl Iterator<Item = Hit> {
-    let shapes = SHAPES.iter().filter(move |shape| (shape.first)(first));
-    shapes.filter_map(move |shape| Some((shape.label, at..shape.end(text, at)?)))
+    SHAPES
+        .iter()
+        .filter(move |shape| (shape.first)(first))
+        .filter_map(move |shape| Some((shape.label, at..shape.end(text, at)?)))
 }
 
 /// What a key of each shape has at least: how many letters, and of what.

@@ -106,9 +106,11 @@ pub(super) fn of(digits: &[u8]) -> Option<Country> {
             });
         }
     }
-    let tens = BY_TENS.iter().find(|row| Some(row.0) == code(2));
-    tens.map(|(_, digits)| Country {
-        code: 3,
-        digits: digits.clone(),
-    })
+    BY_TENS
+        .iter()
+        .find(|row| Some(row.0) == code(2))
+        .map(|(_, digits)| Country {
+            code: 3,
+            digits: digits.clone(),
+        })
 }

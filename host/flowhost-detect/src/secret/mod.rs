@@ -139,8 +139,10 @@ struct Places {
 impl Places {
     fn of(&self, place: usize) -> usize {
         let after = self.runs.partition_point(|(here, _)| *here <= place);
-        let run = after.checked_sub(1).and_then(|run| self.runs.get(run));
-        run.map_or(place, |(here, there)| there + (place - here))
+        after
+            .checked_sub(1)
+            .and_then(|run| self.runs.get(run))
+            .map_or(place, |(here, there)| there + (place - here))
     }
 }
 

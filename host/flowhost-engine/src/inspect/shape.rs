@@ -158,8 +158,10 @@ impl<'a> Shape<'a> {
         match payload {
             Payload::ImportSection(section) => {
                 self.add_imports(section.count())?;
-                let imports = section.clone().into_imports().flatten();
-                imports
+                section
+                    .clone()
+                    .into_imports()
+                    .flatten()
                     .map(|import| import.module.len().max(import.name.len()))
                     .try_for_each(|bytes| {
                         self.limits

@@ -118,8 +118,11 @@ impl<'t> Reader<'t> {
 
     /// The rest of a number behind its first digit.
     fn digits(&mut self) -> Option<()> {
-        let others = self.rest.iter().take_while(|byte| byte.is_ascii_digit());
-        let others = others.count();
+        let others = self
+            .rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         let (_, rest) = self.rest.split_at_checked(others)?;
         self.rest = rest;
         // With its sign it is at most so long, whatever number the limit has.

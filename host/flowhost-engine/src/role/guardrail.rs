@@ -43,9 +43,10 @@ impl Invocation for Check<'_> {
     }
 
     fn size(output: &GuardVerdict) -> u64 {
-        let findings = output.findings.iter();
-        let findings = findings.map(|it| length(&[&it.code, &it.message, &it.pointer]));
-        findings
+        output
+            .findings
+            .iter()
+            .map(|it| length(&[&it.code, &it.message, &it.pointer]))
             .sum::<u64>()
             .saturating_add(output.value.len() as u64)
     }

@@ -205,8 +205,10 @@ impl Files {
             None => None,
         };
         let sealed = self.sealed(seq, fact)?;
-        let commit = salt.as_ref().zip(fact.payload.as_deref());
-        let commit = commit.map(|(salt, payload)| commitment(salt, payload));
+        let commit = salt
+            .as_ref()
+            .zip(fact.payload.as_deref())
+            .map(|(salt, payload)| commitment(salt, payload));
         let prev = *self.chain.prev();
         let head = Head {
             owner: &self.owner,

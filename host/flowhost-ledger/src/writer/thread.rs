@@ -86,8 +86,11 @@ impl Worker {
                     .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner),
                 Some(wait) => {
-                    let woken = self.shared.work.wait_timeout(queue, wait);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
+                    self.shared
+                        .work
+                        .wait_timeout(queue, wait)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
             queue.sleeping = false;

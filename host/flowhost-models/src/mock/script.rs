@@ -211,8 +211,10 @@ impl Script {
     pub(super) fn entry(self, prompt: &Prompt, who: &Who<'_>) -> Result<Chosen, Fault> {
         let turn = prompt.answers_so_far();
         let described = |entry: &&Entry| {
-            let when = entry.when.as_ref();
-            when.is_some_and(|when| when.holds(prompt, who, turn))
+            entry
+                .when
+                .as_ref()
+                .is_some_and(|when| when.holds(prompt, who, turn))
         };
         let in_turn: Vec<&Entry> = self
             .entries
@@ -321,8 +323,9 @@ impl Entry {
 
     /// The scripted calls; `turn` makes their ids differ between turns.
     pub(super) fn tool_calls(&self, turn: usize) -> Vec<ToolCall> {
-        let calls = self.tool_calls.iter().enumerate();
-        calls
+        self.tool_calls
+            .iter()
+            .enumerate()
             .map(|(number, call)| ToolCall {
                 id: call
                     .id

@@ -121,13 +121,16 @@ impl Asking<'_> {
         // After `thinking`: a model that thinks takes no demand for a tool, and is told in the
         // prompt instead.
         let choice = self.choice(thinking.is_some());
-        let told = prompt.answer_schema.as_ref().filter(|_| choice.is_none());
-        let told = told.map(|schema| {
-            format!(
-                "{} Give it by calling the tool {ANSWER_TOOL}.",
-                schema_told(schema)
-            )
-        });
+        let told = prompt
+            .answer_schema
+            .as_ref()
+            .filter(|_| choice.is_none())
+            .map(|schema| {
+                format!(
+                    "{} Give it by calling the tool {ANSWER_TOOL}.",
+                    schema_told(schema)
+                )
+            });
         let mut system = self.system(told);
         let mut tools = self.tools();
         let mut messages = self.messages(thinking.is_some());
@@ -218,8 +221,7 @@ impl Asking<'_> {
             })
         };
         let answer = self.prompt.answer_schema.as_ref().map(answer_tool);
-        let tools = self.prompt.tools.iter().map(tool);
-        tools.chain(answer).collect()
+        self.prompt.tools.iter().map(tool).chain(answer).collect()
     }
 
     /// The conversation: turns of one speaker joined, empty ones left out.

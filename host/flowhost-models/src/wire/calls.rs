@@ -115,8 +115,9 @@ impl Calls {
     }
 
     fn is_open(&self, at: usize, name: &str) -> bool {
-        let call = self.0.get(at);
-        call.is_some_and(|it| it.call.name == name && !it.is_whole())
+        self.0
+            .get(at)
+            .is_some_and(|it| it.call.name == name && !it.is_whole())
     }
 
     /// Whether a piece with a name begins another call than the one at `at`, which has its id or index.

@@ -219,8 +219,11 @@ impl Asking<'_> {
             "" => Value::Null,
             content => json!(content),
         };
-        let calls = turn.tool_calls.iter().enumerate();
-        let calls = calls.map(|(place, call)| self.said_call(place, call));
+        let calls = turn
+            .tool_calls
+            .iter()
+            .enumerate()
+            .map(|(place, call)| self.said_call(place, call));
         json!({"role": role, "content": content, "tool_calls": calls.collect::<Value>()})
     }
 
@@ -468,8 +471,10 @@ impl Chat {
     fn call(&mut self, call: &Value, progress: &mut Progress) -> Result<(), Fault> {
         let function = call.get("function").unwrap_or(&Value::Null);
         // Ollama's older versions send an object where OpenAI sends its text.
-        let object = function.get("arguments").filter(|it| it.is_object());
-        let object = object.map(Value::to_string);
+        let object = function
+            .get("arguments")
+            .filter(|it| it.is_object())
+            .map(Value::to_string);
         let piece = Piece {
             index: number(call, "index"),
             id: word(call, "id").unwrap_or_default(),

@@ -63,8 +63,10 @@ impl ToolNames {
 
     /// Whether a tool's name begins so.
     pub(super) fn starts(&self, wired: &str) -> bool {
-        let next = self.from_wire.range(wired.to_owned()..).next();
-        next.is_some_and(|(name, _)| name.starts_with(wired))
+        self.from_wire
+            .range(wired.to_owned()..)
+            .next()
+            .is_some_and(|(name, _)| name.starts_with(wired))
     }
 
     /// The caller's name; what the model made up stays as it is.

@@ -386,8 +386,7 @@ fn probably(node: &Node, unit: Unit, (floor, ceiling): (u64, u64)) -> Option<Str
     let within = |value: Option<u64>| value.is_some_and(|it| (floor..=ceiling).contains(&it));
     let in_quotes = |it: &String| format!("\"{it}\"");
     let asked = |candidates: Vec<String>| {
-        let fitting = candidates.iter();
-        let fitting = fitting.filter(|it| within(unit::parse(unit, it)));
+        let fitting = candidates.iter().filter(|it| within(unit::parse(unit, it)));
         meant::asked(fitting.map(in_quotes))
     };
     match (&node.value, unit) {

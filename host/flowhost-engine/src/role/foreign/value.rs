@@ -49,8 +49,9 @@ pub(super) fn from_json(ty: &Type, json: Option<&Value>, what: &str) -> Result<V
         }
         (Type::String, Value::String(it)) => Val::String(it.clone()),
         (Type::List(list), Value::String(it)) if list.ty() == Type::U8 => {
-            let bytes = STANDARD.decode(it);
-            let bytes = bytes.map_err(|error| format!("`{what}` is not base64: {error}"))?;
+            let bytes = STANDARD
+                .decode(it)
+                .map_err(|error| format!("`{what}` is not base64: {error}"))?;
             Val::List(bytes.into_iter().map(Val::U8).collect())
         }
         (Type::List(list), Value::Array(items)) => Val::List(each(&list.ty(), items, what)?),
@@ -95,10 +96,10 @@ pub(super) fn from_json(ty: &Type, json: Option<&Value>, what: &str) -> Result<V
         }
         (Type::Flags(flags), Value::Array(items)) => {
             let name = |item: &Value| {
-                let name = item
-                    .as_str()
-                    .filter(|it| flags.names().any(|name| name == *it));
-                name.map(ToOwned::to_owned).ok_or_else(wrong)
+                item.as_str()
+                    .filter(|it| flags.names().any(|name| name == *it))
+                    .map(ToOwned::to_owned)
+                    .ok_or_else(wrong)
             };
             let names: Result<Vec<String>, String> = items.iter().map(name).collect();
             Val::Flags(names?)
@@ -127,8 +128,10 @@ fn integer<T: TryFrom<i128>>(json: &Value) -> Option<T> {
 }
 
 fn each(ty: &Type, items: &[Value], what: &str) -> Result<Vec<Val>, String> {
-    let items = items.iter();
-    items.map(|json| from_json(ty, Some(json), what)).collect()
+    items
+        .iter()
+        .map(|json| from_json(ty, Some(json), what))
+        .collect()
 }
 
 /// The name of a case, and what is in it.

@@ -90,10 +90,9 @@ impl Part for Env {
     fn read(reader: &mut Reader, fields: &Fields<'_>) -> BTreeMap<String, EnvValue> {
         let node = fields.get("env");
         let table = node.and_then(|node| reader.open(node, &fields.path_of("env")));
-        let entries = table.iter().flat_map(|table| {
-            let entries = table.all().iter();
-            entries.map(move |entry| (table, entry))
-        });
+        let entries = table
+            .iter()
+            .flat_map(|table| table.all().iter().map(move |entry| (table, entry)));
         let mut out = BTreeMap::new();
         for (table, entry) in entries {
             let value = variable(reader, table, entry);

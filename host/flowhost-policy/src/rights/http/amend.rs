@@ -71,8 +71,9 @@ fn open_private(amendment: &mut Amendment, wanted: &str, cure: &str) -> Outcome 
         return Outcome::Never;
     };
     let meant = |table: &dyn TableLike| {
-        let theirs = text_of(table, "url").and_then(|url| rule::canonical(url).ok());
-        theirs.is_some_and(|url| rule::overlap(&url, wanted).as_deref() == Some(wanted))
+        text_of(table, "url")
+            .and_then(|url| rule::canonical(url).ok())
+            .is_some_and(|url| rule::overlap(&url, wanted).as_deref() == Some(wanted))
     };
     let index = rules.iter().position(meant);
     let found = match index.and_then(|index| rules.get_mut(index)) {

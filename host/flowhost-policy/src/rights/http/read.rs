@@ -47,8 +47,9 @@ pub(super) fn asked(reader: &mut Reader, node: &Node, path: &str) -> Option<Http
     reader.required(&fields, "methods", "[\"GET\"]");
     let methods = methods(reader, &fields);
     let cap = |reader: &mut Reader, key| {
-        let value = reader.quantity(&fields, key, Unit::Bytes, (1, BODY_BYTES_MAX));
-        value.unwrap_or(BODY_BYTES_MAX)
+        reader
+            .quantity(&fields, key, Unit::Bytes, (1, BODY_BYTES_MAX))
+            .unwrap_or(BODY_BYTES_MAX)
     };
     Some(HttpAsk {
         url: url?,
