@@ -143,6 +143,8 @@ fn plan(bytes: &[u8]) -> Outcome {
 /// What is told of a plan before it runs ends, and says something, whatever its expressions are.
 fn foreseen(plan: &Plan) {
     let promised = Promised::new();
+    // Before the foresight, which keeps what it has compiled by the schema's place.
+    let schema = json!({ "type": "object" });
     let foresight = Foresight::new(plan, &promised);
     let mut told = foresight.problems();
     if let Ok(inputs) = plan.bind_inputs(&BTreeMap::new()) {
@@ -150,10 +152,7 @@ fn foreseen(plan: &Plan) {
         told.extend(settled.problems());
         for (step, _) in plan.everything() {
             let with = settled.with(step);
-            let _ = foresight.misfits(
-                with.as_ref().unwrap_or(&step.with),
-                &json!({ "type": "object" }),
-            );
+            let _ = foresight.misfits(with.as_ref().unwrap_or(&step.with), &schema);
         }
     }
     for problem in told {
