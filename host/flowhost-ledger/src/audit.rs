@@ -186,6 +186,7 @@ impl<'a> Walk<'a> {
             self.single(path);
             return;
         }
+        // Either: a tenant whose index somebody took away is looked at, too, and found wanting.
         if has(layout::RUNS) || has(layout::INDEX) {
             self.tenant(path);
             return;
@@ -193,7 +194,15 @@ impl<'a> Walk<'a> {
         let before = (self.report.ledgers.len(), self.report.problems.len());
         for entry in entries.iter().filter(|entry| entry.is_dir) {
             let tenant = path.join(&entry.name);
-            let names = self.source.list(&tenant).unwrap_or_default();
+            let names = match self.source.list(&tenant) {
+                Ok(names) => names,
+                Err(error) => {
+                    // It may be a tenant's: whoever believes the report has to know that nobody looked.
+                    let note = format!("{} was not looked into: {error}", tenant.display());
+                    self.report.notes.push(note);
+                    continue;
+                }
+            };
             if names
                 .iter()
                 .any(|entry| [layout::RUNS, layout::INDEX].contains(&&*entry.name))
@@ -271,6 +280,7 @@ impl<'a> Walk<'a> {
     fn sizes(&self, dir: &Path) -> Vec<(String, Option<u64>)> {
         let entries = self.source.list(dir).unwrap_or_default();
         let size = |name: String| {
+            // A file that is gone by now has another size than before, which is all that is asked.
             let len = self.source.len(&dir.join(&name)).ok();
             (name, len)
         };
@@ -369,6 +379,7 @@ impl<'a> Walk<'a> {
                 });
             }
         }
+        // The largest first: the next one to be met is then popped from the end.
         floors.sort_by_key(|floor| std::cmp::Reverse(floor.size));
         let log_path = dir.join(layout::CHECKPOINTS);
         let log = NoteLog::open(self.source, &log_path).map_err(io_fault(&log_path))?;

@@ -342,7 +342,7 @@ pub struct Report {
     pub ledgers: Vec<LedgerReport>,
     /// What is wrong with the whole: missing runs, no ledger at all.
     pub problems: Vec<Problem>,
-    /// What is not wrong, and still worth knowing: runs without an end.
+    /// What is not wrong, and still worth knowing: runs without an end, folders that nobody could look into.
     pub notes: Vec<String>,
 }
 

@@ -1,9 +1,13 @@
 //! The index of runs: what it makes visible.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use flowhost_ledger::records::RunStart;
-use flowhost_ledger::{Code, Ledger, LedgerOptions, Recorder as _, RunIndex, run_dir, verify_dir};
+use flowhost_ledger::{
+    Code, Entry, Ledger, LedgerOptions, ReadSeek, RealDisk, Recorder as _, RunIndex, Source,
+    VerifyOptions, run_dir, verify_dir, verify_in,
+};
 
 use crate::{copy, fact, key, start};
 
@@ -74,6 +78,43 @@ fn a_missing_run_a_run_nobody_entered_and_a_run_cut_back_are_found() {
     assert!(!codes(state).is_empty(), "replaced");
     std::fs::remove_dir_all(state.join("t/runs.index")).unwrap();
     assert!(codes(state).contains(&Code::Index), "without an index");
+}
+
+/// A disk of which one folder cannot be listed.
+#[derive(Debug)]
+struct Shut(PathBuf);
+
+impl Source for Shut {
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        match dir == self.0 {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => RealDisk.list(dir),
+        }
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
+        RealDisk.open_read(path)
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.len(path)
+    }
+}
+
+#[test]
+fn a_folder_that_nobody_could_look_into_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), "a", 3);
+    let shut = Shut(dir.path().join("other"));
+    std::fs::create_dir(&shut.0).unwrap();
+    let options = VerifyOptions {
+        trusted: vec![key(1).vkey()],
+        ..VerifyOptions::default()
+    };
+    let report = verify_in(&shut, dir.path(), &options);
+    assert!(report.ok, "{report}");
+    let told = |note: &String| note.contains("other was not looked into");
+    assert!(report.notes.iter().any(told), "{report}");
 }
 
 #[test]
