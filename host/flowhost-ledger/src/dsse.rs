@@ -140,6 +140,8 @@ pub fn open(
             .decode(&signature.sig)
             .map_err(|error| malformed(&error))?;
         if !key.signed(&signed, &bytes) {
+            // Not passed over: a file that names a believed key falsely is an attack, whoever else
+            // signed it.
             return Err(DsseError::Forged(key_id(key)));
         }
         let key = key.clone();

@@ -109,6 +109,7 @@ pub fn prove_in(source: &dyn Source, dir: &Path, seq: u64) -> Result<String, Pro
         }
     }
     let path = merkle::inclusion_proof(&leaves, seq)
+        // Fewer records than the note signs: the ledger was cut, or is being copied.
         .filter(|_| leaves.len() as u64 == size)
         .ok_or_else(|| unusable(format!("it covers {size} records")))?;
     let leaf = usize::try_from(seq)
@@ -123,6 +124,7 @@ pub fn prove_in(source: &dyn Source, dir: &Path, seq: u64) -> Result<String, Pro
     let extra = BASE64.encode(line);
     let mut out = format!("{VERSION}\nextra {extra}\nindex {seq}\n");
     for hash in path {
+        // A `String` takes whatever is written to it.
         let _ = writeln!(out, "{}", BASE64.encode(hash));
     }
     Ok(out + "\n" + &text)

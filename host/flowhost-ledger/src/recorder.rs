@@ -68,6 +68,7 @@ impl Recorder for MemoryRecorder {
     fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
         let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         facts.push(fact);
+        // One was just pushed.
         Ok(facts.len() as u64 - 1)
     }
 

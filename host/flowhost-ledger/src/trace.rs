@@ -28,6 +28,7 @@ pub fn trace_id(run: &str) -> String {
 /// 16 hexadecimal digits: the beginning of the step's own id.
 #[must_use]
 pub fn step_span(step: &str) -> &str {
+    // A step's id is a hash in hexadecimal; only work outside of any step has a shorter one.
     step.get(..16).unwrap_or(NO_STEP)
 }
 

@@ -53,6 +53,7 @@ impl Views {
         let (Some(path), Some(sha256)) = (text("path"), text("sha256")) else {
             return;
         };
+        // Those that came first stay: the count in the report says how many were compared.
         if self.0.len() >= VIEWS_MAX && !self.0.contains_key(path) {
             return;
         }
