@@ -376,8 +376,10 @@ async fn nothing_is_written_before_its_record_is_on_disk() {
     let mut call = call(1_000);
     call.scope.run.recorder = recorder.clone();
     let mut store = call.store(&State::new(Arc::new(Watchful(recorder))));
-    let set = (&mut &mut store).set("notes".into(), "k".into(), vec![1]);
-    assert!(set.await.unwrap().is_ok());
-    let gone = (&mut &mut store).delete("notes".into(), "k".into());
-    assert!(gone.await.unwrap().is_ok());
+    let set = (&mut &mut store)
+        .set("notes".into(), "k".into(), vec![1])
+        .await;
+    assert!(set.unwrap().is_ok());
+    let gone = (&mut &mut store).delete("notes".into(), "k".into()).await;
+    assert!(gone.unwrap().is_ok());
 }
