@@ -177,6 +177,7 @@ impl CompileService {
     }
 
     fn make_ready(&self) {
+        // In this process there is nothing that could wait.
         let Compiler::Child { program } = &self.compiler else {
             return;
         };
