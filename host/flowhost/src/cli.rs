@@ -4,6 +4,7 @@
 
 mod doctor;
 mod evidence;
+mod frequent;
 mod mcp;
 mod memory;
 mod plugin;

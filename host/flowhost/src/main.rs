@@ -9,8 +9,8 @@ mod commands;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser as _};
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::output::{self, Output};
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Some(flowhost_jail::INMATE_COMMAND) => return flowhost_jail::inmate_main(),
         _ => {}
     }
-    let cli = match cli::Cli::try_parse() {
+    let cli = match cli::Cli::typed() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
