@@ -20,6 +20,7 @@ use flowhost_run::{FactObserver, Finished, Host, Run, RunDocument};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::allocator::give_back;
 use crate::cli::{LogFormat, RunningArgs};
 use crate::commands::{Context, logging};
 
@@ -71,6 +72,7 @@ fn runtime_of(threads: Option<usize>) -> Result<tokio::runtime::Runtime, Failure
     if let Some(threads) = threads {
         builder.worker_threads(threads);
     }
+    builder.on_thread_park(give_back);
     builder.enable_all().build().map_err(|error| {
         Failure::new(Exit::Internal, "the runtime cannot be started").because(error.to_string())
     })

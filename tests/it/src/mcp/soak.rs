@@ -241,14 +241,20 @@ fn folder(sites: &[(&str, Site)]) -> Home {
 #[derive(Debug, Clone, Copy)]
 struct Look {
     rss_kib: u64,
+    /// What of it is the process's own: the rest are pages of files, its code among them.
+    own_kib: u64,
+    threads: u64,
     files: usize,
     children: usize,
 }
 
 fn look(process: u32) -> Look {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let rss = rss.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let number = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.and_then(|line| line.strip_prefix(':')).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
     let files = std::fs::read_dir(format!("/proc/{process}/fd"))
         .unwrap()
         .count();
@@ -259,7 +265,9 @@ fn look(process: u32) -> Look {
         children.unwrap_or_default().split_whitespace().count()
     });
     Look {
-        rss_kib: rss,
+        rss_kib: number("VmRSS"),
+        own_kib: number("RssAnon"),
+        threads: number("Threads"),
         files,
         children: children.sum(),
     }
@@ -340,13 +348,18 @@ fn ten_servers_of_which_half_misbehave_leave_nothing_in_the_process_that_calls_t
     let files = (looks[1].files, looks[looks.len() - 1].files);
     let sessions = sessions.begun.load(Ordering::SeqCst);
     assert!(files.1 <= files.0 + SLACK, "file descriptors: {files:?}");
-    let course: Vec<u64> = looks.iter().map(|look| look.rss_kib / 1_024).collect();
+    let mib =
+        |of: fn(&Look) -> u64| -> Vec<u64> { looks.iter().map(|it| of(it) / 1_024).collect() };
+    let course = mib(|look| look.rss_kib);
+    let threads = looks.iter().map(|look| look.threads).max();
     eprintln!(
-        "{runs} runs in {seconds} s, {} calls, {sessions} sessions, file descriptors {}, then {}; MiB after each round \
-         of {TOGETHER} runs: {course:?}",
+        "{runs} runs in {seconds} s, {} calls, {sessions} sessions, file descriptors {}, then {}, at most {} threads; \
+         MiB after each round of {TOGETHER} runs: {course:?}; of these its own: {:?}",
         runs * 20,
         files.0,
-        files.1
+        files.1,
+        threads.unwrap_or_default(),
+        mib(|look| look.own_kib),
     );
     if few(&looks) {
         eprintln!("memory is not judged: this machine makes too few rounds");
