@@ -2,6 +2,7 @@
 //! before it, signals behind it, and the report of how it ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flowhost::ambient::Ambient;
 use flowhost::config::OnTelemetryFailure;
@@ -63,6 +64,10 @@ pub(super) fn told(
 /// processor that sleeps takes as long as the step.
 const ONE: usize = 1;
 
+/// How long a thread that waits for the disk stays when there is nothing to wait for. One is made within a fraction of a
+/// millisecond, and each keeps memory until it ends; the burst that needed them all may never come again.
+const IDLE: Duration = Duration::from_secs(2);
+
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     runtime_of(None)
 }
@@ -72,7 +77,7 @@ fn runtime_of(threads: Option<usize>) -> Result<tokio::runtime::Runtime, Failure
     if let Some(threads) = threads {
         builder.worker_threads(threads);
     }
-    builder.on_thread_park(give_back);
+    builder.on_thread_park(give_back).thread_keep_alive(IDLE);
     builder.enable_all().build().map_err(|error| {
         Failure::new(Exit::Internal, "the runtime cannot be started").because(error.to_string())
     })
