@@ -5,15 +5,19 @@
 //! is done before, nothing is spawned, and the timer is only armed when the guest waits.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use data_encoding::HEXLOWER;
 use flowhost_policy::{Effective, Limits};
 use futures::FutureExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, sleep_until};
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
@@ -184,7 +188,10 @@ impl Plugin {
     ) -> Result<I::Output, Fault> {
         let limits = self.limits(&scope);
         let deadline = Deadline::new(started, &scope, &limits);
-        let _permits = deadline.bound(self.permits()).await??;
+        let _permits = match self.free() {
+            Some(permits) => permits,
+            None => deadline.bound(self.permits()).await??,
+        };
         // After the wait for a place, so that the guest is told the time that it has.
         let context = context(&scope, deadline.at);
         let meter = scope.meter.clone();
@@ -254,6 +261,13 @@ impl Plugin {
             .saturating_add(RESULT_OVERHEAD_BYTES)
     }
 
+    /// Places that nobody has to wait for.
+    fn free(&self) -> Option<(SemaphorePermit<'_>, SemaphorePermit<'_>)> {
+        let instance = self.0.instances.try_acquire().ok()?;
+        let slots = self.0.engine.0.slots.try_acquire_many(self.0.weight).ok()?;
+        Some((instance, slots))
+    }
+
     async fn permits(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Fault> {
         let closed = |_| Fault::Host("the engine is closing".to_owned());
         // The plugin's own place first: who waits for that holds no slot of the pool that another
@@ -319,9 +333,19 @@ impl Deadline {
         Self { started, at }
     }
 
-    /// Runs `work` until the deadline.
+    /// Runs `work` until the deadline. There is a timer once it waits: most work never does.
     async fn bound<W: Future>(self, work: W) -> Result<W::Output, Fault> {
-        timeout_at(self.at, work).await.map_err(|_| self.fault())
+        let mut work = pin!(work);
+        let mut late = None;
+        poll_fn(|task| {
+            if let Poll::Ready(done) = work.as_mut().poll(task) {
+                return Poll::Ready(Ok(done));
+            }
+            // Work that has used up its task's turn must not keep its timer from being heard.
+            let late = late.get_or_insert_with(|| Box::pin(unconstrained(sleep_until(self.at))));
+            late.as_mut().poll(task).map(|()| Err(self.fault()))
+        })
+        .await
     }
 
     fn fault(self) -> Fault {
