@@ -31,6 +31,9 @@ pub struct JsonLimits {
 impl Default for JsonLimits {
     /// 16 MiB, depth 64, 200,000 values, numbers of 64 characters.
     fn default() -> Self {
+        // As long as a payload of the ledger may be. Half the depth that can be read leaves the other half to
+        // what a plan and an envelope put around a value; 200,000 values are some 20 MiB as a tree; no double
+        // needs 64 characters.
         Self {
             bytes: 16 << 20,
             depth: 64,
