@@ -244,6 +244,8 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
     // Back to the names of the list: keys of rights are constants of this crate everywhere.
     let optional = Right::spared().filter(|key| optional.iter().any(|it| it == key));
     let acts_for_caller = reader.bool(&fields, "acts_for_caller").unwrap_or(false);
+    // Only where the kind could be read: a misspelt one has been told of, and this would be a
+    // second problem of the same.
     if acts_for_caller && kind.is_some_and(|kind| kind != PluginKind::Tool) {
         let message =
             "`acts_for_caller` is for plugins of kind \"tool\": no other is called by a plugin";

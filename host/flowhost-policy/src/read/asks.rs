@@ -72,6 +72,7 @@ impl Reader {
         let path = fields.path_of(key);
         let message = format!("`{path}` is a word, and the only word is \"granted\"");
         self.problem(node.at, message, None);
+        // The document is refused for it; until then the least is taken.
         Some(Ask::None)
     }
 

@@ -40,6 +40,7 @@ impl Texts {
     /// Whether one of `list` allows `wanted`; the first that does is named.
     pub(crate) fn decide<'a>(&self, list: &'a [String], wanted: &str) -> Verdict<'a, String> {
         if !(self.is_name)(wanted) {
+            // Without a cure: what is no name can be written into no profile.
             return Err(self.deny(".name", wanted, None));
         }
         let found = list
@@ -120,6 +121,7 @@ impl Texts {
     /// As [`Texts::amend`], for those that write more beside it.
     pub(crate) fn add(&self, amendment: &mut Amendment, refusal: &Refusal<'_>) -> Option<()> {
         let is_mine = refusal.right == self.path && refusal.rule.ends_with("#none");
+        // A refusal for its form is not cured by a longer list.
         is_mine.then_some(())?;
         amendment.push(self.table, self.key, refusal.wanted)
     }

@@ -291,6 +291,8 @@ impl Right {
                 .strip_prefix("flowhost:")
                 .and_then(|rest| rest.split('/').next())
                 .is_some_and(|package| package == right.capability);
+            // An interface of ours is always hard: no language runtime imports one that its program
+            // does not use.
             if own || right.hard.contains(&interface) {
                 return Some((right, true));
             }
@@ -341,6 +343,7 @@ impl Grants {
         for right in &RIGHTS {
             (right.steps.read)(reader, fields, &mut grants);
         }
+        // Of the others the word says by itself whether they hold something.
         grants.named = Right::lists()
             .filter(|key| fields.get(key).is_some())
             .collect();

@@ -168,6 +168,8 @@ impl Part for Files {
 
     fn write(lines: &mut Lines, granted: &Vec<FileGrant>) {
         let mut sorted: Vec<_> = granted.iter().collect();
+        // The order of the tables decides nothing, so that it must not change the hash of what is
+        // granted.
         sorted.sort_by(|a, b| (&a.guest, &a.host).cmp(&(&b.guest, &b.host)));
         for grant in sorted {
             let path = format!("files.{}", quoted(&grant.guest));

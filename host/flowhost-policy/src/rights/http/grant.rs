@@ -92,6 +92,7 @@ impl Inject {
             Self::Header { value, .. } => value.as_str(),
             Self::Login(_) => "",
         };
+        // What stands before the first placeholder names none.
         let parts = template.split("${secret:").skip(1);
         parts.filter_map(|part| part.split_once('}').map(|(name, _)| name))
     }

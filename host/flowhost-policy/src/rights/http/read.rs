@@ -109,6 +109,8 @@ fn inject(reader: &mut Reader, fields: &Fields<'_>) -> Option<Inject> {
                 None,
             );
         }
+        // Also a faulty one: a document with a problem gives no profile, and the rest of the rule
+        // is read for its own.
         return Some(Inject::Login(login));
     }
     reader.required(&inner, "header", "\"authorization\"");
@@ -187,6 +189,7 @@ fn template_fault(value: &str) -> Option<&'static str> {
 /// A secret goes over TLS, or to this machine.
 fn check_clear_text(reader: &mut Reader, fields: &Fields<'_>, rule: &HttpRule) {
     let parts = rule::RuleUrl::of(&rule.url);
+    // By what is written: a name that leads to this machine today may lead elsewhere tomorrow.
     let here = parts.is_some_and(|parts| {
         parts.host == "localhost" || rule::literal(parts.host).is_some_and(|ip| ip.is_loopback())
     });

@@ -168,6 +168,7 @@ fn topics(
 /// of a sub-plan (`inner.yaml::name`) call each other by name.
 fn own_token(plugin: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    // The innermost: the last part of the path of sub-plans.
     let name = plugin.rsplit("::").next().unwrap_or(plugin);
     name.chars()
         .map(|c| if plain(c) { c } else { '-' })

@@ -50,9 +50,14 @@ pub struct ProcessGrant {
 const NUMBERS: [(&str, Unit, (u64, u64), u64); 6] = [
     // A runtime such as Node's reserves some hundred MiB before it does anything.
     ("memory", Unit::Bytes, (1 << 20, 64 << 30), 512 << 20),
+    // Ten minutes of work: most servers wait most of their hour.
     ("cpu", Unit::Millis, (1_000, 86_400_000), 600_000),
+    // Threads count, too, and a runtime has a dozen before it does anything; a program that forks
+    // without end is ended early.
     ("processes", Unit::Count, (1, 4_096), 64),
+    // Of each process, with what it listens to; more is a leak, or a server for many.
     ("open_files", Unit::Count, (8, 65_536), 256),
+    // What stands in `/tmp` is memory of the machine.
     ("file", Unit::Bytes, (1, 1 << 40), 64 << 20),
     // As long as a run may take where its plan says nothing.
     ("wall", Unit::Millis, (1_000, 86_400_000), 3_600_000),
