@@ -85,11 +85,14 @@ fn instructions(
         false => ("`prompt` of the `config:`", &config.prompt),
     };
     let whose = format!("step `{}`: {whose}", task.id);
+    let template = Template::check(&whose, source)?;
+    // Most templates leave the input to what stands below them, and it may be large.
+    let input = template.shows_input().then_some(input);
     let values = json!({
         "agent": name(ctx), "input": input, "prompt_version": version(config, task),
         "role": config.role, "step": task.id,
     });
-    Template::check(&whose, source)?.render(&values)
+    template.render(&values)
 }
 
 /// The version of the prompt: the configuration's, or the one that the plan gives the step's.

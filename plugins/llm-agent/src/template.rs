@@ -18,6 +18,7 @@ pub(crate) struct Template<'t> {
     /// Which one it is, for messages.
     whose: &'t str,
     source: &'t str,
+    shows_input: bool,
 }
 
 /// What came out.
@@ -34,12 +35,14 @@ impl<'t> Template<'t> {
     /// # Errors
     /// [`Error::Invalid`] when it is none, or uses a name that there is not.
     pub(crate) fn check(whose: &'t str, source: &'t str) -> Result<Self, Error> {
-        let template = Self {
+        let mut template = Self {
             environment: environment(),
             whose,
             source,
+            shows_input: false,
         };
         let names = template.names()?;
+        template.shows_input = names.iter().any(|name| name == "input");
         let unknown: Vec<&String> = names
             .iter()
             .filter(|name| !VARIABLES.contains(&name.as_str()))
@@ -51,6 +54,11 @@ impl<'t> Template<'t> {
             )));
         }
         Ok(template)
+    }
+
+    /// Whether it says itself where the input goes; one that does not needs no `input` among its values.
+    pub(crate) const fn shows_input(&self) -> bool {
+        self.shows_input
     }
 
     /// Sorted.
@@ -70,14 +78,13 @@ impl<'t> Template<'t> {
     /// # Errors
     /// [`Error::Invalid`] when a value that the template asks for is not there.
     pub(crate) fn render(&self, values: &serde_json::Value) -> Result<Rendered, Error> {
-        let shows_input = self.names()?.iter().any(|name| name == "input");
         let text = self
             .environment
             .template_from_str(self.source)
             .and_then(|template| template.render(Value::from(Serde(values))));
         Ok(Rendered {
             text: text.map_err(|error| self.wrong(&error, values.get("input")))?,
-            shows_input,
+            shows_input: self.shows_input,
         })
     }
 
