@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowhost_ledger::{Kind, read_run};
+use flowhost_ledger::{Kind, RealDisk, read_lent_in};
 
 use super::{Amount, Past, Range};
 use crate::base::state::State;
@@ -123,27 +123,30 @@ fn of_run(state: &State, run: &str) -> (OfRun, usize) {
     let mut read = 0;
     let mut ended = Vec::new();
     let mut models = BTreeMap::<String, String>::new();
-    let Ok(records) = read_run(&state.run_dir(run)) else {
+    let dir = state.run_dir(run);
+    let Ok(batches) = read_lent_in(&RealDisk, &dir) else {
         return (OfRun::default(), read);
     };
-    for record in records.map_while(Result::ok) {
-        read += 1;
-        let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
-        let number = |name: &str| record.number(name).unwrap_or(0);
-        match record.kind() {
-            Some(Kind::ModelIntent) if record.text("decision") == Some("allow") => {
-                models.entry(text("step")).or_insert_with(|| text("asked"));
+    for batch in batches.map_while(Result::ok) {
+        for record in batch.records() {
+            read += 1;
+            let text = |name: &str| record.text(name).unwrap_or_default().into_owned();
+            let number = |name: &str| record.number(name).unwrap_or(0);
+            match record.kind {
+                Some(Kind::ModelIntent) if record.text("decision").as_deref() == Some("allow") => {
+                    models.entry(text("step")).or_insert_with(|| text("asked"));
+                }
+                Some(Kind::StepEnd) => ended.push(Ended {
+                    path: text("path"),
+                    model: models.get(&text("step")).cloned(),
+                    status: text("status"),
+                    spent: Amount {
+                        tokens: number("tokens"),
+                        micro_usd: number("micro_usd"),
+                    },
+                }),
+                _ => {}
             }
-            Some(Kind::StepEnd) => ended.push(Ended {
-                path: text("path"),
-                model: models.get(&text("step")).cloned(),
-                status: text("status"),
-                spent: Amount {
-                    tokens: number("tokens"),
-                    micro_usd: number("micro_usd"),
-                },
-            }),
-            _ => {}
         }
     }
     (summed(ended), read)
