@@ -7,8 +7,6 @@
 //! asked for without naming it. Must never hand out what is aligned to less than was asked for.
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::cell::Cell;
-use std::time::{Duration, Instant};
 
 use libmimalloc_sys as mimalloc;
 
@@ -74,49 +72,8 @@ unsafe impl GlobalAlloc for Mimalloc {
     }
 }
 
-/// How long a thread keeps what it may need again. One that gave it back whenever it waits would fetch it anew for each
-/// message.
-const KEPT: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// When this thread gave back last; at first, when it was asked to.
-    static GAVE_BACK: Cell<Option<Instant>> = const { Cell::new(None) };
-}
-
-/// Gives back what this thread keeps and nothing uses, unless it did so less than [`KEPT`] ago.
-///
-/// Each thread has pages of its own for each size of block, and a block that another thread frees in them is found only
-/// when this one asks for that size again. The threads of a server would so keep, each for itself, the most of each size
-/// that was ever in use at once: several times of what is in use, and more with each burst that is larger than all before.
-pub(crate) fn give_back() {
-    let now = Instant::now();
-    let last = GAVE_BACK.get();
-    if last.is_some_and(|last| now.duration_since(last) < KEPT) {
-        return;
-    }
-    GAVE_BACK.set(Some(now));
-    if last.is_some() {
-        collect();
-    }
-}
-
-#[expect(
-    unsafe_code,
-    reason = "a function of C that the bindings leave out of what they offer by default"
-)]
-fn collect() {
-    unsafe extern "C" {
-        fn mi_collect(force: bool);
-    }
-    // SAFETY: it may be called by any thread at any time, and moves no block.
-    unsafe { mi_collect(true) }
-}
-
 #[cfg(test)]
 mod tests {
-    #[cfg(target_os = "linux")]
-    use std::ffi::c_void;
-
     use super::*;
 
     #[test]
@@ -150,43 +107,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[expect(unsafe_code, reason = "asks the kernel about memory that is mapped")]
-    fn resident_pages(block: usize, size: usize) -> usize {
-        const PAGE: usize = 4_096;
-        unsafe extern "C" {
-            fn mincore(start: *mut c_void, bytes: usize, pages: *mut u8) -> i32;
-        }
-        let start = block.next_multiple_of(PAGE);
-        let bytes = (block + size - start) / PAGE * PAGE;
-        let mut pages = vec![0_u8; bytes / PAGE];
-        // SAFETY: it writes one byte for each page of the range, and reads nothing of it.
-        let asked = unsafe { mincore(start as *mut c_void, bytes, pages.as_mut_ptr()) };
-        assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
-        pages.iter().filter(|page| **page & 1 == 1).count()
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    #[expect(unsafe_code, reason = "asks the allocator itself")]
-    fn what_another_thread_freed_stays_with_its_thread_until_that_gives_back() {
-        const SIZE: usize = 300_000;
-        let layout = Layout::from_size_align(SIZE, 1).unwrap();
-        // SAFETY: the size is not zero, and all of the block is written.
-        let block = unsafe {
-            let block = Mimalloc.alloc(layout);
-            block.write_bytes(1, SIZE);
-            block as usize
-        };
-        let elsewhere = std::thread::spawn(move || {
-            // SAFETY: it came from this allocator with this layout, and goes back once.
-            unsafe { Mimalloc.dealloc(block as *mut u8, layout) }
-        });
-        elsewhere.join().unwrap();
-        assert!(resident_pages(block, SIZE) > 0, "nobody has looked yet");
-        collect();
-        assert_eq!(resident_pages(block, SIZE), 0);
     }
 }

@@ -6,6 +6,7 @@
 mod allocator;
 mod cli;
 mod commands;
+mod give_back;
 
 use std::process::ExitCode;
 

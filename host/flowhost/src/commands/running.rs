@@ -21,9 +21,9 @@ use flowhost_run::{FactObserver, Finished, Host, Run, RunDocument};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::allocator::give_back;
 use crate::cli::{LogFormat, RunningArgs};
 use crate::commands::{Context, logging};
+use crate::give_back::give_back;
 
 /// Performs a run of `project` that `start` begins or goes on with, and reports how it ended.
 pub(crate) fn perform(
