@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_author::first_manifest;
-use flowhost_engine::{Inspection, ShapeLimits, inspect};
+use flowhost_engine::{Inspected, Inspection};
 use flowhost_flow::{Exit, OutputSchema};
 use flowhost_policy::{Manifest, Position, Right};
 use flowhost_words::PluginKind;
 
+use crate::ambient::Unusable;
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::remote::Pin;
@@ -22,7 +23,7 @@ pub struct Seen {
     /// Its bytes.
     pub bytes: Arc<[u8]>,
     /// What it is.
-    pub inspection: Inspection,
+    pub inspection: Inspected,
     /// What it says of itself, if it has a manifest.
     pub manifest: Option<Manifest>,
 }
@@ -33,12 +34,15 @@ pub struct Seen {
 /// # Errors
 /// When there is none, it is no component, or its manifest is wrong.
 pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Failure> {
-    let (path, bytes) = sources
-        .component(source, dir, Pin::Newest)
+    let (path, component) = sources
+        .looked_at(source, dir, Pin::Newest)
         .map_err(|found| of(&found))?;
     let shown = sources.shown(&path);
-    let inspection = inspect(&bytes, &ShapeLimits::default()).map_err(|error| {
-        Failure::new(Exit::Internal, format!("`{shown}` is refused")).caused_by(&error)
+    let inspection = component.map_err(|error| match error {
+        Unusable::Refused(error) => {
+            Failure::new(Exit::Internal, format!("`{shown}` is refused")).caused_by(&error)
+        }
+        unread @ Unusable::Unread(_) => of(&sources.of_no_use(&path, unread)),
     })?;
     let found = sources.described(source, dir, &path, inspection.manifest.as_deref());
     let manifest = found
@@ -67,7 +71,7 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
     }
     Ok(Seen {
         path,
-        bytes,
+        bytes: inspection.bytes().clone(),
         inspection,
         manifest,
     })

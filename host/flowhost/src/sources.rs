@@ -175,18 +175,34 @@ impl<'a> Sources<'a> {
         dir: &Path,
         pin: Pin<'_>,
     ) -> Result<(PathBuf, Inspected), Finding> {
-        let (path, component) = if Place::is_meant(source) {
+        let (path, component) = self.looked_at(source, dir, pin)?;
+        let component = component.map_err(|error| self.of_no_use(&path, error))?;
+        Ok((path, component))
+    }
+
+    /// The same, with what keeps a file that is meant from being a component.
+    ///
+    /// # Errors
+    /// As [`Sources::component`], where no file is meant.
+    pub(crate) fn looked_at(
+        &self,
+        source: &str,
+        dir: &Path,
+        pin: Pin<'_>,
+    ) -> Result<(PathBuf, Result<Inspected, Unusable>), Finding> {
+        if Place::is_meant(source) {
             let (path, bytes) = self.component(source, dir, pin)?;
             let component = self.ambient.inspect(bytes);
-            (path, component.map_err(Unusable::Refused))
-        } else {
-            let path = self.component_path(source, dir)?;
-            let component = self.ambient.component(&path, COMPONENT_BYTES_MAX);
-            (path, component)
-        };
-        let missing = || self.no_component(&path);
-        let component = component.map_err(|error| self.unusable(&path, error, missing))?;
+            return Ok((path, component.map_err(Unusable::Refused)));
+        }
+        let path = self.component_path(source, dir)?;
+        let component = self.ambient.component(&path, COMPONENT_BYTES_MAX);
         Ok((path, component))
+    }
+
+    /// Why what stands there is of no use.
+    pub(crate) fn of_no_use(&self, path: &Path, error: Unusable) -> Finding {
+        self.unusable(path, error, || self.no_component(path))
     }
 
     fn no_component(&self, path: &Path) -> Finding {

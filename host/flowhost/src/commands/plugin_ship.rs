@@ -73,7 +73,7 @@ impl Component {
         };
         let read = Self {
             bytes: bytes.to_vec(),
-            inspection,
+            inspection: Inspection::clone(&inspection),
             manifest,
             text,
         };
