@@ -313,8 +313,14 @@ impl Ambient {
     /// # Errors
     /// When it does not exist, or leaves the folder.
     pub fn below(&self, folder: &Path, path: &Path) -> Result<PathBuf, FileError> {
+        let named = self.resolve(&folder.join(path));
+        // Most of what is looked for in several places is not there, and to follow links takes a question for each
+        // folder above it.
+        named
+            .symlink_metadata()
+            .map_err(|source| FileError::new("find", &named, source))?;
         let folder = self.canonical(folder)?;
-        let found = self.canonical(&folder.join(path))?;
+        let found = self.canonical(&named)?;
         if path.is_absolute() || !found.starts_with(&folder) {
             let source =
                 std::io::Error::new(ErrorKind::PermissionDenied, "it leaves the plan's folder");

@@ -35,6 +35,10 @@ fn a_link_or_a_dot_cannot_leave_the_folder() {
         assert!(ambient.below(plans, Path::new(path)).is_err(), "{path}");
     }
     assert!(ambient.below(plans, Path::new("in")).is_ok());
+    for path in ["none", "in/none", "none/none"] {
+        let error = ambient.below(plans, Path::new(path)).unwrap_err();
+        assert!(error.is_missing(), "{path}");
+    }
 }
 
 #[test]
