@@ -76,11 +76,10 @@ mod tests {
             block.write_bytes(1, SIZE);
             block as usize
         };
-        let elsewhere = std::thread::spawn(move || {
+        std::thread::scope(|threads| {
             // SAFETY: it came from this allocator with this layout, and goes back once.
-            unsafe { Mimalloc.dealloc(block as *mut u8, layout) }
+            threads.spawn(|| unsafe { Mimalloc.dealloc(block as *mut u8, layout) });
         });
-        elsewhere.join().unwrap();
         assert!(resident_pages(block, SIZE) > 0, "nobody has looked yet");
         collect();
         assert_eq!(resident_pages(block, SIZE), 0);
