@@ -59,7 +59,28 @@ pub(super) struct ToolsOf {
     calls: Vec<Building>,
     total: u64,
     open: HashMap<Key, VecDeque<usize>>,
+    well: Well,
     by_tool: BTreeMap<String, (u64, u64)>,
+}
+
+/// Calls that ended well, as far as they may be listed.
+#[derive(Default)]
+struct Well {
+    count: usize,
+    /// The last of their places.
+    last: usize,
+}
+
+impl Well {
+    /// Whether as many as are listed stand before the call at this place, which ended well.
+    fn is_beyond(&mut self, place: usize) -> bool {
+        if self.count >= CALLS_MAX && place > self.last {
+            return true;
+        }
+        self.count += 1;
+        self.last = self.last.max(place);
+        false
+    }
 }
 
 /// What a result has in common with its call. Of calls that share even this (one that was made again after a
@@ -165,13 +186,19 @@ impl ToolsOf {
         building.call.end_us = Some(at_us);
         building.call.status = short(&result.status);
         building.call.owner = result.owner.map_or("", Owner::as_str);
-        building.output = Held::of(record);
-        let remarks = result.notes.iter().flatten();
-        building.call.remarks = remarks
-            .take(REMARKS_MAX)
-            .map(|it| one_line(&short(it)))
-            .collect();
         building.used = limited(&result.used.whole());
+        let well = result.status == "ok";
+        if well && place.is_some_and(|place| self.well.is_beyond(place)) {
+            // Nothing of it is ever shown, and a run has any number of such calls.
+            building.input = Held::default();
+            building.call.tool = String::new();
+            building.call.caller = String::new();
+        } else {
+            building.output = Held::of(record);
+            let remarks = result.notes.iter().flatten();
+            let remarks = remarks.take(REMARKS_MAX);
+            building.call.remarks = remarks.map(|it| one_line(&short(it))).collect();
+        }
     }
 
     /// The heaviest use of each limit, by step. Uses are compared by their share of what is allowed.

@@ -553,7 +553,7 @@ impl Driver {
                 let consensus = self.verdicts.remove(&summary.path);
                 let outcome = StepOutcome {
                     used,
-                    consensus: consensus.map(Arc::unwrap_or_clone),
+                    consensus,
                     summary,
                 };
                 self.steps.insert(outcome.summary.path.clone(), outcome);

@@ -3,12 +3,10 @@
 //!
 //! Field names are part of the interface: programs read them.
 
-use std::collections::BTreeMap;
-
 use flowhost_flow::Amounts;
 use flowhost_flow::consensus::Verdict;
 use flowhost_flow::units::micro_usd_to_usd;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::before::estimate::{Amount, Basis, StepEstimate, variance};
@@ -27,7 +25,7 @@ pub struct RunDocument<'a> {
     exit_code: u8,
     duration_ms: u64,
     outputs: &'a Map<String, Value>,
-    steps: BTreeMap<&'a str, StepDocument>,
+    steps: Steps<'a>,
     cost: Cost,
     denials: &'a [Denial],
     warnings: &'a [String],
@@ -39,8 +37,23 @@ pub struct RunDocument<'a> {
     error: Option<ErrorDocument<'a>>,
 }
 
+/// The steps by path, each made when it is written: a run has any number of them.
+#[derive(Debug)]
+struct Steps<'a>(&'a Finished);
+
+impl Serialize for Steps<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(run) = self;
+        let steps = run.outcome.steps.iter();
+        serializer.collect_map(steps.map(|(path, step)| {
+            let estimate = run.estimate.steps.get(path);
+            (path.as_str(), step_of(step, estimate))
+        }))
+    }
+}
+
 #[derive(Debug, Serialize)]
-struct StepDocument {
+struct StepDocument<'a> {
     status: &'static str,
     attempts: u32,
     duration_ms: u64,
@@ -49,9 +62,9 @@ struct StepDocument {
     estimate: Option<EstimatedDocument>,
     /// What the agents of a consensus step came to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    consensus: Option<Verdict>,
+    consensus: Option<&'a Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    error: Option<&'a str>,
 }
 
 /// What a check of a step said in its last attempt.
@@ -230,14 +243,7 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
             exit_code: end.exit.code(),
             duration_ms: outcome.duration_ms,
             outputs: &end.outputs,
-            steps: outcome
-                .steps
-                .iter()
-                .map(|(path, step)| {
-                    let estimate = run.estimate.steps.get(path);
-                    (path.as_str(), step_of(step, estimate))
-                })
-                .collect(),
+            steps: Steps(run),
             cost: Cost::of(run),
             denials: &outcome.denials,
             warnings: &outcome.warnings,
@@ -286,7 +292,7 @@ impl Cost {
     }
 }
 
-fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument {
+fn step_of<'a>(step: &'a StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument<'a> {
     let StepOutcome {
         summary,
         used,
@@ -315,10 +321,10 @@ fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument 
                 basis: it.basis,
             })
         }),
-        consensus: consensus.clone(),
+        consensus: consensus.as_deref(),
         error: summary
             .failure
             .as_ref()
-            .map(|failure| failure.message.clone()),
+            .map(|failure| failure.message.as_str()),
     }
 }

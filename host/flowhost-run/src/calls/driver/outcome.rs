@@ -1,6 +1,7 @@
 //! How a run and its steps went, as whoever held the run is told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flowhost_flow::Amounts;
 use flowhost_flow::consensus::Verdict;
@@ -26,8 +27,9 @@ pub struct StepOutcome {
     pub summary: StepSummary,
     /// What its calls used.
     pub used: Detail,
-    /// What the agents of a consensus step came to, in the last round.
-    pub consensus: Option<Verdict>,
+    /// What the agents of a consensus step came to, in the last round. Elsewhere, because few steps have one, and a run has
+    /// any number of steps.
+    pub consensus: Option<Arc<Verdict>>,
 }
 
 /// How a run went.
@@ -102,11 +104,11 @@ impl Outcome {
 
 /// Takes out of a verdict what its agents may have repeated. One that is no verdict any more after that
 /// is left out: nothing is better than what was to be taken out.
-fn clean_verdict(verdict: &mut Option<Verdict>, clean: impl FnOnce(&mut Value)) {
+fn clean_verdict(verdict: &mut Option<Arc<Verdict>>, clean: impl FnOnce(&mut Value)) {
     if let Some(held) = verdict.take() {
-        let mut value = serde_json::to_value(held).unwrap_or_default();
+        let mut value = serde_json::to_value(&*held).unwrap_or_default();
         clean(&mut value);
-        *verdict = serde_json::from_value(value).ok();
+        *verdict = serde_json::from_value(value).ok().map(Arc::new);
     }
 }
 
