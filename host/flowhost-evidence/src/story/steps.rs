@@ -25,8 +25,9 @@ pub struct Steps {
     pub by_status: BTreeMap<String, u64>,
     /// How many items of each `foreach` ended how, by the path of the step: all of them, listed or not.
     pub items: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Paths of all steps by their ids.
-    paths: HashMap<String, String>,
+    /// Paths of all steps, and the place of each among them by its id.
+    paths: Vec<String>,
+    places: HashMap<String, usize>,
 }
 
 /// A step or an item of a `foreach`.
@@ -96,13 +97,13 @@ impl Steps {
     /// The path of the step with this id, or the id itself; empty for no step.
     #[must_use]
     pub fn path(&self, id: &str) -> String {
-        let path = self.paths.get(id).map_or(id, String::as_str);
-        path.to_owned()
+        let path = self.places.get(id).and_then(|at| self.paths.get(*at));
+        path.map_or(id, String::as_str).to_owned()
     }
 
     /// How many stand in the plan itself: neither an item of a `foreach` nor a step of a plan below it.
     pub(super) fn of_the_plan(&self) -> usize {
-        let paths = self.paths.values();
+        let paths = self.paths.iter();
         paths.filter(|path| !path.contains(['/', '['])).count()
     }
 
@@ -194,16 +195,23 @@ impl StepsOf {
             }
         }
         let mut counted: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-        let mut paths = HashMap::new();
         // A `foreach` makes no attempt by itself: it took as many as the item that took most.
         let mut most: HashMap<String, u64> = HashMap::new();
         for Building { step, .. } in &self.all {
-            paths.insert(step.id.clone(), step.path.clone());
             if let Some(of) = item_of(&step.path) {
-                let counts = counted.entry(of.to_owned()).or_default();
-                *counts.entry(step.status.clone()).or_default() += 1;
-                let attempts = most.entry(of.to_owned()).or_default();
-                *attempts = step.attempts_total.max(*attempts);
+                match counted.get_mut(of) {
+                    Some(counts) => count(counts, &step.status),
+                    None => {
+                        let first = BTreeMap::from([(step.status.clone(), 1)]);
+                        counted.insert(of.to_owned(), first);
+                    }
+                }
+                match most.get_mut(of) {
+                    Some(attempts) => *attempts = step.attempts_total.max(*attempts),
+                    None => {
+                        most.insert(of.to_owned(), step.attempts_total);
+                    }
+                }
             }
         }
         for Building { step, .. } in &mut self.all {
@@ -217,9 +225,10 @@ impl StepsOf {
                 .is_some_and(|items| says(items, step))
         };
         for step in self.all.iter().map(|it| &it.step).filter(|it| !told(it)) {
-            *by_status.entry(step.status.clone()).or_default() += 1;
+            count(&mut by_status, &step.status);
         }
         let total = self.all.len() as u64;
+        let paths = self.all.iter().map(|it| it.step.path.clone()).collect();
         let items = pick(self.all).into_iter().map(|building| {
             let Building { mut step, messages } = building;
             for (attempt, held) in step.attempts.iter_mut().zip(&messages) {
@@ -236,6 +245,7 @@ impl StepsOf {
             by_status,
             items: counted,
             paths,
+            places: self.places,
         }
     }
 }
@@ -256,6 +266,16 @@ impl Steps {
     /// How many there are, listed or not; a `foreach` is its items.
     pub fn total(&self) -> u64 {
         self.by_status.values().sum()
+    }
+}
+
+/// Counts one more of a word. Of thousands of steps hardly any is the first of its word, and only that one copies it.
+fn count(counts: &mut BTreeMap<String, u64>, word: &str) {
+    match counts.get_mut(word) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(word.to_owned(), 1);
+        }
     }
 }
 

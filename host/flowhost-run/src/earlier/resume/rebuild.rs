@@ -30,8 +30,8 @@ pub(crate) struct Rebuilt {
     pub(crate) gates: BTreeMap<GateId, OpenGate>,
     /// Everything it said, in order.
     pub(crate) notes: Vec<Note>,
-    /// The call whose output each step handed on last.
-    pub(crate) outputs: BTreeMap<String, CallId>,
+    /// Steps with the calls whose outputs they handed on, in that order.
+    pub(crate) outputs: Vec<(String, CallId)>,
     /// The path of each call that has ended.
     pub(crate) paths: BTreeMap<CallId, String>,
     pub(crate) end: Option<RunEnd>,
@@ -104,7 +104,7 @@ impl Rebuilt {
                     let Call { step_id, path, .. } = *asked;
                     let output = ends.get(call).map(|end| &end.result);
                     if matches!(output, Some(CallResult::Output(_))) {
-                        self.outputs.insert(step_id, *call);
+                        self.outputs.push((step_id, *call));
                     }
                     self.paths.insert(*call, path);
                 }
