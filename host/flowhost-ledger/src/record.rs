@@ -366,10 +366,10 @@ fn plain<'a>(
 }
 
 pub(crate) fn is_hash(text: &str) -> bool {
-    text.len() == 64
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    // All of them, and not up to the first that is wrong: hardly ever is one, and then several are looked at at once.
+    let digits = text.bytes();
+    let odd = digits.filter(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    text.len() == 64 && odd.count() == 0
 }
 
 pub(crate) fn commit_is_valid(text: &str) -> bool {
