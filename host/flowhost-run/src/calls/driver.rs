@@ -154,8 +154,9 @@ struct Driver {
     open: BTreeMap<u64, Option<Out>>,
     timers: BTreeSet<(Time, TimerId)>,
     due: HashMap<TimerId, Time>,
-    /// By path. Sorted at the end: what ends in between would each time move what is behind it.
-    steps: HashMap<String, StepOutcome>,
+    /// By path. Sorted at the end: what ends in between would each time move what is behind it. In places of their own,
+    /// which a map that grows does not move: each has some hundred bytes.
+    steps: HashMap<String, Box<StepOutcome>>,
     used: HashMap<String, Detail>,
     purse: Arc<Purse>,
     recording: Arc<Recording>,
@@ -556,7 +557,8 @@ impl Driver {
                     consensus,
                     summary,
                 };
-                self.steps.insert(outcome.summary.path.clone(), outcome);
+                let path = outcome.summary.path.clone();
+                self.steps.insert(path, Box::new(outcome));
             }
             Note::Check {
                 path, id, holds, ..

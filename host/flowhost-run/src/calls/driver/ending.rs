@@ -54,9 +54,10 @@ impl Driver {
                 format!("the budget refused {refused} model calls of agents that read messages");
             self.warnings.push(message);
         }
+        let steps = self.steps.into_iter();
         Outcome {
             end,
-            steps: self.steps.into_iter().collect(),
+            steps: steps.map(|(path, step)| (path, *step)).collect(),
             denials: self.journal.denials(),
             warnings: self.warnings,
             checks: self.checks,
