@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
 use serde::Serialize;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::expr::Template;
 use crate::plan::{Plan, Step, Work};
 use crate::schema_check::OutputSchema;
-use crate::units::INTEGER_MAX;
+
+mod canonical;
 
 /// What a plugin was resolved to; part of the plan's hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,7 +46,7 @@ pub fn plan_hash(
         plan,
         plugins,
     };
-    let canonical = canonical(&resolved)?;
+    let canonical = canonical::to_vec(&resolved)?;
     Ok(hex::encode(digest(&[b"flowhost-plan/1", &canonical])))
 }
 
@@ -99,7 +99,7 @@ pub fn work_hash(plan: &Plan, step: &Step) -> Result<String, serde_json::Error> 
         plan: child.map(AsRef::as_ref),
         plugins: plugins.collect(),
     };
-    let canonical = canonical(&does)?;
+    let canonical = canonical::to_vec(&does)?;
     Ok(hex::encode(digest(&[b"flowhost-work/1", &canonical])))
 }
 
@@ -155,32 +155,6 @@ pub(crate) fn derive_seed(seed: u64, names: &[&str]) -> [u8; 32] {
     let mut parts: Vec<&[u8]> = vec![b"flowhost-seed/1", &seed];
     parts.extend(names.iter().map(|name| name.as_bytes()));
     digest(&parts)
-}
-
-/// The canonical form. Nearly all plans are written in it by a writer that sorts nothing but the names of a tree, at a
-/// third of the cost: what needs the rules is a number whose notation is a matter of taste, or a name beyond ASCII.
-fn canonical(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
-    let tree = serde_json::to_value(value)?;
-    match is_plain(&tree) {
-        true => serde_json::to_vec(&tree),
-        false => serde_json_canonicalizer::to_vec(value),
-    }
-}
-
-/// Whether a value is written in its canonical form anyway: its maps are sorted by bytes, which for ASCII is the
-/// canonical order, and each of its numbers is an integer that a double holds.
-fn is_plain(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
-        Value::Number(number) => {
-            let magnitude = number.as_i64().map(i64::unsigned_abs).or(number.as_u64());
-            magnitude.is_some_and(|magnitude| magnitude <= INTEGER_MAX)
-        }
-        Value::Array(items) => items.iter().all(is_plain),
-        Value::Object(fields) => fields
-            .iter()
-            .all(|(name, value)| name.is_ascii() && is_plain(value)),
-    }
 }
 
 /// Each part is preceded by its length, so that no two lists of parts run together.
