@@ -41,6 +41,7 @@ pub use given::world::{
 pub use host::elsewhere::Work;
 pub use host::handle::{Events, Heard, Run, RunEvent, RunState};
 pub use host::introduce::{Introduced, Introduction};
+pub use host::requests::{Replied, Requested, Unheard, Withdrawal};
 pub use host::{Host, asks};
 pub use kept::document::{self, RunDocument};
 pub use kept::finished::{Evidence, Finished};

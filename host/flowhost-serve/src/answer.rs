@@ -1,10 +1,11 @@
-//! From the end of a run to what a client is answered. Pure.
+//! From the end of a run, or of a step, to what a client is answered. Pure.
 
-use flowhost_run::{Failure, Finished, status_word};
+use flowhost_flow::{FailureClass, StepStatus};
+use flowhost_run::{Failure, Finished, Replied, status_word};
 use serde_json::{Map, Value, json};
 
 use crate::runs::address;
-use crate::shelf::{Document, Kind};
+use crate::shelf::Document;
 
 /// The key of the run among the metadata of an answer: present on every one that a run gave.
 const RUN: &str = "dev.flowhost/run";
@@ -36,30 +37,52 @@ pub fn plan_schema() -> Value {
     })
 }
 
-/// What became of a call.
-pub(crate) enum Ended<'a> {
-    /// The run has ended, in whatever way, with the content of a tool's only step.
-    Run(&'a Finished, Option<Value>),
-    /// It never began.
-    Not(&'a Failure),
+/// The result of `tools/call` where nothing was begun, or nothing came of it that a run could tell.
+pub(crate) fn refusal(failure: &Failure) -> Value {
+    json!({ "content": [text(&told(failure))], "isError": true })
 }
 
-/// The result of `tools/call`.
-pub(crate) fn result(kind: Kind, ended: &Ended<'_>) -> Value {
-    match ended {
-        Ended::Not(failure) => json!({ "content": [text(&told(failure))], "isError": true }),
-        Ended::Run(run, content) => {
-            let mut result = match (&run.outcome.end.failure, kind) {
-                (Some(_), _) => failed(run),
-                (None, Kind::Plan) => plan(run),
-                (None, Kind::Tool) => tool(run, content.as_ref()),
+/// The result of a call of a plan, whose run has ended in whatever way.
+pub(crate) fn of_run(run: &Finished) -> Value {
+    let mut result = match run.outcome.end.failure {
+        Some(_) => failed(run),
+        None => plan(run),
+    };
+    let told = json!({
+        "id": run.run,
+        "status": status_word(&run.outcome),
+        "report": address(&run.run, Document::Report),
+    });
+    add_meta(&mut result, told);
+    result
+}
+
+/// The result of a call of a tool, by a step of a run that goes on.
+pub(crate) fn of_request(run: &str, replied: Replied) -> Value {
+    let Replied { path, result, .. } = replied;
+    let (mut result, status) = match result {
+        Ok(content) => (tool(content), StepStatus::Ok),
+        Err(failure) => {
+            let status = match failure.class {
+                FailureClass::Cancelled => StepStatus::Cancelled,
+                _ => StepStatus::Failed,
             };
-            if let Value::Object(result) = &mut result {
-                let run = json!({ "id": run.run, "status": status_word(&run.outcome), "report": address(&run.run, Document::Report) });
-                result.insert("_meta".to_owned(), json!({ RUN: run }));
-            }
-            result
+            (refused(run, &path, &failure, status), status)
         }
+    };
+    let told = json!({
+        "id": run,
+        "step": path,
+        "status": status.word(),
+        "report": address(run, Document::Report),
+    });
+    add_meta(&mut result, told);
+    result
+}
+
+fn add_meta(result: &mut Value, run: Value) {
+    if let Value::Object(result) = result {
+        result.insert("_meta".to_owned(), json!({ RUN: run }));
     }
 }
 
@@ -87,14 +110,13 @@ fn plan(run: &Finished) -> Value {
     json!({ "content": content, "structuredContent": structured, "isError": false })
 }
 
-fn tool(run: &Finished, content: Option<&Value>) -> Value {
-    // Without the record's content (erased, redacted away) the step's output is all there is.
-    let output = run.outcome.end.outputs.get("output");
-    let value = content.map_or(output, |content| content.get("value"));
+/// A tool's whole content, `{"value": …, "parts": […]}`.
+fn tool(mut content: Value) -> Value {
+    let value = content.get_mut("value").map(Value::take);
     let value = value.filter(|value| !value.is_null());
-    let parts = content.and_then(|content| content.get("parts")?.as_array());
+    let parts = content.get("parts").and_then(Value::as_array);
     let mut shown: Vec<Value> = parts.into_iter().flatten().filter_map(part).collect();
-    if let (true, Some(value)) = (shown.is_empty(), value) {
+    if let (true, Some(value)) = (shown.is_empty(), &value) {
         shown.push(match value {
             Value::String(plain) => text(plain),
             other => text(&other.to_string()),
@@ -102,9 +124,24 @@ fn tool(run: &Finished, content: Option<&Value>) -> Value {
     }
     let mut result = json!({ "content": shown, "isError": false });
     if let (Some(value), Value::Object(result)) = (value, &mut result) {
-        result.insert("structuredContent".to_owned(), value.clone());
+        result.insert("structuredContent".to_owned(), value);
     }
     result
+}
+
+/// A call that failed, and where more is told of it.
+fn refused(run: &str, path: &str, failure: &flowhost_flow::Failure, status: StepStatus) -> Value {
+    let mut lines = vec![failure.message.clone()];
+    if !failure.hint.is_empty() {
+        lines.push(format!("hint: {}", failure.hint));
+    }
+    lines.push(format!(
+        "the step `{path}` of run {run} ended as `{}` (exit code {}, {}); `flowhost runs show {run}` shows it",
+        status.word(),
+        failure.class.exit().code(),
+        failure.class.word(),
+    ));
+    json!({ "content": [text(&lines.join("\n"))], "isError": true })
 }
 
 fn failed(run: &Finished) -> Value {

@@ -1,18 +1,20 @@
-//! One `tools/call`: from the arguments to a run, from the run's events to progress, from its end to an
-//! answer.
+//! One `tools/call`: from the arguments to a run, or to a step of the session's; from the run's events to progress; from
+//! the end to an answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use flowhost_flow::Exit;
+use flowhost_flow::planner::Note;
 use flowhost_mcp::{Code, RpcError, progress_token};
-use flowhost_run::{Failure, Heard, Run, RunEvent};
+use flowhost_run::{Events, Failure, Heard, Replied, Requested, Run, RunEvent, Unheard};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
-use crate::answer::{self, Ended};
+use crate::answer;
 use crate::pace::Pace;
 use crate::peer::Stop;
 use crate::server::Server;
+use crate::session::{Session, ended_before};
 use crate::shelf::Kind;
 
 /// Why a run is stopped, as its record says.
@@ -21,9 +23,10 @@ const CANCELLED: &str = "the MCP client cancelled the call";
 /// Where frames beside the answer go; a client that does not read them in time misses some.
 pub(crate) type Told = mpsc::Sender<Value>;
 
-/// Calls one of the offers. A caller that drops this stops the run.
+/// Calls one of the offers. A caller that drops this stops the call.
 pub(crate) async fn call(
     server: &Arc<Server>,
+    session: &Arc<Session>,
     params: &Map<String, Value>,
     told: Option<Told>,
     stop: Stop,
@@ -41,8 +44,9 @@ pub(crate) async fn call(
     };
     let told = progress_token(params).and_then(|token| Some((told?, token)));
     let (dropped, gone) = watch::channel(false);
-    let work = perform(server.clone(), index, arguments, told, stop, gone);
-    // A task of its own: it sees the run to its end, and its evidence sealed, whoever still waits.
+    let waiting = Waiting { told, stop, gone };
+    let work = perform(server.clone(), session.clone(), index, arguments, waiting);
+    // A task of its own: it sees the call to its end, and a plan's evidence sealed, whoever still waits.
     let work = tokio::spawn(work);
     let _stops = StopOnDrop(dropped);
     work.await.map_err(|_panic| {
@@ -61,41 +65,144 @@ impl Drop for StopOnDrop {
     }
 }
 
-async fn perform(
-    server: Arc<Server>,
-    index: usize,
-    arguments: Map<String, Value>,
+/// Whoever waits for an answer.
+struct Waiting {
+    /// Where progress is told, under which token.
     told: Option<(Told, Value)>,
     stop: Stop,
     gone: Stop,
+}
+
+impl Waiting {
+    /// Tells of an event, if the call is further by it.
+    fn tell(&self, pace: &mut Pace, event: &RunEvent) {
+        let Some((told, token)) = &self.told else {
+            return;
+        };
+        if let Some(Value::Object(mut params)) = pace.hear(event) {
+            params.insert("progressToken".to_owned(), token.clone());
+            let frame =
+                json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params });
+            // A client that does not read must not hold the run up.
+            let _full_or_gone = told.try_send(frame);
+        }
+    }
+}
+
+async fn perform(
+    server: Arc<Server>,
+    session: Arc<Session>,
+    index: usize,
+    arguments: Map<String, Value>,
+    waiting: Waiting,
 ) -> Value {
-    let kind = server
-        .shelf
-        .offers()
-        .get(index)
-        .map_or(Kind::Plan, |offer| offer.kind);
     let Ok(_place) = server.room.try_acquire() else {
         let failure = Failure::new(
             Exit::Limit,
             "as many calls are at work as this host makes at once",
         )
         .hint("call again when one of them has ended");
-        return answer::result(kind, &Ended::Not(&failure));
+        return answer::refusal(&failure);
     };
-    let run = match begin(&server, index, arguments).await {
-        Ok(run) => run,
-        Err(failure) => return answer::result(kind, &Ended::Not(&failure)),
-    };
-    follow(&run, kind, told, stop, gone).await;
-    match run.outcome().await {
-        Err(failure) => answer::result(kind, &Ended::Not(&failure)),
-        Ok(finished) => {
-            let content = match (kind, &finished.outcome.end.failure) {
-                (Kind::Tool, None) => content(&server, run.id()).await,
-                _ => None,
-            };
-            answer::result(kind, &Ended::Run(&finished, content))
+    let offer = server.shelf.offers().get(index);
+    match offer.filter(|offer| offer.kind == Kind::Tool) {
+        Some(offer) => {
+            let step = offer.step.clone();
+            tool(&server, &session, &step, arguments, waiting).await
         }
+        None => plan(&server, index, arguments, waiting).await,
+    }
+}
+
+/// A call of a plan: a run of its own.
+async fn plan(
+    server: &Arc<Server>,
+    index: usize,
+    arguments: Map<String, Value>,
+    waiting: Waiting,
+) -> Value {
+    let run = match begin(server, index, arguments).await {
+        Ok(run) => run,
+        Err(failure) => return answer::refusal(&failure),
+    };
+    follow(&run, waiting).await;
+    match run.outcome().await {
+        Err(failure) => answer::refusal(&failure),
+        Ok(finished) => answer::of_run(&finished),
+    }
+}
+
+/// A call of a tool: a step of the session's run.
+async fn tool(
+    server: &Arc<Server>,
+    session: &Arc<Session>,
+    step: &str,
+    arguments: Map<String, Value>,
+    mut waiting: Waiting,
+) -> Value {
+    let (input, follows) = (Value::Object(arguments), waiting.told.is_some());
+    // A run may end in the moment in which it is asked, and then it has heard nothing.
+    for _ in 0..2 {
+        let requested = session.request(server, step, &input, follows).await;
+        let (requested, events) = match requested {
+            Ok(requested) => requested,
+            Err(failure) => return answer::refusal(&failure),
+        };
+        let run = requested.run().to_owned();
+        let replied = hear(requested, events, &mut waiting).await;
+        session.replied(&run, replied.as_ref().ok()).await;
+        match replied {
+            Ok(replied) => return answer::of_request(&run, replied),
+            Err(Unheard::Failed(failure)) => return answer::refusal(&failure),
+            Err(Unheard::Closed) => {}
+        }
+    }
+    answer::refusal(&ended_before())
+}
+
+/// Waits for the reply, and tells meanwhile how far the call is.
+async fn hear(
+    requested: Requested,
+    mut events: Option<Events>,
+    waiting: &mut Waiting,
+) -> Result<Replied, Unheard> {
+    let (path, withdrawal) = (requested.path().to_owned(), requested.withdrawal());
+    let mut reply = std::pin::pin!(requested.reply());
+    let (mut pace, mut asked, mut at) = (Pace::new(Kind::Tool), false, None);
+    loop {
+        let heard = tokio::select! {
+            // What is told comes before the answer.
+            biased;
+            heard = next(&mut events) => heard,
+            () = stopped(&mut waiting.stop, &mut waiting.gone), if !asked => {
+                asked = true;
+                withdrawal.withdraw();
+                continue;
+            }
+            replied = &mut reply => return replied,
+        };
+        match heard {
+            None => events = None,
+            Some(Heard::Missed(_)) => {}
+            Some(Heard::Event(event)) => match &event {
+                RunEvent::Note(Note::StepStarted {
+                    path: of, step_id, ..
+                }) if *of == path => at = Some(step_id.clone()),
+                // The calls of others are at work in the same run.
+                RunEvent::Progress(line) if at.as_deref() == Some(&*line.step) => {
+                    waiting.tell(&mut pace, &event);
+                }
+                _ => {}
+            },
+        }
+    }
+}
+
+/// The next event; never one where nobody follows, and none after the last.
+async fn next(events: &mut Option<Events>) -> Option<Heard> {
+    match events {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -109,7 +216,7 @@ async fn begin(
         let offer = shelf.shelf.offers().get(index);
         let offer = offer.ok_or_else(|| Failure::new(Exit::Internal, "the offer is gone"))?;
         let run = shelf.shelf.start(offer, arguments)?;
-        waits.runs.add(run.id(), &offer.name);
+        waits.runs.add(run.id(), &offer.name, Weak::new());
         Ok(run)
     })
     .await
@@ -122,20 +229,14 @@ async fn begin(
 }
 
 /// Tells how far the run is, until it is over.
-async fn follow(
-    run: &Run,
-    kind: Kind,
-    told: Option<(Told, Value)>,
-    mut stop: Stop,
-    mut gone: Stop,
-) {
+async fn follow(run: &Run, mut waiting: Waiting) {
     let mut events = run.events();
-    let mut pace = Pace::new(kind);
+    let mut pace = Pace::new(Kind::Plan);
     let mut asked = false;
     loop {
         let heard = tokio::select! {
             heard = events.next() => heard,
-            () = stopped(&mut stop, &mut gone), if !asked => {
+            () = stopped(&mut waiting.stop, &mut waiting.gone), if !asked => {
                 asked = true;
                 run.cancel(CANCELLED);
                 continue;
@@ -144,15 +245,7 @@ async fn follow(
         match heard {
             None | Some(Heard::Event(RunEvent::Ended)) => return,
             Some(Heard::Missed(_)) => {}
-            Some(Heard::Event(event)) => {
-                let further = pace.hear(&event);
-                if let (Some(Value::Object(mut params)), Some((told, token))) = (further, &told) {
-                    params.insert("progressToken".to_owned(), token.clone());
-                    let frame = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params });
-                    // A client that does not read must not hold the run up.
-                    let _full_or_gone = told.try_send(frame);
-                }
-            }
+            Some(Heard::Event(event)) => waiting.tell(&mut pace, &event),
         }
     }
 }
@@ -169,22 +262,6 @@ async fn asked(stop: &mut Stop) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Whoever could have asked is gone without asking: the other one decides.
         std::future::pending::<()>().await;
-    }
-}
-
-async fn content(server: &Arc<Server>, run: &str) -> Option<Value> {
-    let (server, run) = (server.clone(), run.to_owned());
-    let read = tokio::task::spawn_blocking(move || server.shelf.content(&run)).await;
-    match read {
-        Ok(Ok(content)) => content,
-        Ok(Err(failure)) => {
-            tracing::warn!(
-                reason = failure.message,
-                "a tool's whole content cannot be read back"
-            );
-            None
-        }
-        Err(_panic) => None,
     }
 }
 

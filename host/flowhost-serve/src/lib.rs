@@ -2,8 +2,9 @@
 //! this machine.
 //!
 //! A client never changes policy: it chooses among what the operator offers and fills in inputs. Each
-//! call is a run of its own, under the profiles of its plan and with evidence of its own. What is offered
-//! and how a call becomes a run is a [`Shelf`], which the binary brings; nothing in here opens a file or
+//! call of a plan is a run of its own, and the calls of tools of one session are steps of one run that stays open
+//! for them; either is under the profiles of its plan and leaves signed evidence. What is offered
+//! and how a run begins is a [`Shelf`], which the binary brings; nothing in here opens a file or
 //! knows a command line.
 
 mod answer;
@@ -13,6 +14,7 @@ mod pace;
 mod peer;
 mod runs;
 mod server;
+mod session;
 mod shelf;
 mod stdio;
 

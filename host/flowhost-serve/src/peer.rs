@@ -2,10 +2,12 @@
 //! work, so that they can be cancelled by their ids.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowhost_mcp::{Code, Id, RpcError};
 use tokio::sync::watch;
+
+use crate::session::Session;
 
 /// Requests of one peer at work at once: several times what an editor has open, and few enough that
 /// one client cannot take every place of the others.
@@ -19,6 +21,8 @@ pub(crate) type Stop = watch::Receiver<bool>;
 pub(crate) struct Peer {
     version: Mutex<Option<&'static str>>,
     at_work: Mutex<HashMap<Id, watch::Sender<bool>>>,
+    /// What its calls of tools have in common.
+    pub(crate) session: Arc<Session>,
 }
 
 impl Peer {

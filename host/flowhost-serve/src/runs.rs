@@ -4,8 +4,9 @@
 //! is not found, whoever guesses it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::session::Session;
 use crate::shelf::Document;
 
 /// Runs that can be listed and read. Older ones are in the state folder still, and `flowhost runs` shows
@@ -15,10 +16,12 @@ pub(crate) const RUNS_MAX: usize = 1_000;
 const SCHEME: &str = "flowhost://runs/";
 
 /// A run, and what it was a call of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Made {
     pub(crate) run: String,
     pub(crate) offer: String,
+    /// The session whose calls it takes; none of a plan's.
+    session: Weak<Session>,
 }
 
 /// The latest runs, oldest first.
@@ -26,7 +29,7 @@ pub(crate) struct Made {
 pub(crate) struct Runs(Mutex<VecDeque<Made>>);
 
 impl Runs {
-    pub(crate) fn add(&self, run: &str, offer: &str) {
+    pub(crate) fn add(&self, run: &str, offer: &str, session: Weak<Session>) {
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.len() >= RUNS_MAX {
             runs.pop_front();
@@ -34,6 +37,7 @@ impl Runs {
         runs.push_back(Made {
             run: run.to_owned(),
             offer: offer.to_owned(),
+            session,
         });
     }
 
@@ -51,6 +55,15 @@ impl Runs {
         runs.iter()
             .any(|made| made.run == run)
             .then(|| (run.to_owned(), document))
+    }
+}
+
+impl Runs {
+    /// The session whose calls a run takes, or took.
+    pub(crate) fn session_of(&self, run: &str) -> Option<Arc<Session>> {
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = runs.iter().find(|made| made.run == run)?;
+        made.session.upgrade()
     }
 }
 
@@ -72,7 +85,7 @@ mod tests {
     fn finds_no_run_that_was_not_made_here() {
         // MCP-018
         let runs = Runs::default();
-        runs.add("01A", "check");
+        runs.add("01A", "check", Weak::new());
         for uri in [
             "flowhost://runs/01B/report.json",
             "flowhost://runs/01A/ledger",
@@ -90,7 +103,7 @@ mod tests {
     #[test]
     fn keeps_the_latest_only() {
         let runs = Runs::default();
-        (0..RUNS_MAX + 1).for_each(|number| runs.add(&number.to_string(), "check"));
+        (0..RUNS_MAX + 1).for_each(|number| runs.add(&number.to_string(), "check", Weak::new()));
         assert_eq!(runs.list().len(), RUNS_MAX);
         assert_eq!(runs.list()[0].run, RUNS_MAX.to_string());
         assert_eq!(runs.find(&address("0", Document::Report)), None);

@@ -12,6 +12,7 @@ use crate::answer;
 use crate::call::{Told, call};
 use crate::peer::Stop;
 use crate::runs::{Runs, address, template};
+use crate::session::Session;
 use crate::shelf::{Document, Offer, Shelf};
 
 /// Calls at work at once, all clients together: each has guests of its own, and who lends the host has places for a few
@@ -59,6 +60,7 @@ impl Server {
         self: &Arc<Self>,
         request: &Request,
         era: Era,
+        session: &Arc<Session>,
         told: Option<Told>,
         stop: Stop,
     ) -> Result<Value, RpcError> {
@@ -67,7 +69,7 @@ impl Server {
             "ping" if era == Era::Legacy => json!({}),
             "server/discover" => Self::discover(),
             "tools/list" => page("tools", self.tools(era), params, LIST_TTL_MS)?,
-            "tools/call" => call(self, params, told, stop).await?,
+            "tools/call" => call(self, session, params, told, stop).await?,
             "resources/list" => page("resources", self.resources(), params, 0)?,
             "resources/templates/list" => {
                 page("resourceTemplates", templates(), params, LIST_TTL_MS)?
@@ -186,6 +188,11 @@ impl Server {
                 "this server does not offer the resource".to_owned(),
             ));
         };
+        if let Some(session) = self.runs.session_of(&run)
+            && let Err(failure) = session.sign(&run).await
+        {
+            return Err(missing(answer::told(&failure)));
+        }
         let server = self.clone();
         let read = tokio::task::spawn_blocking(move || server.shelf.document(&run, document)).await;
         let bytes = match read {
@@ -271,7 +278,7 @@ fn capabilities() -> Value {
 
 /// What models are told of this server.
 const INSTRUCTIONS: &str = "Each tool runs in a sandbox under a fixed policy and leaves signed evidence. \
-    An answer names its run; the run's report and evidence are resources.";
+    An answer names its run; the run's report and evidence are resources, and who reads one ends the run.";
 
 /// A list, whole: what is offered fits into one page, and a cursor that was not handed out is refused.
 fn page(

@@ -1,4 +1,4 @@
-//! What is offered, and how a call of it becomes a run: the part that the binary brings.
+//! What is offered, and how the runs of its calls begin: the part that the binary brings.
 
 use flowhost_run::{Failure, Run};
 use serde_json::{Map, Value};
@@ -18,8 +18,10 @@ pub struct Offer {
     pub output: Option<Value>,
     /// What people and models are told of its effects.
     pub hints: Hints,
-    /// How the end of its run becomes an answer.
+    /// How what it comes to becomes an answer.
     pub kind: Kind,
+    /// Of a tool, the step that a call asks for in the run of tools; empty for a plan.
+    pub step: String,
 }
 
 /// MCP's annotations of a tool. None: not said.
@@ -38,9 +40,9 @@ pub struct Hints {
 /// What an offer is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A plan: the answer has its outputs, the run and what it cost.
+    /// A plan, each call of which is a run: the answer has its outputs, the run and what it cost.
     Plan,
-    /// A tool of a component, run by a plan of one step: the answer is the tool's own.
+    /// A tool of a component, a call of which is a step of the session's run: the answer is the tool's own.
     Tool,
 }
 
@@ -109,18 +111,17 @@ pub trait Shelf: Send + Sync + 'static {
     /// What can be read as a prompt, in a stable order.
     fn prompts(&self) -> &[PromptText];
 
-    /// Begins the run of a call. Called on a thread that may wait for the disk, inside of the runtime.
+    /// Begins the run of a call of a plan. Called on a thread that may wait for the disk, inside of the runtime.
     ///
     /// # Errors
     /// Arguments that the offer does not take, and whatever else keeps the run from starting.
     fn start(&self, offer: &Offer, arguments: Map<String, Value>) -> Result<Run, Failure>;
 
-    /// The whole content of the only step of a tool's run, `{"value": …, "parts": […]}`, as its record
-    /// has it. May wait for the disk.
+    /// Begins a run of the tools, which is open to requests for [`Offer::step`]. Called as [`Shelf::start`] is.
     ///
     /// # Errors
-    /// When the evidence cannot be read.
-    fn content(&self, run: &str) -> Result<Option<Value>, Failure>;
+    /// Whatever keeps the run from starting.
+    fn open(&self) -> Result<Run, Failure>;
 
     /// A document of a run that has ended. May wait for the disk.
     ///

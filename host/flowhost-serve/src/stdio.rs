@@ -75,6 +75,11 @@ where
     if tokio::time::timeout(END_MAX, ended).await.is_err() {
         tracing::warn!("calls did not end in time; `flowhost runs list` signs what they left");
     }
+    if let Some(run) = peer.session.end().await
+        && tokio::time::timeout(END_MAX, run.outcome()).await.is_err()
+    {
+        tracing::warn!("the run did not end in time; `flowhost runs list` signs what it left");
+    }
     drop(frames);
     calls.abort_all();
     let _written = tokio::time::timeout(END_MAX, writer).await;
@@ -97,7 +102,7 @@ async fn answer(
     };
     let stop = work.stopped.clone();
     let outcome = server
-        .answer(request, era, Some(frames.clone()), stop)
+        .answer(request, era, &peer.session, Some(frames.clone()), stop)
         .await;
     (!*work.stopped.borrow()).then_some(outcome)
 }

@@ -315,6 +315,7 @@ fn planned() -> Result<Row> {
             estimates: BTreeMap::new(),
             components: BTreeMap::new(),
             only: None,
+            on_request: false,
         };
         let planner = planner_for(plan.clone(), setup).map_err(|it| anyhow!("{it:?}"))?;
         let start = Instant::now();

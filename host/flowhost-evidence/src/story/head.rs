@@ -65,6 +65,8 @@ pub struct Head {
     pub taken: Taken,
     /// The only step that was wanted of it; empty where all were.
     pub only: String,
+    /// Whether each of its steps was done as often as somebody asked for it.
+    pub on_request: bool,
     /// What the person who started it wanted to be read beside it; empty without.
     pub note: String,
     /// How it stands, where it stopped before its end and can go on.
@@ -99,11 +101,15 @@ impl Head {
     pub fn sentences(&self) -> Vec<String> {
         let only = (!self.only.is_empty())
             .then(|| format!("was to do `{}` only, with what it needs", self.only));
+        let on_request = self
+            .on_request
+            .then(|| "did a step each time that somebody asked for it".to_owned());
         let note = (!self.note.is_empty()).then(|| format!("note: {}", self.note));
         self.taken
             .sentences()
             .into_iter()
             .chain(only)
+            .chain(on_request)
             .chain(note)
             .collect()
     }
@@ -313,6 +319,7 @@ impl HeadOf {
         let parent = start.parent.as_ref();
         head.taken.forked = parent.map(|run| (short(run), step));
         head.only = text(start.only.as_ref());
+        head.on_request = start.on_request.unwrap_or_default();
         head.note = text(start.note.as_ref());
     }
 

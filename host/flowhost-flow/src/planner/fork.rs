@@ -102,8 +102,13 @@ pub fn fork(
                     branch.feed(Event::GateAnswered { gate, answer }, at);
                 }
             }
-            // Whoever ended the recorded run did not mean this one.
-            Recorded::Cancelled { .. } | Recorded::HostFailed { .. } => break,
+            // Whoever ended the recorded run did not mean this one, and whoever asked it for something does not ask
+            // this one.
+            Recorded::Cancelled { .. }
+            | Recorded::HostFailed { .. }
+            | Recorded::Requested { .. }
+            | Recorded::Withdrawn { .. }
+            | Recorded::Closed { .. } => break,
         }
         if branch.reached {
             return Ok(Prefix {
@@ -297,7 +302,7 @@ impl<'s> Branch<'s> {
                         self.waits.insert(at);
                     }
                 }
-                Action::Cancel { .. } | Action::Finish(_) => {}
+                Action::Cancel { .. } | Action::Reply { .. } | Action::Finish(_) => {}
             }
         }
     }

@@ -45,6 +45,7 @@ pub(in crate::planner) fn setup(
         estimates,
         components: BTreeMap::new(),
         only: None,
+        on_request: false,
     }
 }
 
@@ -56,6 +57,8 @@ pub(in crate::planner) struct Run {
     pub(in crate::planner) cancelled: BTreeSet<u64>,
     pub(in crate::planner) timers: BTreeSet<(u64, TimerId)>,
     pub(in crate::planner) gates: Vec<OpenGate>,
+    /// What requests came to, in the order in which they were replied to.
+    pub(in crate::planner) replies: Vec<(u64, Result<Value, Failure>)>,
     pub(in crate::planner) notes: Vec<Note>,
     /// Every action, as text, for comparing runs.
     pub(in crate::planner) log: Vec<String>,
@@ -91,6 +94,16 @@ impl Run {
         Self::begun(plan, setup)
     }
 
+    /// A run that is open to requests.
+    pub(in crate::planner) fn on_request(body: &str) -> Self {
+        let plan = plan(body);
+        let setup = RunSetup {
+            on_request: true,
+            ..setup(&plan, BTreeMap::new(), json!({}))
+        };
+        Self::begun(plan, setup)
+    }
+
     fn begun(plan: Plan, setup: RunSetup) -> Self {
         let mut run = Self {
             planner: planner_for(Arc::new(plan), setup).unwrap(),
@@ -99,6 +112,7 @@ impl Run {
             cancelled: BTreeSet::new(),
             timers: BTreeSet::new(),
             gates: Vec::new(),
+            replies: Vec::new(),
             notes: Vec::new(),
             log: Vec::new(),
             end: None,
@@ -128,6 +142,9 @@ impl Run {
                 Action::ClearTimer { timer } => self.timers.retain(|(_, known)| *known != timer),
                 Action::OpenGate(gate) => self.gates.push(*gate),
                 Action::CloseGate { gate } => self.gates.retain(|open| open.id != gate),
+                Action::Reply {
+                    request, result, ..
+                } => self.replies.push((request.0, result)),
                 Action::Note(note) => self.notes.push(note),
                 Action::Finish(end) => self.end = Some(*end),
             }

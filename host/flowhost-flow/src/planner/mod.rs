@@ -33,6 +33,7 @@ mod fsm;
 #[cfg(test)]
 mod harness;
 pub mod record;
+mod requests;
 mod run;
 mod scope;
 #[cfg(test)]
@@ -83,6 +84,10 @@ pub struct RunSetup {
     /// outermost plan is skipped. `None` runs all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
+    /// Whether the run is open to requests: then no step of a workflow begins by itself, and each is done as often as
+    /// somebody asks for it ([`Event::Requested`]), until nobody can any more ([`Event::Closed`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_request: bool,
     /// What one call of a plugin can use at most, by plugin key ([`Plan::all_plugins`]): reserved
     /// before the call and returned after it. Hand in the limits of the effective profile. A plugin
     /// that is not listed, and a currency that is 0, reserves nothing but the call itself: then the
@@ -97,6 +102,29 @@ pub struct CallId(pub u64);
 /// Names a gate within its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GateId(pub u64);
+
+/// Names a request within its run, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+impl RequestId {
+    /// Where the work of a request for `step` stands: it is to its step what an item is to a `foreach`.
+    ///
+    /// # Examples
+    /// ```
+    /// use flowhost_flow::planner::RequestId;
+    ///
+    /// assert_eq!(RequestId(3).path_of("say"), "say[3]");
+    /// ```
+    #[must_use]
+    pub fn path_of(self, step: &str) -> String {
+        format!("{step}[{}]", self.0)
+    }
+
+    fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
 
 /// A gate that was reached: nothing is performed, and somebody outside has to speak.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,6 +193,25 @@ pub enum Event {
         gate: GateId,
         /// What was said.
         answer: GateAnswer,
+    },
+    /// Somebody asks for a step of a run that is open to requests.
+    Requested {
+        /// Names the request in the reply.
+        request: RequestId,
+        /// The step's id.
+        step: String,
+        /// What it is given in the place of its `with`.
+        input: Value,
+    },
+    /// Whoever asked does not want it any more. It is replied to all the same, once it has stopped.
+    Withdrawn {
+        /// Which request.
+        request: RequestId,
+    },
+    /// Nobody asks for anything any more: the run ends with what is at work.
+    Closed {
+        /// Why what is at work is stopped; without it, it comes to its end.
+        stops: Option<String>,
     },
     /// Someone wants the run to stop.
     Cancelled {
@@ -340,6 +387,15 @@ pub enum Action {
     CloseGate {
         /// Which gate.
         gate: GateId,
+    },
+    /// A request is done with: each has exactly one reply.
+    Reply {
+        /// Which request.
+        request: RequestId,
+        /// Where its work stood ([`RequestId::path_of`]).
+        path: String,
+        /// What its step gives, or why not.
+        result: Result<Value, Failure>,
     },
     /// Record this; nothing to perform.
     Note(Note),
@@ -534,6 +590,7 @@ pub trait Planner: Send {
 ///     estimates: Default::default(),
 ///     components: Default::default(),
 ///     only: None,
+///     on_request: false,
 /// };
 /// let plan = Plan::parse(text, "plan.yaml").unwrap();
 /// let mut planner = planner_for(Arc::new(plan), setup).unwrap();

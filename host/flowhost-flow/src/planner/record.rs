@@ -4,7 +4,7 @@
 //!
 //! [`EventRecord::of`] turns an event and the time at which the planner is fed into what is written
 //! *before* the planner sees it, in the order in which it sees them. Its JSON is an object of strings
-//! and whole numbers (an `answer` is an object of its own):
+//! and whole numbers (an `answer` is an object of its own, an `input` any value):
 //!
 //! | `event` | besides `event` and `at` (milliseconds) |
 //! |---|---|
@@ -12,6 +12,9 @@
 //! | `call_finished` | `call`: the number of the call |
 //! | `timer_fired` | `timer`: the number of the timer |
 //! | `gate_answered` | `gate`: the number of the gate; `answer` |
+//! | `requested` | `request`: the number of the request; `step`; `input` |
+//! | `withdrawn` | `request`: the number of the request |
+//! | `closed` | `stops`: why what is at work is stopped, where it is |
 //! | `cancelled` | `reason` |
 //! | `host_failed` | `failure`: `class`, `message`, `hint`, `step` |
 //!
@@ -44,6 +47,7 @@
 //!     estimates: Default::default(),
 //!     components: Default::default(),
 //!     only: None,
+//!     on_request: false,
 //! };
 //! let records: Vec<EventRecord> = [
 //!     json!({ "event": "started", "at": 0 }),
@@ -63,13 +67,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::budget::Amounts;
 use crate::exit::Failure;
 use crate::plan::Plan;
 use crate::planner::{
-    Action, CallId, CallResult, Event, GateAnswer, GateId, Planner, RunSetup, Time, TimerId,
-    planner_for,
+    Action, CallId, CallResult, Event, GateAnswer, GateId, Planner, RequestId, RunSetup, Time,
+    TimerId, planner_for,
 };
 use crate::problem::Problem;
 
@@ -106,6 +111,26 @@ pub enum Recorded {
         /// What was said.
         answer: GateAnswer,
     },
+    /// Somebody asked for a step.
+    Requested {
+        /// Which request.
+        request: RequestId,
+        /// The step's id.
+        step: String,
+        /// What it is given.
+        input: Value,
+    },
+    /// Whoever asked does not want it any more.
+    Withdrawn {
+        /// Which request.
+        request: RequestId,
+    },
+    /// Nobody asks for anything any more.
+    Closed {
+        /// Why what is at work is stopped, where it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stops: Option<String>,
+    },
     /// Someone wants the run to stop.
     Cancelled {
         /// Who or what.
@@ -129,6 +154,19 @@ impl EventRecord {
             Event::GateAnswered { gate, answer } => Recorded::GateAnswered {
                 gate: *gate,
                 answer: answer.clone(),
+            },
+            Event::Requested {
+                request,
+                step,
+                input,
+            } => Recorded::Requested {
+                request: *request,
+                step: step.clone(),
+                input: input.clone(),
+            },
+            Event::Withdrawn { request } => Recorded::Withdrawn { request: *request },
+            Event::Closed { stops } => Recorded::Closed {
+                stops: stops.clone(),
             },
             Event::Cancelled { reason } => Recorded::Cancelled {
                 reason: reason.clone(),
@@ -160,6 +198,19 @@ impl EventRecord {
             Recorded::GateAnswered { gate, answer } => Event::GateAnswered {
                 gate: *gate,
                 answer: answer.clone(),
+            },
+            Recorded::Requested {
+                request,
+                step,
+                input,
+            } => Event::Requested {
+                request: *request,
+                step: step.clone(),
+                input: input.clone(),
+            },
+            Recorded::Withdrawn { request } => Event::Withdrawn { request: *request },
+            Recorded::Closed { stops } => Event::Closed {
+                stops: stops.clone(),
             },
             Recorded::Cancelled { reason } => Event::Cancelled {
                 reason: reason.clone(),
@@ -281,6 +332,9 @@ impl Recorded {
             Self::CallFinished { .. } => "call_finished",
             Self::TimerFired { .. } => "timer_fired",
             Self::GateAnswered { .. } => "gate_answered",
+            Self::Requested { .. } => "requested",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Closed { .. } => "closed",
             Self::Cancelled { .. } => "cancelled",
             Self::HostFailed { .. } => "host_failed",
         }

@@ -18,6 +18,7 @@ use crate::plan::{self, Plan};
 use crate::planner::arena::Arena;
 use crate::planner::core::{Core, Job, Opening, Purpose, ROOT, ScopeId, UNITS};
 use crate::planner::fsm::Machine;
+use crate::planner::requests::Requests;
 use crate::planner::scope::{Ctx, Scope, pending_results};
 use crate::planner::tree::Tree;
 use crate::planner::unit::{Ended, UnitId, Units};
@@ -31,6 +32,7 @@ mod tests;
 #[derive(Debug)]
 enum Body {
     Workflow(Flow),
+    Requests(Requests),
     Fsm(Machine),
     Tree(Tree),
 }
@@ -39,6 +41,8 @@ impl Body {
     fn start(&mut self, ctx: &mut Ctx<'_>) {
         match self {
             Self::Workflow(flow) => flow.start(ctx),
+            // Somebody has to ask first.
+            Self::Requests(_) => {}
             Self::Fsm(machine) => machine.start(ctx),
             Self::Tree(tree) => tree.start(ctx),
         }
@@ -47,6 +51,7 @@ impl Body {
     fn ended(&mut self, ctx: &mut Ctx<'_>, ended: Ended) {
         match self {
             Self::Workflow(flow) => flow.ended(ctx, ended),
+            Self::Requests(requests) => requests.ended(ctx, ended),
             Self::Fsm(machine) => machine.ended(ctx, ended),
             Self::Tree(tree) => tree.ended(ctx, ended),
         }
@@ -56,13 +61,16 @@ impl Body {
         match self {
             Self::Workflow(flow) => flow.timer(ctx, slot),
             Self::Tree(tree) => tree.timer(ctx, slot),
-            Self::Fsm(_) => debug_assert!(false, "a state machine sets no timers of its own"),
+            Self::Fsm(_) | Self::Requests(_) => {
+                debug_assert!(false, "only workflows and trees set timers of their own");
+            }
         }
     }
 
     fn halt(&mut self, ctx: &mut Ctx<'_>, failure: Failure) {
         match self {
             Self::Workflow(flow) => flow.halt(ctx, failure),
+            Self::Requests(requests) => requests.halt(ctx, failure),
             Self::Fsm(machine) => machine.halt(ctx, failure),
             Self::Tree(tree) => tree.halt(ctx, failure),
         }
@@ -71,6 +79,7 @@ impl Body {
     const fn is_over(&self) -> bool {
         match self {
             Self::Workflow(flow) => flow.is_over(),
+            Self::Requests(requests) => requests.is_over(),
             Self::Fsm(machine) => machine.is_over(),
             Self::Tree(tree) => tree.is_over(),
         }
@@ -137,7 +146,9 @@ impl Run {
         let account = self
             .core
             .account(opening.account, parent.map(|_| &plan.budget));
+        let on_request = parent.is_none() && self.core.setup.on_request;
         let body = match &plan.body {
+            plan::Body::Workflow { steps } if on_request => Body::Requests(Requests::new(steps)),
             plan::Body::Workflow { steps } => {
                 let graph = self.graphs.entry(opening.key_prefix.clone());
                 let graph = graph.or_insert_with(|| Arc::new(Graph::new(steps)));
@@ -329,6 +340,20 @@ impl Run {
         }
     }
 
+    /// Lets the body of a run that is open to requests hear of one. No other run is asked for anything.
+    fn with_requests(&mut self, act: impl FnOnce(&mut Requests, &mut Ctx<'_>)) {
+        if self.scopes.is_empty() {
+            debug_assert!(false, "nobody asks before the run began");
+            return;
+        }
+        self.with_body(ROOT, |body, ctx| match body {
+            Body::Requests(requests) => act(requests, ctx),
+            Body::Workflow(_) | Body::Fsm(_) | Body::Tree(_) => {
+                debug_assert!(false, "the run is not open to requests");
+            }
+        });
+    }
+
     /// Ends the run: what works is stopped and awaited. Asked twice, it is over at once.
     fn stop_run(&mut self, failure: Failure) {
         if self.scopes.is_empty() || self.cancelled {
@@ -359,6 +384,17 @@ impl Planner for Run {
                     let scope = &self.scopes[scope].scope;
                     self.units.gate(&mut self.core, scope, gate, answer);
                 }
+            }
+            Event::Requested {
+                request,
+                step,
+                input,
+            } => self.with_requests(|it, ctx| it.requested(ctx, request, &step, input)),
+            Event::Withdrawn { request } => {
+                self.with_requests(|it, ctx| it.withdrawn(ctx, request));
+            }
+            Event::Closed { stops } => {
+                self.with_requests(|it, ctx| it.closed(ctx, stops.is_some()));
             }
             Event::Cancelled { reason } => {
                 self.stop_run(Failure::new(FailureClass::Cancelled, reason));

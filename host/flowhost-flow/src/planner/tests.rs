@@ -11,7 +11,7 @@ use crate::plan::{Plan, Wants};
 use crate::planner::harness::{self, setup};
 use crate::planner::{
     Action, CallEnd, CallId, CallResult, Event, EventRecord, GateAnswer, GateId, OpenGate, Part,
-    ReplayError, RunEnd, RunSetup, Time, TimerId, Verdict, planner_for, replay,
+    ReplayError, RequestId, RunEnd, RunSetup, Time, TimerId, Verdict, planner_for, replay,
 };
 
 mod gates;
@@ -117,7 +117,7 @@ impl Driver {
                 Action::ClearTimer { timer } => self.timers.retain(|(_, known)| known != timer),
                 Action::OpenGate(gate) => self.gates.push(gate.as_ref().clone()),
                 Action::CloseGate { gate } => self.gates.retain(|open| open.id != *gate),
-                Action::Note(_) => {}
+                Action::Reply { .. } | Action::Note(_) => {}
                 Action::Finish(end) => {
                     self.recorded.end = end.as_ref().clone();
                     self.ended = true;
@@ -315,6 +315,18 @@ fn every_kind_of_event_comes_back_from_its_record() {
         Event::GateAnswered {
             gate: GateId(4),
             answer: GateAnswer::TimedOut,
+        },
+        Event::Requested {
+            request: RequestId(4),
+            step: "a".to_owned(),
+            input: json!({ "text": [1, null] }),
+        },
+        Event::Withdrawn {
+            request: RequestId(4),
+        },
+        Event::Closed { stops: None },
+        Event::Closed {
+            stops: Some("the client is gone".to_owned()),
         },
         Event::Cancelled {
             reason: "why".to_owned(),

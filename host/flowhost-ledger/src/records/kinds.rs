@@ -50,6 +50,8 @@ kinds! {
         fork_at: Option<String>,
         /// The only step that was wanted; the others were left out.
         only: Option<String>,
+        /// Whether it was open to requests, so that none of its steps began by itself.
+        on_request: Option<bool>,
         /// What the person who started it wants to be read beside it.
         note: Option<String>,
         /// Whose evidence its stages leave: the plan's `evidence.spec_id`.
@@ -199,7 +201,8 @@ kinds! {
         owner: Option<Owner>,
     }
     PlannerEvent "planner.event" "An event, written before the planner is fed it, in the order in which it is fed." {
-        /// `started`, `call_finished`, `timer_fired`, `gate_answered`, `cancelled` or `host_failed`.
+        /// `started`, `call_finished`, `timer_fired`, `gate_answered`, `requested`, `withdrawn`, `closed`, `cancelled` or
+        /// `host_failed`.
         event: String,
         /// The planner's time, in milliseconds since the Unix epoch.
         time_ms: u64,
@@ -229,6 +232,10 @@ kinds! {
         told_ms: Option<u64>,
         /// The gate that was spoken to, or whose time was up; the answer is the payload.
         gate: Option<u64>,
+        /// The request that came or was withdrawn, counted from 0; what its step is given is the payload.
+        request: Option<u64>,
+        /// The step that was asked for.
+        of: Option<String>,
     }
     Gate "gate" "A gate was reached, or somebody spoke to it; what they said besides is the payload." {
         /// Of which step.

@@ -19,9 +19,10 @@ use flowhost_flow::{
     Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
     RunStatus, Time, planner_for,
 };
-use flowhost_ledger::{LedgerError, trace};
+use flowhost_ledger::{Ledger, LedgerError, trace};
 use futures::StreamExt as _;
 use serde_json::Map;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::base::clock::RunClock;
@@ -35,6 +36,7 @@ use crate::earlier::resume::Resumed;
 use crate::earlier::reuse::{Made, Reuse, ReusedCall};
 use crate::given::world::{Workers, World};
 use crate::host::handle::{Run, Wanted};
+use crate::host::requests::Wish;
 use crate::kept::journal::Journal;
 use crate::kept::stages::Stages;
 use crate::meters::purse::Purse;
@@ -42,6 +44,7 @@ use crate::plugins::installed::Installed;
 use crate::plugins::registry::Registry;
 use crate::plugins::wiring::Machinery;
 
+mod asked;
 mod beside;
 mod ending;
 mod gates;
@@ -53,6 +56,7 @@ mod takeup;
 #[cfg(test)]
 mod tests;
 
+use asked::{Asked, turn_away, wished};
 use beside::Beside;
 pub use outcome::{Outcome, Paused, StepOutcome, status_word};
 use staged::stage_of;
@@ -90,12 +94,15 @@ pub(crate) struct Drive {
     pub(crate) stages: Option<Stages>,
     /// What it takes from an earlier run.
     pub(crate) reuse: Option<Arc<Reuse>>,
+    /// What is on record before whoever asked is told; none where records are kept in memory.
+    pub(crate) ledger: Option<Ledger>,
 }
 
 /// Drives a run until it has ended, or has to let go of its process.
 pub(crate) async fn drive(course: Course, drive: Drive, run: &Run) -> Result<Outcome, Failure> {
     let started = Time(drive.desk.scope.started_ms);
     let over = started.after(course.plan.timeout_ms);
+    let on_request = course.setup.on_request;
     let (planner, takeup) = course.planner()?;
     let at = takeup.as_ref().and_then(|takeup| takeup.at);
     let clock = RunClock::from(at.unwrap_or(started));
@@ -106,7 +113,9 @@ pub(crate) async fn drive(course: Course, drive: Drive, run: &Run) -> Result<Out
     let answers = answers.map_err(bus_failure)?;
     let (desk, machinery) = (&drive.desk, &drive.registry);
     let beside = Beside::begin(drive.workers, desk, machinery, inbox, takeup.as_ref()).await?;
+    let asked = on_request.then(|| Asked::new(drive.ledger.clone()));
     let mut driver = Driver::new(drive, planner, clock, over, run);
+    driver.asked = asked;
     // A task of the runtime, so that it and the workers hand over on one thread where they can.
     let driving = async move {
         driver.run(answers, takeup).await;
@@ -186,6 +195,8 @@ struct Driver {
     reused: Vec<ReusedCall>,
     /// What the past that it was forked with used.
     before: Amounts,
+    /// Who asked for what, where the run is open to requests.
+    asked: Option<Asked>,
 }
 
 /// A call whose order has left.
@@ -240,10 +251,22 @@ impl Driver {
             made: VecDeque::new(),
             reused: Vec::new(),
             before: Amounts::default(),
+            asked: None,
         }
     }
 
-    async fn run(&mut self, mut answers: Box<dyn Subscription>, takeup: Option<Takeup>) {
+    async fn run(&mut self, answers: Box<dyn Subscription>, takeup: Option<Takeup>) {
+        let mut wishes = self.run.wishes();
+        self.go(answers, takeup, &mut wishes).await;
+        turn_away(wishes);
+    }
+
+    async fn go(
+        &mut self,
+        mut answers: Box<dyn Subscription>,
+        takeup: Option<Takeup>,
+        wishes: &mut Option<mpsc::Receiver<Wish>>,
+    ) {
         match takeup {
             Some(takeup) => self.take_up(takeup).await,
             None => self.feed(Event::Started).await,
@@ -311,6 +334,7 @@ impl Driver {
                         self.fire().await;
                     }
                 }
+                wish = wished(wishes), if !pausing => self.wish(wish).await,
             }
         }
     }
@@ -369,7 +393,11 @@ impl Driver {
             .entry(answer.path.clone())
             .or_default()
             .add(&answer.detail);
-        let (result, stands) = self.kept(&step, answer.result, answer.stands);
+        let result = match &mut self.asked {
+            Some(asked) if answer.whole => asked.taken_apart(answer.result),
+            _ => answer.result,
+        };
+        let (result, stands) = self.kept(&step, result, answer.stands);
         self.recording.heard(answer.call);
         let spent = self.purse.end(&answer.call.to_string());
         let used = Amounts {
@@ -395,6 +423,9 @@ impl Driver {
 
     /// The result, or why it is too much to be held for later steps.
     fn kept(&self, step: &str, result: CallResult, stands: Stands) -> (CallResult, Stands) {
+        if self.asked.is_some() {
+            return (result, stands); // it is replied, and held for nobody
+        }
         match too_large(&self.purse, step, &result) {
             Some(failure) => (failure, Stands::Nowhere),
             None => (result, stands),
@@ -500,6 +531,11 @@ impl Driver {
             Action::CloseGate { gate } => {
                 self.gates.remove(&gate);
             }
+            Action::Reply {
+                request,
+                path,
+                result,
+            } => self.reply(request, path, result),
             Action::Note(note) => Box::pin(self.note(note)).await,
             Action::Finish(end) => self.end = Some(self.as_it_ended(*end)),
         }

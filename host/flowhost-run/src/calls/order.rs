@@ -46,6 +46,9 @@ pub(crate) struct Order {
     pub(crate) ceilings: [Ceiling; 2],
     pub(crate) effects: Effects,
     pub(crate) idempotency_key: String,
+    /// Whether the answer is to be the whole content of a tool, and not the part of it that a step hands on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) whole: bool,
 }
 
 impl Order {
@@ -74,6 +77,7 @@ impl Order {
             ceilings: call.ceilings,
             effects: call.effects,
             idempotency_key: call.idempotency_key.clone(),
+            whole: false,
         }
     }
 }
@@ -198,6 +202,9 @@ pub(crate) struct Answer {
     /// Calls and fuel; tokens and money are the driver's to fill in.
     pub(crate) used: Amounts,
     pub(crate) detail: Detail,
+    /// Whether the result is a tool's whole content, because the order wanted that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) whole: bool,
 }
 
 /// Where a result stands that no record of its call has.
@@ -327,6 +334,7 @@ impl Answer {
             result,
             used,
             detail,
+            whole: false,
         }
     }
 }

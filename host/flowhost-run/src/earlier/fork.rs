@@ -94,6 +94,11 @@ pub(crate) fn read(host: &Inner, of: &Of) -> Result<Parent, Failure> {
     };
     let key = of.kept.key(&dir).map_err(cannot)?;
     let fed = Fed::read(&dir, key.as_ref()).map_err(|error| cannot(error.into()))?;
+    if fed.setup.on_request {
+        let why = "each of its steps was asked for by a client, and nothing of it follows from anything before";
+        return Err(cannot(Failure::new(Exit::Internal, "").because(why))
+            .hint("ask for the step again, with `flowhost mcp serve`"));
+    }
     let plan = of
         .kept
         .project(&dir, &fed.setup.inputs)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowhost_flow::Exit;
+use flowhost_flow::plan::Body;
 use flowhost_ledger::Durability;
 
 use crate::base::failure::Failure;
@@ -28,11 +29,27 @@ pub struct RunOptions {
     pub reuse: Option<Arc<Earlier>>,
     /// The only step of the plan that is wanted, with what it needs ([`flowhost_flow::RunSetup::only`]).
     pub only: Option<String>,
+    /// Whether the run is open to requests ([`Run::request`](crate::Run::request)): no step begins by itself.
+    pub on_request: bool,
     /// What the person wants to be read beside the run. It stands in the chained record, from which
     /// nothing can be erased.
     pub note: Option<String>,
     /// How the files stand that the plan was read from.
     pub work_tree: WorkTree,
+}
+
+impl RunOptions {
+    /// That the plan can be run in this way.
+    pub(crate) fn suit(&self, project: &Project) -> Result<(), Failure> {
+        let workflow = matches!(project.plan.body, Body::Workflow { .. });
+        match self.on_request && !workflow {
+            false => self.work_tree.suffices(project),
+            true => Err(Failure::new(
+                Exit::Internal,
+                "only the steps of a workflow can be asked for",
+            )),
+        }
+    }
 }
 
 /// How the files stand that a plan was read from, beside what was committed of them.
@@ -58,7 +75,7 @@ pub enum WorkTree {
 }
 
 impl WorkTree {
-    pub(crate) fn suffices(&self, project: &Project) -> Result<(), Failure> {
+    fn suffices(&self, project: &Project) -> Result<(), Failure> {
         let evidence = project.plan.evidence.as_ref();
         match self {
             Self::Unknown if evidence.is_some_and(|it| it.require_clean) => {

@@ -51,7 +51,7 @@ pub(crate) async fn execute(
     started_ms: u64,
     run: &Run,
 ) -> Result<Finished, Failure> {
-    options.work_tree.suffices(&project)?;
+    options.suit(&project)?;
     let forked = match fork {
         Some(of) => {
             let host = host.clone();
@@ -82,6 +82,7 @@ pub(crate) async fn execute(
         estimates: wiring::estimates(&project),
         components: wiring::components(&project),
         only: options.only.clone(),
+        on_request: options.on_request,
     };
     let branch = match forked {
         Some(forked) => Some(branched(host, &project, &setup, started_ms, forked).await?),
@@ -345,6 +346,7 @@ pub(crate) async fn conduct(
             .locked
             .map(|locked| locked.of(host, &ledger, run.id())),
         reuse: work.reuse,
+        ledger: Some(ledger.clone()),
     };
     let driven = driver::drive(course, drive, run).instrument(context).await;
     disconnect(&plugins, &scope).await;

@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::base::failure::Failure;
 use crate::given::project::Member;
+use crate::host::requests::Intake;
 use crate::kept::finished::Finished;
 use crate::plugins::swap::{Swapped, Swaps};
 
@@ -63,7 +64,7 @@ pub(crate) enum Wanted {
 
 /// A run. Clones are handles to the same.
 #[derive(Clone)]
-pub struct Run(Arc<Shared>);
+pub struct Run(pub(super) Arc<Shared>);
 
 pub(crate) struct Shared {
     id: Arc<str>,
@@ -80,12 +81,24 @@ pub(crate) struct Shared {
     swaps: Mutex<Option<Arc<Swaps>>>,
     /// The reader from the first event on, until somebody takes it.
     first: Mutex<Option<broadcast::Receiver<Arc<RunEvent>>>>,
+    /// Where a run that is open to requests takes them.
+    pub(super) intake: Option<Intake>,
 }
 
 impl Run {
     pub(crate) fn new(id: &str) -> Self {
+        Self::with(id, None)
+    }
+
+    /// A run that is open to requests.
+    pub(crate) fn on_request(id: &str) -> Self {
+        Self::with(id, Some(Intake::new()))
+    }
+
+    fn with(id: &str, intake: Option<Intake>) -> Self {
         let (events, first) = broadcast::channel(EVENTS_MAX);
         Self(Arc::new(Shared {
+            intake,
             id: id.into(),
             stop: watch::Sender::new(None),
             halt: watch::Sender::new(None),
@@ -286,6 +299,9 @@ impl Run {
     pub(crate) fn ended(&self, outcome: Result<Finished, Failure>) {
         // It holds what the run brought, which holds this handle: kept, neither would ever be freed.
         self.swaps().take();
+        if let Some(intake) = &self.0.intake {
+            intake.shut();
+        }
         self.0.outcome.send_replace(Some(outcome));
         self.0.state.send_replace(RunState::Ended);
         self.tell(|| RunEvent::Ended);

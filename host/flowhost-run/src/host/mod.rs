@@ -34,6 +34,7 @@ pub(crate) mod handle;
 pub(crate) mod introduce;
 pub(crate) mod ledgers;
 mod opening;
+pub(crate) mod requests;
 
 /// A process that runs plans. Clones are the same host.
 #[derive(Clone)]
@@ -96,7 +97,10 @@ impl Host {
         let inner = self.0.clone();
         let started_ms = inner.config.world.now_ms();
         let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
-        let run = Run::new(&id);
+        let run = match options.on_request {
+            true => Run::on_request(&id),
+            false => Run::new(&id),
+        };
         Ok(self.go(run.clone(), async move {
             execute::execute(&inner, project, &options, None, started_ms, &run).await
         }))

@@ -145,6 +145,26 @@ impl Journal {
         self.revealed.clean_text(text);
     }
 
+    /// Leaves of a result what the ledger keeps of it: whoever is handed it reads no more than its record shows.
+    pub(crate) fn shown(&self, result: &mut Result<serde_json::Value, flowhost_flow::Failure>) {
+        match result {
+            Ok(value) => {
+                self.revealed.clean_json(value);
+                if self.redacts {
+                    flowhost_detect::redact_json(value);
+                }
+            }
+            Err(failure) => {
+                for text in [&mut failure.message, &mut failure.hint] {
+                    self.revealed.clean_text(text);
+                    if self.redacts {
+                        clean(text);
+                    }
+                }
+            }
+        }
+    }
+
     pub(crate) fn by_host(&self, record: impl RecordKind) -> Fact {
         record.by(format!("{}/host", self.tenant))
     }
@@ -204,6 +224,7 @@ impl Journal {
             parent_hash: fork.map(|point| point.hash.clone()),
             fork_at: fork.map(|point| point.at.clone()),
             only: setup.only.clone(),
+            on_request: setup.on_request.then_some(true),
             note,
             spec: plan.evidence.as_ref().map(|it| it.spec_id.clone()),
             documents: about(|it| Some(it.path.clone())),
@@ -300,9 +321,28 @@ impl Journal {
                 let answer = serde_json::to_vec(answer).unwrap_or_default();
                 self.by_host(said).payload(answer)
             }
-            Event::Cancelled { reason } => {
-                self.by_host(record).payload(reason.clone().into_bytes())
+            Event::Requested {
+                request,
+                step,
+                input,
+            } => {
+                let asked = PlannerEvent {
+                    request: Some(request.0),
+                    of: Some(step.clone()),
+                    ..record
+                };
+                let input = serde_json::to_vec(input).unwrap_or_default();
+                self.by_host(asked).payload(input)
             }
+            Event::Withdrawn { request } => self.by_host(PlannerEvent {
+                request: Some(request.0),
+                ..record
+            }),
+            Event::Closed { stops: None } => self.by_host(record),
+            Event::Cancelled { reason }
+            | Event::Closed {
+                stops: Some(reason),
+            } => self.by_host(record).payload(reason.clone().into_bytes()),
             Event::HostFailed { failure } => {
                 let failure = serde_json::to_vec(failure).unwrap_or_default();
                 self.by_host(record).payload(failure)

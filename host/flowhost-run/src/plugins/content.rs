@@ -10,18 +10,21 @@ use serde_json::Value;
 /// Longest message of an error that a guardrail rewrote, in characters: as long as a guest's own.
 const MESSAGE_CHARS: usize = 1_024;
 
-/// A tool's content for a step: what its record keeps, and what the step hands on.
+/// A tool's content for a step: what its record keeps, and what the step hands on, or all of it where that is wanted.
 pub(crate) struct Whole {
     text: String,
     pub(crate) output: Value,
 }
 
 impl Whole {
-    pub(crate) fn of(content: &ToolContent) -> Result<Self, Fault> {
+    pub(crate) fn of(content: &ToolContent, wanted: bool) -> Result<Self, Fault> {
         let whole = content_value(content).map_err(Fault::Host)?;
         Ok(Self {
             text: whole.to_string(),
-            output: handed_on_of(whole),
+            output: match wanted {
+                true => whole,
+                false => handed_on_of(whole),
+            },
         })
     }
 

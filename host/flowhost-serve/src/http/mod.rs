@@ -52,6 +52,7 @@ impl HttpServer {
             server,
             front: front.on(address.port()),
             sessions: Sessions::default(),
+            modern: Arc::default(),
         };
         Ok(Self {
             listener,

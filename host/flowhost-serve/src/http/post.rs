@@ -23,6 +23,7 @@ use super::guard::{Front, Turned};
 use super::session::Sessions;
 use crate::peer::Peer;
 use crate::server::{Era, Server};
+use crate::session::Session;
 use crate::stdio::heard;
 
 /// Bytes of a body: a frame as large as over the standard streams.
@@ -46,6 +47,9 @@ pub(super) struct Endpoint {
     pub(super) server: Arc<Server>,
     pub(super) front: Front,
     pub(super) sessions: Sessions,
+    /// What calls of the modern era have in common, in which no client has a session of its own: whoever shows the
+    /// token is the operator's.
+    pub(super) modern: Arc<Session>,
 }
 
 impl Endpoint {
@@ -234,7 +238,7 @@ impl Endpoint {
                 Ok(work) => {
                     let stop = work.stopped.clone();
                     self.server
-                        .answer(&call, Era::Legacy, Some(told), stop)
+                        .answer(&call, Era::Legacy, &peer.session, Some(told), stop)
                         .await
                 }
             };
@@ -254,7 +258,7 @@ impl Endpoint {
             let (_held, stop) = watch::channel(false);
             let outcome = self
                 .server
-                .answer(&call, Era::Modern, Some(told), stop)
+                .answer(&call, Era::Modern, &self.modern, Some(told), stop)
                 .await;
             Some(Reply {
                 id: Some(call.id),

@@ -56,6 +56,9 @@ impl Sessions {
         let ended = self.lock().remove(id);
         if let Some(it) = &ended {
             it.peer.cancel_all();
+            let peer = it.peer.clone();
+            // The run is signed beside the answer: its calls have to come to their end first.
+            tokio::spawn(async move { peer.session.end().await });
         }
         ended.is_some()
     }

@@ -113,9 +113,12 @@ async fn serve(args: &ServeArgs, context: &mut Context, host: Coming) -> Result<
 
 /// Stops what is at work, and waits until its evidence is sealed. A second interrupt does not wait.
 async fn end(host: &Host) {
-    let runs = host.runs();
+    let (runs, why) = (host.runs(), "the server was interrupted");
     for run in &runs {
-        run.cancel("the server was interrupted");
+        // The run of a session ends as it would have later; a plan's ends before its end.
+        if !run.close(Some(why)) {
+            run.cancel(why);
+        }
     }
     let ended = futures::future::join_all(runs.iter().map(Run::outcome));
     if tokio::time::timeout(END_MAX, ended).await.is_err() {

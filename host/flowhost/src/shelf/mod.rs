@@ -1,9 +1,10 @@
-//! What `flowhost mcp serve` offers: plans, and the tools of components, each of them as a plan of one
-//! step. A call resolves its plan anew with the arguments, holds it against what was offered, and starts
-//! it as any other run.
+//! What `flowhost mcp serve` offers: plans, and the tools of components, all of which are steps of one plan. A run
+//! resolves its plan anew (a call's, with the arguments; the tools', when a session begins a run), holds it against what was
+//! offered, and starts it as any other run.
 //!
 //! What was offered is what is called: a plan, profile or component that changed since is refused until the
-//! operator starts the server again, so that nobody exchanges a tool under a client that has approved it.
+//! operator starts the server again, so that nobody exchanges a tool under a client that has approved it. A run of
+//! tools that is open goes on with what it began with, which is what was offered.
 
 mod plans;
 mod programs;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
-use flowhost_ledger::{Bundle, Kind, Payloads, RealDisk, read_run};
+use flowhost_ledger::{Bundle, RealDisk};
 use flowhost_run::{Host, Run, RunOptions};
 use flowhost_serve::{Document, Offer, PromptText, Shelf};
 use serde_json::{Map, Value};
@@ -58,8 +59,6 @@ pub(crate) struct Maker {
     request: Request,
     /// Of everything that it was made of when it was offered.
     pin: [u8; 32],
-    /// Whether the arguments are one input, `input`, rather than each their own.
-    whole: bool,
 }
 
 /// The shelf of this process.
@@ -70,7 +69,10 @@ pub struct Shelves {
     host: Host,
     options: RunOptions,
     offers: Vec<Offer>,
-    makers: Vec<Maker>,
+    /// Of plans, in the order of the offers; none of a tool.
+    makers: Vec<Option<Maker>>,
+    /// Of the run of tools.
+    tools: Option<Maker>,
     prompts: Vec<PromptText>,
 }
 
@@ -107,6 +109,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
         wanted,
         texts,
         offers: Vec::new(),
+        tools: None,
         prompts: Vec::new(),
         findings: Vec::new(),
         used: wanted.inputs.iter().map(|_| false).collect(),
@@ -121,7 +124,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
     if !filling.findings.is_empty() {
         return Err(Failure::findings("what is to be served", filling.findings));
     }
-    let (offers, makers): (Vec<Offer>, Vec<Maker>) = filling.offers.into_iter().unzip();
+    let (offers, makers): (Vec<Offer>, Vec<Option<Maker>>) = filling.offers.into_iter().unzip();
     if offers.is_empty() {
         return Err(Failure::new(Exit::Usage, "nothing is to be served")
             .hint("name a plan with `--plan FILE` or a component with `--plugin FILE`"));
@@ -134,6 +137,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
         options,
         offers,
         makers,
+        tools: filling.tools,
         prompts: filling.prompts,
     })
 }
@@ -145,7 +149,8 @@ struct Filling<'a> {
     state: &'a State,
     wanted: &'a Wanted,
     texts: &'a mut Texts,
-    offers: Vec<(Offer, Maker)>,
+    offers: Vec<(Offer, Option<Maker>)>,
+    tools: Option<Maker>,
     prompts: Vec<PromptText>,
     findings: Vec<Finding>,
     /// Which of the operator's inputs some plan takes.
@@ -242,11 +247,33 @@ impl Shelves {
 
     fn maker(&self, offer: &Offer) -> Option<&Maker> {
         let at = self.offers.iter().position(|it| it.name == offer.name)?;
-        self.makers.get(at)
+        self.makers.get(at)?.as_ref()
     }
 
     fn run_dir(&self, run: &str) -> PathBuf {
         self.state.run_dir(run)
+    }
+
+    /// What is asked for, if it is still what was offered.
+    fn project(&self, maker: &Maker, request: &Request, what: &str) -> Result<Project, Failure> {
+        let mut texts = Texts::default();
+        let loaded = project::load(&self.ambient, &self.config, request, &mut texts);
+        if !loaded.findings.is_empty() {
+            return Err(Failure::findings(what, loaded.findings));
+        }
+        let Some(project) = loaded.project else {
+            debug_assert!(false, "what has no problem is a project");
+            return Err(Failure::new(
+                Exit::Internal,
+                format!("{what} is not a project"),
+            ));
+        };
+        if pin(&project) != maker.pin {
+            return Err(Failure::new(Exit::Denied, format!("{what} is refused"))
+                .because("its plan, a profile or a component has changed since it was offered")
+                .hint("look at the change, and start `flowhost mcp serve` again to offer what is there now"));
+        }
+        Ok(project)
     }
 }
 
@@ -264,54 +291,36 @@ impl Shelf for Shelves {
             let message = format!("this server does not offer the tool `{}`", offer.name);
             return Err(Failure::new(Exit::Internal, message));
         };
-        let arguments = match maker.whole {
-            false => arguments,
-            true => Map::from_iter([(tools::INPUT.to_owned(), Value::Object(arguments))]),
+        let request = Request {
+            given: Given::Values(arguments),
+            ..maker.request.clone()
         };
-        let mut request = maker.request.clone();
-        request.given = Given::Values(arguments);
-        let mut texts = Texts::default();
-        let loaded = project::load(&self.ambient, &self.config, &request, &mut texts);
         let what = format!("the call of `{}`", offer.name);
-        if !loaded.findings.is_empty() {
-            return Err(Failure::findings(&what, loaded.findings));
-        }
-        let Some(project) = loaded.project else {
-            debug_assert!(false, "what has no problem is a project");
-            return Err(Failure::new(
-                Exit::Internal,
-                format!("{what} is not a project"),
-            ));
-        };
-        if pin(&project) != maker.pin {
-            return Err(Failure::new(Exit::Denied, format!("{what} is refused"))
-                .because("its plan, a profile or a component has changed since it was offered")
-                .hint("look at the change, and start `flowhost mcp serve` again to offer what is there now"));
-        }
+        let project = self.project(maker, &request, &what)?;
         self.host.start(project, self.options.clone())
     }
 
-    fn content(&self, run: &str) -> Result<Option<Value>, Failure> {
-        let dir = self.run_dir(run);
-        let unread = |error: flowhost_evidence::Unreadable| unreadable(error);
-        let mut last = None;
-        for record in read_run(&dir).map_err(|error| unread(error.into()))? {
-            let record = record.map_err(|error| unread(error.into()))?;
-            if record.kind() == Some(Kind::ToolResult) && record.text("status") == Some("ok") {
-                last = record.commit.map(|commit| (record.seq, commit));
-            }
-        }
-        let Some((seq, commit)) = last else {
-            return Ok(None);
+    fn open(&self) -> Result<Run, Failure> {
+        let Some(maker) = &self.tools else {
+            return Err(Failure::new(Exit::Internal, "no tools are served"));
         };
-        let payloads = Payloads::open(&RealDisk, &dir).map_err(|error| unread(error.into()))?;
-        let bytes = payloads
-            .get(seq, &commit)
-            .map_err(|error| unread(error.into()))?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let project = self.project(maker, &maker.request, "the run of the tools")?;
+        let options = RunOptions {
+            on_request: true,
+            ..self.options.clone()
+        };
+        self.host.start(project, options)
     }
 
     fn document(&self, run: &str, document: Document) -> Result<Vec<u8>, Failure> {
+        if self.host.run(run).is_some() {
+            let message = format!("the run {run} goes on");
+            return Err(Failure::new(Exit::Waiting, message)
+                .because("it is signed, and its report written, once it has ended")
+                .hint(
+                    "read it again then; `flowhost runs show RUN` shows what is on record so far",
+                ));
+        }
         let dir = self.run_dir(run);
         match document {
             Document::Report => {

@@ -48,6 +48,7 @@ impl Filling<'_> {
             output: Some(plan_schema()),
             hints: Hints::default(),
             kind: Kind::Plan,
+            step: String::new(),
         };
         for (file, text) in plan.prompts() {
             let name = Path::new(file)
@@ -63,9 +64,8 @@ impl Filling<'_> {
         let maker = Maker {
             request,
             pin: pin(&project),
-            whole: false,
         };
-        self.offers.push((offer, maker));
+        self.offers.push((offer, Some(maker)));
     }
 }
 

@@ -3,10 +3,9 @@
 //! names, says what it may call.
 
 use flowhost_flow::Exit;
-use serde_json::{Map, Value, json};
 
 use super::Filling;
-use super::tools::{from_here, plan};
+use super::tools::{Tools, from_here, line};
 use crate::failure::Failure;
 use crate::finding::Finding;
 
@@ -19,22 +18,20 @@ const TOOLS: [(&str, &str); 2] = [("search", "search"), ("execute", "run")];
 impl Filling<'_> {
     /// Offers both, over all components that are wanted.
     pub(super) fn programs(&mut self, profile: &str) -> Result<(), Failure> {
-        let mut plugins = Map::new();
-        let line = |source: &str, profile: &str| json!({ "kind": "tool", "source": source, "profile": profile });
-        plugins.insert(CODE.to_owned(), line(SOURCE, profile));
+        let mut tools = Tools::default();
+        tools.named(CODE, line(SOURCE, profile));
         for (name, source) in &self.wanted.plugins {
             let manifest = self.manifest(source)?;
             let key = name.clone().unwrap_or(manifest.name);
             let source = from_here(source, self.ambient.cwd());
-            let plugin = line(&source, &self.wanted.profile);
-            if plugins.insert(key.clone(), plugin).is_some() {
+            // The program's profile and its text name it so.
+            if !tools.named(&key, line(&source, &self.wanted.profile)) {
                 let message = format!("two plugins would be called `{key}`");
                 let cure = "give one a name of its own: `--plugin NAME=FILE`";
                 self.findings.push(Finding::new("", message).cure(cure));
             }
         }
         let code = self.manifest(SOURCE)?;
-        let plugins = Value::Object(plugins);
         for (name, tool) in TOOLS {
             let Some(descriptor) = code.tool(tool) else {
                 let message = format!("`{SOURCE}` has no tool `{tool}`");
@@ -42,12 +39,9 @@ impl Filling<'_> {
                     "it is of another version than this program: build or install both together",
                 ));
             };
-            let text = plan(&plugins, &format!("{CODE}/{tool}"));
-            // What is wrong with one of their plans is wrong with the other, and is told once.
-            if !self.offer(name.to_owned(), descriptor, text) {
-                break;
-            }
+            tools.offer(name.to_owned(), descriptor, &format!("{CODE}/{tool}"));
         }
+        self.serve(tools);
         Ok(())
     }
 }

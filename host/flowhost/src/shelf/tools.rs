@@ -1,31 +1,48 @@
-//! A component's tool as a tool: a plan of one step, so that a call is a run like any other.
+//! The tools of components as tools: all of them are steps of one plan, whose run is open to requests. A call
+//! asks for one of the steps, and is policed, limited and recorded as a step is.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_flow::Exit;
+use flowhost_flow::budget::DEFAULT_LIMIT;
 use flowhost_policy::{Manifest, ToolDescriptor};
 use flowhost_serve::{Hints, Kind, Offer};
 use flowhost_words::{PluginKind, with_article};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Filling, Maker, pin, request};
 use crate::component::{self, Seen};
 use crate::failure::Failure;
 use crate::sources::Sources;
 
-/// The plan's only input.
-pub(super) const INPUT: &str = "input";
+/// The plan's only input, in the place of which each request brings its own.
+const INPUT: &str = "input";
+/// What the plan is called.
+const NAME: &str = "tools";
+/// Characters of a name in a plan.
+const NAME_MAX: usize = 64;
+/// How much of each currency the run has, in budgets of one call: each call holds what it may use, and more calls are never
+/// at work, nor begun once one budget is spent ([`flowhost_serve`]).
+const BUDGETS: u64 = 200;
 
 impl Filling<'_> {
     pub(super) fn tools(&mut self) -> Result<(), Failure> {
+        let mut tools = Tools::default();
         for (name, source) in &self.wanted.plugins {
             let manifest = self.manifest(source)?;
-            // All of its tools are in the same plan but for their names: what is wrong with one is wrong with
-            // each, and is told once.
-            let mut tools = manifest.tools.iter();
-            tools.all(|tool| self.tool(name.as_deref(), source, tool));
+            let source = from_here(source, self.ambient.cwd());
+            let key = name.as_deref().unwrap_or(&manifest.name);
+            let key = tools.plugin(key, line(&source, &self.wanted.profile));
+            for tool in &manifest.tools {
+                let name = match name {
+                    Some(prefix) => format!("{prefix}.{}", tool.name),
+                    None => tool.name.clone(),
+                };
+                tools.offer(name, tool, &format!("{key}/{}", tool.name));
+            }
         }
+        self.serve(tools);
         Ok(())
     }
 
@@ -58,30 +75,64 @@ impl Filling<'_> {
         })
     }
 
-    fn tool(&mut self, prefix: Option<&str>, source: &str, tool: &ToolDescriptor) -> bool {
-        let name = match prefix {
-            Some(prefix) => format!("{prefix}.{}", tool.name),
-            None => tool.name.clone(),
+    /// Offers what was gathered, if its plan is one that can run.
+    pub(super) fn serve(&mut self, tools: Tools) {
+        // Only plans are served.
+        if tools.offers.is_empty() {
+            return;
+        }
+        // Where the profile's folders are relative to, and what messages call it.
+        let place: PathBuf = self.ambient.cwd().join("the plan of the tools");
+        let request = request(self.wanted, place, Some(tools.plan()), Vec::new());
+        // `load` has told why.
+        let Some(project) = self.load(&request) else {
+            return;
         };
-        let source = from_here(source, self.ambient.cwd());
-        let profile = &self.wanted.profile;
-        let plugins = json!({ "plugin": { "kind": "tool", "source": source, "profile": profile } });
-        self.offer(name, tool, plan(&plugins, &format!("plugin/{}", tool.name)))
+        self.tools = Some(Maker {
+            request,
+            pin: pin(&project),
+        });
+        let offers = tools.offers.into_iter();
+        self.offers.extend(offers.map(|offer| (offer, None)));
+    }
+}
+
+/// Tools that are offered, and the plan whose steps they are.
+#[derive(Debug, Default)]
+pub(super) struct Tools {
+    plugins: Map<String, Value>,
+    steps: Map<String, Value>,
+    offers: Vec<Offer>,
+}
+
+impl Tools {
+    /// Adds a component under this name, or one like it, and gives the name that it has.
+    fn plugin(&mut self, name: &str, line: Value) -> String {
+        let key = name_in(&self.plugins, name);
+        self.plugins.insert(key.clone(), line);
+        key
     }
 
-    /// Offers a tool under a name; a call of it is a run of the plan. False when something is wrong with that.
-    pub(super) fn offer(&mut self, name: String, tool: &ToolDescriptor, text: Arc<str>) -> bool {
-        // Where the profile's folders are relative to, and what messages call it.
-        let place: PathBuf = self
-            .ambient
-            .cwd()
-            .join(format!("the plan of the tool {name}"));
-        let request = request(self.wanted, place, Some(text), Vec::new());
-        let Some(project) = self.load(&request) else {
-            return false;
-        };
+    /// Adds a component under exactly this name; false where another has it.
+    pub(super) fn named(&mut self, name: &str, line: Value) -> bool {
+        self.plugins.insert(name.to_owned(), line).is_none()
+    }
+
+    /// Offers a tool under a name.
+    pub(super) fn offer(&mut self, name: String, tool: &ToolDescriptor, uses: &str) {
+        let step = name_in(&self.steps, &name);
+        let most = DEFAULT_LIMIT;
+        let budget = json!({
+            "calls": most.calls,
+            "tokens": most.tokens,
+            "usd": most.micro_usd / 1_000_000,
+        });
+        self.steps.insert(
+            step.clone(),
+            json!({ "uses": uses, "with": format!("${{{{ inputs.{INPUT} }}}}"), "budget": budget }),
+        );
         let said = tool.annotations;
-        let offer = Offer {
+        self.offers.push(Offer {
             name,
             title: tool.title.clone(),
             description: tool.description.clone(),
@@ -94,15 +145,58 @@ impl Filling<'_> {
                 open_world: said.open_world,
             },
             kind: Kind::Tool,
-        };
-        let maker = Maker {
-            request,
-            pin: pin(&project),
-            whole: true,
-        };
-        self.offers.push((offer, maker));
-        true
+            step,
+        });
     }
+
+    /// The plan. JSON is YAML, and quotes what has to be quoted.
+    fn plan(&self) -> Arc<str> {
+        let most = DEFAULT_LIMIT;
+        let plan = json!({
+            "flowhost": "v1",
+            "kind": "workflow",
+            "name": NAME,
+            "inputs": { INPUT: { "type": "object" } },
+            "budget": {
+                "calls": most.calls * BUDGETS,
+                "tokens": most.tokens * BUDGETS,
+                "usd": most.micro_usd / 1_000_000 * BUDGETS,
+            },
+            "plugins": self.plugins,
+            "steps": self.steps,
+        });
+        plan.to_string().into()
+    }
+}
+
+/// A component of the plan.
+pub(super) fn line(source: &str, profile: &str) -> Value {
+    json!({ "kind": "tool", "source": source, "profile": profile })
+}
+
+/// A name that a plan takes, as like to `name` as may be, and that no other has.
+fn name_in(taken: &Map<String, Value>, name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let mut plain: String = name
+        .chars()
+        .map(|c| if fits(c) { c } else { '_' })
+        .collect();
+    if !plain.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        plain.insert(0, '_');
+    }
+    plain.truncate(NAME_MAX);
+    let mut free = plain.clone();
+    let mut number = 1_u32;
+    while taken.contains_key(&free) {
+        number += 1;
+        let end = format!("_{number}");
+        free = plain
+            .chars()
+            .take(NAME_MAX.saturating_sub(end.len()))
+            .collect();
+        free.push_str(&end);
+    }
+    free
 }
 
 /// A component's place as a plan of this folder may name it: plans know no absolute paths.
@@ -138,20 +232,6 @@ fn object(schema: &Value) -> Value {
     schema
 }
 
-/// A plan of one step, whose input is that of the call. JSON is YAML, and quotes what has to be quoted.
-pub(super) fn plan(plugins: &Value, uses: &str) -> Arc<str> {
-    let plan = json!({
-        "flowhost": "v1",
-        "kind": "workflow",
-        "name": uses.rsplit('/').next().unwrap_or(uses),
-        "inputs": { INPUT: { "type": "object" } },
-        "plugins": plugins,
-        "steps": { "call": { "uses": uses, "with": "${{ inputs.input }}" } },
-        "outputs": { "output": "${{ steps.call.output }}" },
-    });
-    plan.to_string().into()
-}
-
 #[cfg(test)]
 mod tests {
     use flowhost_flow::Plan;
@@ -174,13 +254,36 @@ mod tests {
         }
     }
 
+    fn tool(name: &str) -> ToolDescriptor {
+        let text = format!(
+            "version = 1\nname = \"p\"\nkind = \"tool\"\nrelease = \"0.1.0\"\ndescription = \"d\"\n[[tools]]\n\
+             name = \"{name}\"\ndescription = \"d\"\neffects = \"none\"\ninput = {{ type = \"object\" }}\n"
+        );
+        Manifest::parse(&text, "p.toml").unwrap().tools.remove(0)
+    }
+
     #[test]
     fn names_with_quotes_and_breaks_stay_names() {
         let source = "./a \"b\"\n: c.wasm";
-        let plugins =
-            json!({ "plugin": { "kind": "tool", "source": source, "profile": "deny-all" } });
-        let text = plan(&plugins, "plugin/say");
-        let plan = Plan::parse(&text, "p").unwrap();
+        let mut tools = Tools::default();
+        let key = tools.plugin("plugin", line(source, "deny-all"));
+        tools.offer("say".to_owned(), &tool("say"), &format!("{key}/say"));
+        let plan = Plan::parse(&tools.plan(), "p").unwrap();
         assert_eq!(plan.plugins["plugin"].source, "./a \"b\"\n: c.wasm");
+    }
+
+    #[test]
+    fn what_is_no_name_in_a_plan_gets_one_that_no_other_has() {
+        let mut tools = Tools::default();
+        let long = "x".repeat(100);
+        for name in ["a.b", "a_b", "a b", "7", &long, &long] {
+            let key = tools.plugin(name, line("builtin:x", "deny-all"));
+            tools.offer(name.to_owned(), &tool("say"), &format!("{key}/say"));
+        }
+        let steps: Vec<&str> = tools.offers.iter().map(|it| it.step.as_str()).collect();
+        assert_eq!(steps[..4], ["a_b", "a_b_2", "a_b_3", "_7"]);
+        assert!(steps[4].len() == 64 && steps[5].len() == 64 && steps[4] != steps[5]);
+        let plan = Plan::parse(&tools.plan(), "p").unwrap();
+        assert_eq!((plan.steps().len(), plan.plugins.len()), (6, 6));
     }
 }

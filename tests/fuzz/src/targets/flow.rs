@@ -187,6 +187,7 @@ fn walk(plan: &Plan, hash: &str) -> Vec<String> {
         estimates: BTreeMap::new(),
         components: BTreeMap::new(),
         only: None,
+        on_request: false,
     };
     let Ok(mut planner) = planner_for(Arc::new(plan.clone()), setup) else {
         return Vec::new();

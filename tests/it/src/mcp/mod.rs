@@ -9,6 +9,7 @@ mod mutual;
 mod offers;
 mod process;
 mod program;
+mod session;
 mod site;
 mod soak;
 mod stdio;

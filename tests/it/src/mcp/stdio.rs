@@ -67,6 +67,12 @@ impl Peer {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
+    /// Ends it without a word.
+    pub(super) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Closes the stream and waits for the end; gives the exit code and what was said on standard error.
     pub(super) fn end(mut self) -> (i32, String) {
         drop(self.into.take());
@@ -311,14 +317,18 @@ fn asleep() -> (Home, Peer) {
     (home, peer)
 }
 
-/// How the only run of a folder ended, once it has begun and ended.
-fn status(home: &Home) -> String {
+/// How the only run of a folder ended, and the call in it: the session was over, whatever became of the call.
+fn ended(home: &Home) -> [String; 2] {
     let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
-    listed[0]["status"].as_str().unwrap_or_default().to_owned()
+    let (run, status) = (listed[0]["run_id"].as_str().unwrap(), &listed[0]["status"]);
+    let shown = home.flowhost(&["runs", "show", run, "--json"]).expect(0);
+    let steps = shown.json()["steps"].as_array().unwrap().clone();
+    let call = steps.iter().find(|step| step["path"] == "run[0]").unwrap();
+    [status, &call["status"]].map(|it| it.as_str().unwrap_or_default().to_owned())
 }
 
 #[test]
-fn a_call_that_is_cancelled_is_not_answered_and_its_run_ends_as_cancelled() {
+fn a_call_that_is_cancelled_is_not_answered_and_ends_as_cancelled() {
     let (home, mut peer) = asleep();
     // A second call with the id of the first is refused while that one is at work.
     let twice = peer.ask(&call(2, "run", json!({})));
@@ -327,25 +337,19 @@ fn a_call_that_is_cancelled_is_not_answered_and_its_run_ends_as_cancelled() {
     let pong = peer.ask(&request(3, "ping", json!({})));
     assert_eq!(pong["id"], 3);
     assert_eq!(peer.end().0, 0);
-    assert_eq!(status(&home), "cancelled");
+    assert_eq!(ended(&home), ["ok", "cancelled"]);
 }
 
 #[test]
 fn a_client_that_goes_away_ends_its_calls_with_their_evidence() {
     let (home, peer) = asleep();
     assert_eq!(peer.end().0, 0);
-    let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
-    let ended = listed
-        .as_array()
-        .unwrap()
-        .iter()
-        .all(|run| run["status"] == "cancelled");
-    assert!(ended, "{listed}");
+    assert_eq!(ended(&home), ["ok", "cancelled"]);
 }
 
 #[test]
 fn a_server_that_is_told_to_end_ends_its_calls_with_their_evidence() {
     let (home, peer) = asleep();
     assert_eq!(peer.terminate(), 130);
-    assert_eq!(status(&home), "cancelled");
+    assert_eq!(ended(&home), ["ok", "cancelled"]);
 }

@@ -155,6 +155,7 @@ impl Bench {
                     self.timers.remove(&timer);
                 }
                 Action::Note(_)
+                | Action::Reply { .. }
                 | Action::Finish(_)
                 | Action::OpenGate(_)
                 | Action::CloseGate { .. } => {}

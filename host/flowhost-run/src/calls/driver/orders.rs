@@ -66,7 +66,8 @@ impl Driver {
         {
             return Err(SendError::Made(Box::new(made)));
         }
-        let order = Order::new(call, &installed, self.clock.now());
+        let mut order = Order::new(call, &installed, self.clock.now());
+        order.whole = self.asked.is_some();
         let envelope = self.envelope(call, order).map_err(|error| {
             cannot(
                 FailureClass::Invalid,

@@ -56,7 +56,9 @@ impl Takeup {
         for (call, made) in &past.calls {
             tally.restore(&call.to_string(), made.routed);
         }
-        for (step, call) in &rebuilt.outputs {
+        // Of a run that is open to requests nothing is held for later steps.
+        let held = rebuilt.outputs.iter().filter(|_| !fed.setup.on_request);
+        for (step, call) in held {
             if let Some(CallResult::Output(output)) = fed.ends.get(call).map(|end| &end.result) {
                 // It was within the bound when it was handed on; what is over it now only says so later.
                 let _kept = purse.outputs().keep(step, output);
@@ -107,6 +109,9 @@ impl Driver {
             self.end = Some(end);
             return;
         }
+        if self.asked.is_some() {
+            return self.unasked(at, &resumed).await;
+        }
         let doubtful = resumed.doubtful();
         if !doubtful.is_empty() {
             return self.waits_for_word(&doubtful);
@@ -126,6 +131,32 @@ impl Driver {
         }
         Box::pin(self.drain()).await;
         self.take_up_gates(&resumed).await;
+    }
+
+    /// Whoever asked is gone with the process that was asked: nobody waits for what was at work, so nothing of it is
+    /// made again, and the run comes to its end.
+    async fn unasked(&mut self, at: Option<Time>, resumed: &Resumed) {
+        if at.is_none() {
+            self.feed(Event::Started).await;
+        }
+        let stops = Some("the process that was asked is gone".to_owned());
+        self.feed(Event::Closed { stops }).await;
+        let open: Vec<Box<Call>> = resumed.rebuilt.open.values().cloned().collect();
+        for call in open {
+            if self.end.is_some() {
+                return;
+            }
+            let made = resumed.past.calls.get(&call.id.0);
+            match made.and_then(|made| made.result.clone()) {
+                Some(known) => self.knew(&call, known, resumed).await,
+                None => {
+                    let why = "the process that performed it is gone, and what it came to is not on record";
+                    let failure = flowhost_flow::Failure::new(FailureClass::Cancelled, why);
+                    let ended = CallResult::Failed(failure);
+                    self.ended_before(&call, ended, resumed).await;
+                }
+            }
+        }
     }
 
     /// A call that was open is made, or made again, or its end is told to the planner.

@@ -44,6 +44,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         made: VecDeque::new(),
         reused: Vec::new(),
         before: Amounts::default(),
+        asked: None,
         winding: None,
         channel: Channel::of(&scope, 0),
         scope,
@@ -104,6 +105,7 @@ fn call() -> Box<Call> {
         estimates: Default::default(),
         components: Default::default(),
         only: None,
+        on_request: false,
     };
     let plan = Plan::parse(text, "plan.yaml").unwrap();
     let mut planner = planner_for(Arc::new(plan), setup).unwrap();
@@ -123,6 +125,7 @@ fn answer(call: u64) -> Envelope {
         stands: Stands::Nowhere,
         used: Amounts::default(),
         detail: Detail::default(),
+        whole: false,
     };
     let payload = serde_json::to_value(answer).unwrap();
     envelope("say", "step.end", payload)

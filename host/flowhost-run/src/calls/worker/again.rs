@@ -72,7 +72,8 @@ fn output(kind: PluginKind, text: &str) -> Result<CallResult, Failure> {
             let document =
                 serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
             let content = content_of(document).map_err(unreadable)?;
-            let whole = Whole::of(&content).map_err(|fault| unreadable(fault.to_string()))?;
+            let whole =
+                Whole::of(&content, false).map_err(|fault| unreadable(fault.to_string()))?;
             Ok(CallResult::Output(whole.output))
         }
     }
@@ -122,6 +123,7 @@ mod tests {
             ceilings: Default::default(),
             effects: Effects::Keyed,
             idempotency_key: "key".to_owned(),
+            whole: false,
         }
     }
 

@@ -169,9 +169,12 @@ impl Worker {
             0 | 1 => Found::Nothing,
             _ => self.recall.found(order.call),
         };
-        let (result, detail) = match again(&order, found) {
-            Again::Perform => self.perform(&order).instrument(context).await,
-            Again::Answer(result, detail) => (*result, detail),
+        let (result, detail, whole) = match again(&order, found) {
+            Again::Perform => {
+                let (result, detail) = self.perform(&order).instrument(context).await;
+                (result, detail, order.whole)
+            }
+            Again::Answer(result, detail) => (*result, detail, false),
             Again::Nothing => {
                 self.origins.end(&call);
                 let _gone = delivery.ack().await;
@@ -180,7 +183,8 @@ impl Worker {
         };
         let routed = self.tally.take(&call);
         self.origins.end(&call);
-        let answer = Answer::new(&order, result, detail, &routed);
+        let mut answer = Answer::new(&order, result, detail, &routed);
+        answer.whole = whole && answer.stands == Stands::Content;
         let sent = self.send(&delivery, &order, answer).await;
         if let Err(message) = sent {
             tracing::error!(%message, path = order.path, "a result could not be sent");
@@ -308,7 +312,7 @@ impl Worker {
         let report = plugin.call_tool(scope.clone(), name, &input).await;
         let report = report.and_then(|content| {
             let content = plugin.check_content(name, content)?;
-            Whole::of(&content)
+            Whole::of(&content, order.whole)
         });
         let report = self
             .settle(&scope, name, report, |whole| Some(Whole::told(whole)))

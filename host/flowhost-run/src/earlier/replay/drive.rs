@@ -86,6 +86,8 @@ struct Replay {
     worker: Arc<Worker>,
     builds: Builds,
     purse: Arc<Purse>,
+    /// Whether nothing of a result is held for later steps.
+    on_request: bool,
     /// What the planner has asked for.
     asked: BTreeMap<CallId, Box<Call>>,
     ends: BTreeMap<CallId, CallEnd>,
@@ -126,6 +128,7 @@ impl Replay {
             false => Builds::install(host, project, later, &scope, script, &registry).await?,
         };
         let machinery = ready.replayed(project, registry);
+        let on_request = setup.on_request;
         let planner = planner_for(project.plan.clone(), setup).map_err(Failure::in_plan)?;
         // Nobody speaks on it: a replay asks its worker itself.
         let channel = Channel::of(&scope, 0);
@@ -136,6 +139,7 @@ impl Replay {
             worker: Worker::new(scope, channel, &machinery, Arc::new(Nowhere)),
             builds,
             purse,
+            on_request,
             asked: BTreeMap::new(),
             ends,
             steps_only,
@@ -158,6 +162,17 @@ impl Replay {
             Fed::Started => Event::Started,
             Fed::TimerFired { timer } => Event::TimerFired { timer },
             Fed::GateAnswered { gate, answer } => Event::GateAnswered { gate, answer },
+            Fed::Requested {
+                request,
+                step,
+                input,
+            } => Event::Requested {
+                request,
+                step,
+                input,
+            },
+            Fed::Withdrawn { request } => Event::Withdrawn { request },
+            Fed::Closed { stops } => Event::Closed { stops },
             Fed::Cancelled { reason } => Event::Cancelled { reason },
             Fed::HostFailed { failure } => Event::HostFailed { failure },
             Fed::CallFinished { call } => match self.finished(seq, call).await {
@@ -181,6 +196,7 @@ impl Replay {
                 }
                 Action::Finish(end) => self.finished = Some(end),
                 Action::Cancel { .. }
+                | Action::Reply { .. }
                 | Action::SetTimer { .. }
                 | Action::ClearTimer { .. }
                 | Action::CloseGate { .. } => {}
@@ -232,7 +248,10 @@ impl Replay {
         let order = Order::new(call, &installed, Time(0));
         self.calls += 1;
         let result = self.worker.replay(&order).await;
-        let result = too_large(&self.purse, &call.step_id, &result).unwrap_or(result);
+        let result = match self.on_request {
+            true => result,
+            false => too_large(&self.purse, &call.step_id, &result).unwrap_or(result),
+        };
         if self.script.difference().is_some() {
             return None;
         }

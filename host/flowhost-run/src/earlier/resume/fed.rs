@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use flowhost_engine::handed_on_of;
-use flowhost_flow::planner::{CallEnd, CallId, EventRecord, GateId, Recorded, TimerId};
+use flowhost_flow::planner::{CallEnd, CallId, EventRecord, GateId, Recorded, RequestId, TimerId};
 use flowhost_flow::{Amounts, CallResult, Exit, RunSetup, Time};
 use flowhost_ledger::records::FieldError;
 use flowhost_ledger::records::lent::{PlannerEvent, Record, RunStart};
@@ -270,6 +270,20 @@ impl<'p> Reader<'p> {
             "gate_answered" => Recorded::GateAnswered {
                 gate: GateId(said.gate.ok_or_else(|| wrong("names no gate"))?),
                 answer: texts.payload(&payload())?,
+            },
+            "requested" => Recorded::Requested {
+                request: RequestId(said.request.ok_or_else(|| wrong("names no request"))?),
+                step: said.of.clone().ok_or_else(|| wrong("names no step"))?,
+                input: self.texts.payload(record)?,
+            },
+            "withdrawn" => Recorded::Withdrawn {
+                request: RequestId(said.request.ok_or_else(|| wrong("names no request"))?),
+            },
+            "closed" => Recorded::Closed {
+                stops: match record.commit {
+                    Some(_) => Some(self.texts.text(record)?),
+                    None => None,
+                },
             },
             "cancelled" => Recorded::Cancelled {
                 reason: texts.text(&payload())?,

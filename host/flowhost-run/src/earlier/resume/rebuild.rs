@@ -115,7 +115,12 @@ impl Rebuilt {
             Recorded::GateAnswered { gate, .. } => {
                 self.gates.remove(gate);
             }
-            Recorded::Started | Recorded::Cancelled { .. } | Recorded::HostFailed { .. } => {}
+            Recorded::Started
+            | Recorded::Requested { .. }
+            | Recorded::Withdrawn { .. }
+            | Recorded::Closed { .. }
+            | Recorded::Cancelled { .. }
+            | Recorded::HostFailed { .. } => {}
         }
     }
 
@@ -140,6 +145,8 @@ impl Rebuilt {
             Action::CloseGate { gate } => {
                 self.gates.remove(&gate);
             }
+            // Whoever asked is gone with the process that was asked.
+            Action::Reply { .. } => {}
             Action::Note(note) => self.notes.push(note),
             Action::Finish(finished) => self.end = Some(*finished),
         }

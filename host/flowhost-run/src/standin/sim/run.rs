@@ -320,6 +320,7 @@ impl Simulated {
             inputs: Map::new(),
             components: BTreeMap::new(),
             only: None,
+            on_request: false,
             estimates: plugins.into_iter().map(|(key, _)| (key, tokens)).collect(),
         }
     }
@@ -370,6 +371,7 @@ impl Simulated {
             world: Arc::new(Lent(self.world.clone())),
             stages: None,
             reuse: None,
+            ledger: None,
         };
         let course = Course {
             plan: self.plan.clone(),

@@ -440,6 +440,7 @@ fn an_agents_work_carries_prompt_version_and_schema_and_its_guardrails_do_not() 
         estimates: BTreeMap::new(),
         components: BTreeMap::new(),
         only: None,
+        on_request: false,
     };
     assert!(planner_for(Arc::new(bare), setup).is_err());
     plan.attach_prompt("p.md", "What is it?");

@@ -1,0 +1,150 @@
+//! The driver's part in a run that is open to requests: what is wished becomes an event, and what the planner replies
+//! goes to whoever asked.
+//!
+//! Nothing of a request is kept once it is replied to. Must never reply to what is not on record.
+
+use std::collections::HashMap;
+
+use flowhost_engine::handed_on_of;
+use flowhost_flow::planner::RequestId;
+use flowhost_flow::{CallResult, Event};
+use flowhost_ledger::Ledger;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Driver;
+use crate::host::requests::{Done, Replied, Reply, Request, Wish};
+
+/// Who asked, and waits.
+pub(super) struct Asked {
+    open: HashMap<RequestId, oneshot::Sender<Reply>>,
+    /// What replies are on record in.
+    ledger: Option<Ledger>,
+    /// What the call that the planner hears of has beside what its step hands on.
+    parts: Option<Parts>,
+}
+
+/// A tool's content but for its value.
+struct Parts {
+    parts: Value,
+    /// The tool gave no value: its step hands on the whole content.
+    alone: bool,
+}
+
+impl Asked {
+    pub(super) fn new(ledger: Option<Ledger>) -> Self {
+        Self {
+            open: HashMap::new(),
+            ledger,
+            parts: None,
+        }
+    }
+
+    /// Of a tool's whole content what its step hands on; the rest is held until the planner has heard of it.
+    pub(super) fn taken_apart(&mut self, result: CallResult) -> CallResult {
+        match result {
+            CallResult::Output(content) => {
+                self.parts = Some(Parts {
+                    parts: content.get("parts").cloned().unwrap_or_default(),
+                    alone: content.get("value").is_none_or(Value::is_null),
+                });
+                CallResult::Output(handed_on_of(content))
+            }
+            other => other,
+        }
+    }
+}
+
+/// The whole content again.
+fn put_together(output: Value, parts: Option<Parts>) -> Value {
+    match parts {
+        None => json!({ "value": output, "parts": [] }),
+        Some(Parts { parts, alone }) => {
+            let value = if alone { Value::Null } else { output };
+            json!({ "value": value, "parts": parts })
+        }
+    }
+}
+
+impl Driver {
+    /// What somebody wishes of the run.
+    pub(super) async fn wish(&mut self, wish: Wish) {
+        let Some(asked) = &mut self.asked else {
+            debug_assert!(false, "the run is not open to requests");
+            return;
+        };
+        let event = match wish {
+            Wish::Request(request) => {
+                let Request {
+                    id,
+                    step,
+                    input,
+                    reply,
+                } = *request;
+                asked.open.insert(id, reply);
+                Event::Requested {
+                    request: id,
+                    step,
+                    input,
+                }
+            }
+            // What was replied to cannot be taken back.
+            Wish::Withdraw(request) if !asked.open.contains_key(&request) => return,
+            Wish::Withdraw(request) => Event::Withdrawn { request },
+            Wish::Close(stops) => Event::Closed { stops },
+        };
+        self.feed(event).await;
+    }
+
+    /// A request is done with.
+    pub(super) fn reply(
+        &mut self,
+        request: RequestId,
+        path: String,
+        result: Result<Value, flowhost_flow::Failure>,
+    ) {
+        let Some(asked) = &mut self.asked else {
+            debug_assert!(false, "the run is not open to requests");
+            return;
+        };
+        let parts = asked.parts.take();
+        // Whoever asked another process of this run is gone with it.
+        let Some(reply) = asked.open.remove(&request) else {
+            return;
+        };
+        let mut result = result.map(|output| put_together(output, parts));
+        self.journal.shown(&mut result);
+        let step = self.steps.get(&path);
+        let replied = Replied {
+            result,
+            used: step.map(|step| step.summary.used).unwrap_or_default(),
+            evidence_bytes: step.map_or(0, |step| step.used.evidence_bytes),
+            path,
+        };
+        let ledger = asked.ledger.clone();
+        // Nobody has to wait for it.
+        let _gone = reply.send(Reply::Done(Box::new(Done { replied, ledger })));
+    }
+}
+
+/// The next wish; never one where nobody can wish anything.
+pub(super) async fn wished(wishes: &mut Option<mpsc::Receiver<Wish>>) -> Wish {
+    if let Some(wishes) = wishes
+        && let Some(wish) = wishes.recv().await
+    {
+        return wish;
+    }
+    std::future::pending().await
+}
+
+/// The driver takes no more: what it has not heard is not on record, and whoever asked may ask elsewhere.
+pub(super) fn turn_away(wishes: Option<mpsc::Receiver<Wish>>) {
+    // Only a run that is open to requests has any.
+    let Some(mut wishes) = wishes else { return };
+    wishes.close();
+    while let Ok(wish) = wishes.try_recv() {
+        if let Wish::Request(request) = wish {
+            let _gone = request.reply.send(Reply::Unheard);
+        }
+    }
+}
