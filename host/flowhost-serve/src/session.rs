@@ -111,7 +111,8 @@ impl Session {
                     open.used = Instant::now();
                     return Ok((requested, events));
                 }
-                Err(Unheard::Closed) => {}
+                // It ended meanwhile, by itself.
+                Err(Unheard::Closed) => *held = None,
                 Err(Unheard::Failed(failure)) => return Err(failure),
             }
         }

@@ -1,10 +1,12 @@
 //! What the driver owes a planner and the world, seen through the traits that it is made of.
 
 use flowhost_flow::Failure as FlowFailure;
+use flowhost_flow::planner::RequestId;
 use flowhost_ledger::{Fact, Kind, MemoryRecorder, Recorder};
 use serde_json::json;
 
 use super::*;
+use crate::host::requests::Unheard;
 use crate::standin::testing::{Ear, NoWorld, RUN, Scripted, envelope, machinery, purse, scope};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -336,4 +338,55 @@ async fn a_run_that_lets_go_of_its_process_sends_no_new_call() {
     driver.feed(Event::Started).await;
     assert_eq!(driver.waiting.len(), 1, "it waits for whoever goes on");
     assert_eq!(answers_heard(&ear), 0);
+}
+
+/// A driver of a run that is open to requests, and the run.
+fn on_request(turns: Vec<Vec<Action>>) -> (Driver, Run, Ear) {
+    let (mut driver, ear, _) = scripted(turns);
+    driver.run = Run::on_request(RUN);
+    driver.asked = Some(Asked::new(None));
+    let run = driver.run.clone();
+    (driver, run, ear)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_a_record_before_the_planner_hears_of_it_and_what_it_replies_goes_to_whoever_asked()
+ {
+    let reply = Action::Reply {
+        request: RequestId(0),
+        path: "say[0]".to_owned(),
+        result: Ok(json!("hello")),
+    };
+    let (mut driver, asked, ear) = on_request(vec![vec![], vec![reply], vec![finish()]]);
+    let requested = asked.request("say", json!({ "text": "a" })).unwrap();
+    assert_eq!(requested.path(), "say[0]");
+    assert!(asked.close(None) && !asked.is_open());
+    let late = asked.request("say", json!({}));
+    assert!(matches!(late, Err(Unheard::Closed)));
+    run(&mut driver).await;
+    let replied = requested.reply().await.unwrap();
+    let whole = json!({ "value": "hello", "parts": [] });
+    assert_eq!(replied.result.unwrap(), whole);
+    let heard = ear.all();
+    for (turn, heard) in heard.iter().enumerate() {
+        assert_eq!(heard.records, turn + 1, "{heard:?}");
+    }
+    let events = ear.events();
+    assert!(matches!(
+        events.as_slice(),
+        [
+            Event::Started,
+            Event::Requested { step, .. },
+            Event::Closed { stops: None }
+        ] if step == "say"
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_a_run_that_ends_is_told_that_nothing_of_it_is_on_record() {
+    let (mut driver, asked, ear) = on_request(vec![vec![finish()]]);
+    let requested = asked.request("say", json!({})).unwrap();
+    run(&mut driver).await;
+    assert!(matches!(requested.reply().await, Err(Unheard::Closed)));
+    assert_eq!(ear.events().len(), 1);
 }
