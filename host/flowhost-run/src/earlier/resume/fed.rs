@@ -273,15 +273,18 @@ impl<'p> Reader<'p> {
             },
             "requested" => Recorded::Requested {
                 request: RequestId(said.request.ok_or_else(|| wrong("names no request"))?),
-                step: said.of.clone().ok_or_else(|| wrong("names no step"))?,
-                input: self.texts.payload(record)?,
+                step: match &said.of {
+                    Some(step) => step.to_string(),
+                    None => return Err(wrong("names no step")),
+                },
+                input: texts.payload(&payload())?,
             },
             "withdrawn" => Recorded::Withdrawn {
                 request: RequestId(said.request.ok_or_else(|| wrong("names no request"))?),
             },
             "closed" => Recorded::Closed {
                 stops: match record.commit {
-                    Some(_) => Some(self.texts.text(record)?),
+                    Some(_) => Some(texts.text(&payload())?),
                     None => None,
                 },
             },
