@@ -159,17 +159,22 @@ impl Run {
     }
 
     /// Ends a run that is open to requests, once what is at work has come to its end; with `stops`, what is at work
-    /// is stopped for this reason. False for a run that is no such. Asking again changes nothing.
-    pub fn close(&self, stops: Option<&str>) -> bool {
+    /// is stopped for this reason. Asking again changes nothing, and so does it to ask another run.
+    pub fn close(&self, stops: Option<&str>) {
         let Some(intake) = &self.0.intake else {
-            return false;
+            debug_assert!(false, "the run is not open to requests");
+            return;
         };
         let mut inner = intake.lock();
-        if std::mem::replace(&mut inner.closed, true) {
-            return true;
+        if !std::mem::replace(&mut inner.closed, true) {
+            self.wish(&inner, Wish::Close(stops.map(str::to_owned)));
         }
-        self.wish(&inner, Wish::Close(stops.map(str::to_owned)));
-        true
+    }
+
+    /// Whether it was begun to be open to requests, and is no run of a plan that goes on by itself.
+    #[must_use]
+    pub fn is_on_request(&self) -> bool {
+        self.0.intake.is_some()
     }
 
     /// Whether it takes requests still.

@@ -116,8 +116,9 @@ async fn end(host: &Host) {
     let (runs, why) = (host.runs(), "the server was interrupted");
     for run in &runs {
         // The run of a session ends as it would have later; a plan's ends before its end.
-        if !run.close(Some(why)) {
-            run.cancel(why);
+        match run.is_on_request() {
+            true => run.close(Some(why)),
+            false => run.cancel(why),
         }
     }
     let ended = futures::future::join_all(runs.iter().map(Run::outcome));

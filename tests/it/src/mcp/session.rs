@@ -127,7 +127,7 @@ fn who_reads_the_evidence_of_an_open_run_ends_it_and_the_next_call_begins_anothe
     let read = peer.ask(&request(3, "resources/read", json!({ "uri": report })));
     let text = read["result"]["contents"][0]["text"].as_str().unwrap();
     let report: Value = serde_json::from_str(text).unwrap();
-    assert_eq!((&report["status"]), &json!("ok"), "{report}");
+    assert_eq!(report["status"], "ok", "{report}");
     let second = peer.ask(&call(4, "echo", json!({ "text": "b" })));
     assert_ne!(run_of(&first), run_of(&second));
     home.flowhost(&["verify", &run_of(&first)]).expect(0);

@@ -360,7 +360,8 @@ async fn a_request_is_a_record_before_the_planner_hears_of_it_and_what_it_replie
     let (mut driver, asked, ear) = on_request(vec![vec![], vec![reply], vec![finish()]]);
     let requested = asked.request("say", json!({ "text": "a" })).unwrap();
     assert_eq!(requested.path(), "say[0]");
-    assert!(asked.close(None) && !asked.is_open());
+    asked.close(None);
+    assert!(!asked.is_open());
     let late = asked.request("say", json!({}));
     assert!(matches!(late, Err(Unheard::Closed)));
     run(&mut driver).await;
