@@ -159,14 +159,15 @@ impl Run {
     }
 
     /// Ends a run that is open to requests, once what is at work has come to its end; with `stops`, what is at work
-    /// is stopped for this reason. Asking again changes nothing, and so does it to ask another run.
+    /// is stopped for this reason, also where it was closed before without one.
     pub fn close(&self, stops: Option<&str>) {
         let Some(intake) = &self.0.intake else {
             debug_assert!(false, "the run is not open to requests");
             return;
         };
         let mut inner = intake.lock();
-        if !std::mem::replace(&mut inner.closed, true) {
+        let before = std::mem::replace(&mut inner.closed, true);
+        if !before || stops.is_some() {
             self.wish(&inner, Wish::Close(stops.map(str::to_owned)));
         }
     }
