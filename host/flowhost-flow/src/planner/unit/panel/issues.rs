@@ -16,6 +16,9 @@ use crate::consensus::issues::{self, Issue, Ruling};
 use crate::exit::Failure;
 use crate::planner::unit::work::{Move, Remark};
 
+/// How a note begins that says what nobody settled.
+const WAITS: &str = "waits for a person: ";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settled {
@@ -106,6 +109,8 @@ impl Panel {
         }
         self.agreements.clear();
         self.resolved.clear();
+        // Other notes stay for the whole step; what waited in the round before may be settled in this one.
+        self.notes.retain(|note| !note.starts_with(WAITS));
         if self.issues.is_empty() {
             self.agreements.push("nobody raises an issue".to_owned());
         }
@@ -116,7 +121,7 @@ impl Panel {
                 Ruling::Arbiter => self.resolved.push(resolved(issue, answer)),
                 Ruling::Person => {
                     let (id, question) = (&issue.id, &issue.question);
-                    let told = format!("waits for a person: `{id}`: {question} ({})", issue.reason);
+                    let told = format!("{WAITS}`{id}`: {question} ({})", issue.reason);
                     self.remarks.push(Remark::Warning(told.clone()));
                     self.notes.insert(told);
                 }

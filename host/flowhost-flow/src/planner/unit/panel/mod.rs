@@ -398,7 +398,11 @@ impl Panel {
         self.bench.begin_round();
         self.output = None;
         if status != Status::Conflict && !absent && arbiter_failed {
-            return self.ask_bench(0);
+            return match self.spec.rule {
+                // What it failed to settle was left to a person: put together anew, it is the arbiter's again.
+                Rule::Issues => self.sort_issues(),
+                _ => self.ask_bench(0),
+            };
         }
         let all = status == Status::Conflict || !absent;
         for member in &mut self.members {

@@ -599,3 +599,45 @@ fn one_that_was_chosen_alone_and_fails_is_no_consensus() {
     assert_eq!(verdicts[0].status, Status::Missing);
     assert_eq!(verdicts[0].missing_agents, ["a"]);
 }
+
+#[test]
+fn an_arbiter_that_failed_is_asked_again_about_the_issues_that_are_its_to_settle() {
+    let body = format!(
+        "{AGENTS}timeout: 1h\nsteps:\n  s: {{ consensus: {{ agents: [a, b, c], rule: issues, arbiter: z, \
+         min_agreement: 0.9, on_degraded: [retry, accept] }} }}\n\
+         outputs: {{ n: '${{{{ steps.s.output }}}}' }}\n"
+    );
+    let raised = |answer: &str| {
+        CallResult::Output(json!({ "issues": [{
+            "id": "offline", "question": "what while offline?", "answer": answer,
+            "confidence": "high", "magnitude": "minor", "resolvability": "auto",
+        }] }))
+    };
+    let mut run = Run::new(plan(&body));
+    let mut put_to_arbiter = Vec::new();
+    while run.end.is_none() {
+        let call = &run.calls[0];
+        let result = match call.plugin.as_str() {
+            "z" => {
+                put_to_arbiter.push(call.input["consensus"]["issues"][0]["id"].clone());
+                match put_to_arbiter.len() {
+                    1 => CallResult::Failed(Failure::new(FailureClass::Failed, "no")),
+                    _ => CallResult::Output(json!({ "decisions": [
+                        { "issue": "offline", "accept": true, "reason": "it can be undone" },
+                    ] })),
+                }
+            }
+            "c" => raised("drop it"),
+            _ => raised("queue it"),
+        };
+        run.answer_with(0, result, Amounts::default());
+    }
+    assert_eq!(put_to_arbiter, ["offline", "offline"]);
+    let verdicts = verdicts(&run);
+    assert_eq!(verdicts.len(), 2, "{verdicts:#?}");
+    assert!(verdicts[0].notes[0].starts_with("waits for a person: `offline`"));
+    assert!(verdicts[1].notes.is_empty(), "{:?}", verdicts[1].notes);
+    let end = run.end.as_ref().unwrap();
+    assert_eq!(end.exit, Exit::Ok);
+    assert_eq!(end.outputs["n"]["applied"][0]["by"], "arbiter");
+}
