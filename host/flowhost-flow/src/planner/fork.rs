@@ -63,7 +63,7 @@ pub enum ForkError {
     NotReached {
         /// The step.
         step: String,
-        /// What the new run would have to do first, and the recorded one never did.
+        /// What the new run would have to do first, and the recorded one never did: paths, sorted.
         wants: Vec<String>,
     },
 }
@@ -128,10 +128,12 @@ pub fn fork(
             ran: there.ran,
         });
     }
-    let open = branch.open.keys().map(|tag| tag.path.clone());
+    // In their order and each once: open calls are hashed, and the agents of a consensus share a path.
+    let open = branch.open.into_keys().map(|tag| tag.path);
+    let wants: BTreeSet<String> = open.chain(branch.gates.into_keys()).collect();
     Err(ForkError::NotReached {
         step: at.to_owned(),
-        wants: open.chain(branch.gates.into_keys()).collect(),
+        wants: wants.into_iter().collect(),
     })
 }
 
@@ -247,10 +249,17 @@ impl<'s> Branch<'s> {
     }
 
     fn call_ended(&mut self, tag: &Tag, recorded: CallId, end: &CallEnd, at: Time) {
-        let Some(call) = self.open.get_mut(tag).and_then(VecDeque::pop_front) else {
+        let Some(calls) = self.open.get_mut(tag) else {
             return; // this plan does without it
         };
-        self.open.retain(|_, calls| !calls.is_empty());
+        let Some(call) = calls.pop_front() else {
+            debug_assert!(false, "a tag goes with the last of its open calls");
+            return;
+        };
+        // This one alone: a look at all that is open, at the end of each call, would be quadratic.
+        if calls.is_empty() {
+            self.open.remove(tag);
+        }
         self.ends.insert(call, end.clone());
         self.calls.insert(call, recorded);
         let CallEnd { result, used } = end.clone();
@@ -439,14 +448,15 @@ mod tests {
         let before = Arc::new(harness::plan(BODY));
         let after = BODY.replace(
             "  c: {uses: t, needs: [ok]",
-            "  x: {uses: t}\n  c: {uses: t, needs: [ok, x]",
+            "  x: {uses: t}\n  w: {uses: t}\n  z: {uses: t}\n  y: {uses: t}\n  \
+             c: {uses: t, needs: [ok, w, x, y, z]",
         );
         let after = Arc::new(harness::plan(&after));
         let refused = forked(&before, &after, "c").unwrap_err();
         let ForkError::NotReached { wants, .. } = refused else {
             panic!("{refused}");
         };
-        assert_eq!(wants, ["x"]);
+        assert_eq!(wants, ["w", "x", "y", "z"]);
     }
 
     #[test]
