@@ -148,10 +148,20 @@ impl Panel {
         let Some(schema) = &self.schema else {
             return json!({});
         };
-        let mut schema = (*schema.source()).clone();
-        move_references(&mut schema);
-        schema
+        as_part((*schema.source()).clone())
     }
+}
+
+/// A whole schema as what the member `output` of another must look like.
+fn as_part(mut schema: Value) -> Value {
+    // Both speak of a whole document. In a part of one the draft means nothing, and an id would make its
+    // references start from it again. Only at the top, because below `properties` they are names of members.
+    if let Some(members) = schema.as_object_mut() {
+        members.remove("$schema");
+        members.remove("$id");
+    }
+    move_references(&mut schema);
+    schema
 }
 
 /// An object with exactly these members.
@@ -172,8 +182,6 @@ pub(super) fn record(members: &[(&str, Value)]) -> Value {
 fn move_references(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
-            // `$schema` says which draft a whole document is; in a part of one it means nothing.
-            members.remove("$schema");
             for (name, value) in members {
                 match value {
                     Value::String(to) if name == "$ref" && to.starts_with('#') => {
@@ -192,5 +200,30 @@ fn move_references(schema: &mut Value) {
 fn set(object: &mut Value, name: &str, value: Value) {
     if let Value::Object(members) = object {
         members.insert(name.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_becomes_a_part_keeps_its_members_and_finds_what_it_refers_to() {
+        let whole = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": "urn:x",
+            "required": ["$schema"],
+            "properties": { "$schema": { "$ref": "#/$defs/text" }, "$id": { "type": "string" } },
+            "$defs": { "text": { "type": "string" } },
+        });
+        let part = json!({
+            "required": ["$schema"],
+            "properties": {
+                "$schema": { "$ref": "#/properties/output/$defs/text" },
+                "$id": { "type": "string" },
+            },
+            "$defs": { "text": { "type": "string" } },
+        });
+        assert_eq!(as_part(whole), part);
     }
 }
