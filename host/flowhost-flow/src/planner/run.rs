@@ -5,7 +5,7 @@
 //! no chain of steps nests calls. Must never look at a clock, perform anything, or keep state that
 //! does not follow from its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -251,6 +251,7 @@ impl Run {
                 match job {
                     Job::Ended(ended) => {
                         let scope = ended.seat.scope;
+                        // Before the body hears of it: a body that halts now ends at once if this was the last.
                         self.scopes[scope].scope.live -= 1;
                         self.with_body(scope, |body, ctx| body.ended(ctx, *ended));
                     }
@@ -277,7 +278,9 @@ impl Run {
     /// Lets those try again that wait for budget. Who is refused again keeps its place, and with it
     /// everyone behind who spends from the same account.
     fn feed_hungry(&mut self) {
-        let mut refused: Vec<AccountId> = Vec::new();
+        // Hashed, because each that waits looks for its account; the order in it is never asked.
+        let mut refused: HashSet<AccountId> = HashSet::new();
+        // Counted once: whoever is refused goes to the end of the line, and is not asked twice.
         for _ in 0..self.units.waiting() {
             if !effort::goes_on(UNITS) {
                 return;
@@ -298,7 +301,8 @@ impl Run {
     }
 
     fn hear(&mut self, answer: crate::planner::unit::Answer) {
-        // Who waits for budget comes before what the answer leads to.
+        // Who waits for budget comes before what the answer leads to, else a step that asks again and again
+        // would take what comes back each time, and the others would wait for its end.
         self.core.freed = false;
         self.feed_hungry();
         let scope = &self.scopes[answer.scope].scope;

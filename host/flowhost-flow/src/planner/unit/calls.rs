@@ -4,6 +4,7 @@
 //! settled, whatever it answered. Reservation, grace and part are kept by call, never by step: a unit
 //! may have several out.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 
@@ -199,7 +200,9 @@ impl Unit {
     }
 
     fn answered(&mut self, desk: &mut Desk<'_>, answer: Answer) -> Turn {
+        // A placeholder, so that the phase can be taken apart: each way from here sets the next one.
         let phase = std::mem::replace(&mut self.phase, Phase::Backoff);
+        // Also where the call overdrew its budget: nobody waits for it, and the next reservation is refused.
         if let Phase::Ending(end) = phase {
             if self.open.is_empty() {
                 return self.conclude(desk, end);
@@ -376,6 +379,7 @@ impl Units {
     /// A cancelled call did not answer: it is booked with all that it was allowed.
     pub(in crate::planner) fn give_up(&mut self, core: &mut Core, call: CallId) -> Option<Answer> {
         let unit = self.units.get(self.calls.get(&call)?)?;
+        // What it used is not known; it may be all of it.
         let allowed = *unit.open.get(&call)?.reservation.amounts();
         let path = unit.path.clone();
         let failure = Failure::new(FailureClass::Cancelled, "given up");
@@ -398,7 +402,10 @@ impl Units {
 
     /// Whose turn it is to try again, unless their account was refused just now; whoever is passed
     /// over keeps the place behind those that were asked before.
-    pub(in crate::planner) fn next_waiting(&mut self, refused: &[AccountId]) -> Option<ScopeId> {
+    pub(in crate::planner) fn next_waiting(
+        &mut self,
+        refused: &HashSet<AccountId>,
+    ) -> Option<ScopeId> {
         let hungry = self.hungry.front()?;
         if refused.contains(&hungry.account) {
             let skipped = self.hungry.pop_front();

@@ -1,6 +1,6 @@
 //! A unit with several calls out at once: budget, cancellation, time and failure are kept for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -308,7 +308,7 @@ fn calls_of_one_unit_wait_for_the_budget_that_another_of_them_holds() {
     );
     assert_eq!(bench.units.waiting(), 1);
     bench.ok(1, json!("a"));
-    assert_eq!(bench.units.next_waiting(&[]), Some(ScopeId(0)));
+    assert_eq!(bench.units.next_waiting(&HashSet::new()), Some(ScopeId(0)));
     assert!(
         bench
             .units
