@@ -397,6 +397,7 @@ impl Budget {
         for (purse, currency) in purses.into_iter().zip(Currency::ALL) {
             let Some(purse) = purse else { continue };
             if let Some(above) = self.owner_mut(parent, currency) {
+                // What is still held counts as spent: a call that was never settled may have used all of it.
                 above.held = above.held.saturating_sub(purse.limit);
                 above.spent = above
                     .spent
@@ -414,6 +415,7 @@ impl Budget {
     /// # Errors
     /// [`Refusal`], and nothing is reserved.
     pub fn reserve(&mut self, account: AccountId, most: &Amounts) -> Result<Reservation, Refusal> {
+        // All currencies are asked before any is held: a refusal leaves nothing to give back.
         let mut grant = Amounts::default();
         for currency in Currency::ALL {
             let want = most.get(currency);
@@ -446,6 +448,8 @@ impl Budget {
         if self.on_exceeded(id, currency) == OnExceeded::Warn {
             return Ok(want);
         }
+        // Also to a call that wants none of it: where no estimate names the currency, nothing else would keep
+        // an overdrawn budget from being overdrawn again.
         if purse.spent > purse.limit {
             return Err(Refusal::Exceeded(lack));
         }
@@ -492,6 +496,7 @@ impl Budget {
         while let Some(at_milli) = owner.warn_at_milli.get(purse.warned).copied() {
             let reached =
                 u128::from(purse.spent) * 1_000 >= u128::from(purse.limit) * u128::from(at_milli);
+            // A limit of 0 is reached by spending nothing, which is no news.
             if !reached || purse.spent == 0 {
                 break;
             }

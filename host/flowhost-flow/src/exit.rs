@@ -31,6 +31,8 @@ macro_rules! exits {
     };
 }
 
+// 0 to 9 are ours. 64 is `EX_USAGE` of sysexits.h; from 129 on it is 128 and the number of the signal (HUP, INT,
+// TERM), as a shell reports a process that was ended by one.
 exits! {
     /// Everything ran.
     Ok = 0, Ok;

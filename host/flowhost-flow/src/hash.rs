@@ -129,6 +129,7 @@ pub fn step_id(plan_hash: &str, path: &str) -> String {
         plan_hash.as_bytes(),
         path.as_bytes(),
     ]));
+    // 128 bits: that two of the million steps of a run meet is as good as impossible.
     id.truncate(32);
     id
 }

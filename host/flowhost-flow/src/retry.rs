@@ -70,6 +70,7 @@ impl Backoff {
     #[must_use]
     pub fn wait_ms(&self, attempt: u32, seed: [u8; 32]) -> u64 {
         let mut wait = u128::from(self.initial_ms.min(self.max_ms));
+        // Held to the longest wait after each turn: the factor to the power of the attempts fits no integer.
         for _ in 1..attempt {
             wait = (wait * u128::from(self.factor_milli) / 1_000).min(u128::from(self.max_ms));
         }
@@ -78,6 +79,7 @@ impl Backoff {
         let random = u64::try_from(random).unwrap_or(wait);
         // 64 random bits over a range below 2^45 ms: the bias of the remainder is under one in 10^5.
         let cut = ChaCha8Rng::from_seed(seed).next_u64() % random.saturating_add(1);
+        // Taken off and never added, so that the longest wait stays the longest.
         wait - cut
     }
 }

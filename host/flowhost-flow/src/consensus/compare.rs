@@ -222,6 +222,7 @@ fn named(value: &Value) -> String {
 fn overlap_milli(one: &BTreeSet<String>, other: &BTreeSet<String>) -> u32 {
     let common = one.intersection(other).count();
     match one.len().min(other.len()) {
+        // Two empty lists are the same; an empty one has nothing that it could share with another.
         0 if one.len() == other.len() => 1_000,
         0 => 0,
         shorter => milli(common, shorter),

@@ -226,12 +226,14 @@ fn issue(by: &[(String, Raised)], expected: u32, has_arbiter: bool) -> Option<Is
 fn rule(stances: &[&Stance], agreeing: u32, expected: u32, one_side: bool) -> (Ruling, String) {
     let share = format!("{agreeing} of {expected} give the same answer");
     let any = |is: fn(&Stance) -> bool| stances.iter().any(|stance| is(stance));
+    // Asked first: what one agent keeps for a person never applies itself, however many agree.
     if any(|it| it.resolvability == Resolvability::Human) {
         return (
             Ruling::Person,
             "an agent says that a person has to".to_owned(),
         );
     }
+    // Of all that were to answer: one that is absent has not agreed.
     if agreeing >= expected && one_side {
         let unsure = any(|it| it.confidence == Confidence::Low);
         let heavy =

@@ -40,6 +40,7 @@ pub fn count(voters: &[Voter<'_>], pointer: &str, needed_milli: u64, at_least: b
     let mut voted = 0_u64;
     for voter in voters {
         let said = voter.answer.and_then(|answer| answer.pointer(pointer));
+        // Its weight stays in the total: an absent agent counts against whoever wins.
         let Some(said) = said else { continue };
         voted = voted.saturating_add(voter.weight);
         let said = serde_json_canonicalizer::to_string(said).unwrap_or_else(|_| said.to_string());

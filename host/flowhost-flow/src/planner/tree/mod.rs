@@ -90,7 +90,8 @@ impl Tree {
         self.over
     }
 
-    /// Whether a `timeout` or `cooldown` node waits for its time.
+    /// Whether a `timeout` node waits for its time. A `cooldown` sets no timer: it only answers differently when
+    /// it is ticked next.
     pub(in crate::planner) fn waits_for_time(&self) -> bool {
         !self.leaves.timers.is_empty()
     }
@@ -240,6 +241,7 @@ impl Leaves for Hands<'_, '_> {
         if let Some(action) = self.action(at) {
             action.unit = Some(unit);
         }
+        // Also where the unit is over at once: its end is heard as a job, and brings the next tick.
         Status::Running
     }
 

@@ -191,6 +191,7 @@ impl Ticks {
         for child in &children {
             let known = self.nodes[*child].status;
             let ended = matches!(known, Status::Success | Status::Failure);
+            // A fresh node begins all of them anew, whatever they came to the last time.
             let status = match ended && memory && !fresh {
                 true => known,
                 false => self.tick_node(*child, leaves),
@@ -248,6 +249,7 @@ impl Ticks {
             (Decorator::ForceFailure, _) if ended => Status::Failure,
             (Decorator::Retry(most), Status::Failure) => self.turn(at, most, Status::Failure),
             (Decorator::Repeat(most), Status::Success) => self.turn(at, most, Status::Success),
+            // Asked after the child was ticked: one that has ended by then has kept its time.
             (Decorator::Timeout(_), Status::Running) if now >= self.nodes[at].at => {
                 self.stop_node(child, leaves);
                 leaves.clear_timer(at);

@@ -253,7 +253,8 @@ impl Unit {
         }
     }
 
-    /// Schema and checks, on the output as the guardrails left it.
+    /// Schema, length and checks, on the output as the guardrails left it. The schema comes first, so that a check
+    /// may read what it promises.
     fn judge(&mut self, desk: &mut Desk<'_>) -> Turn {
         let output = std::mem::take(&mut self.subject);
         let schema = desk.scope.plan.schema_of(&self.spec);
@@ -291,6 +292,7 @@ impl Unit {
     fn check(&self, desk: &mut Desk<'_>, output: &Value) -> Result<(), Failure> {
         let mut first = None;
         let consensus = self.consensus.as_deref().map(as_value);
+        // All of them, also after one that fails: whoever mends the output learns of everything at once.
         for check in &self.spec.checks {
             let mut names = self.names();
             names.push(("output", output));
@@ -335,6 +337,7 @@ impl Unit {
             End::Done(_) | End::Failed(_) => "the work is decided without it",
         };
         for (call, open) in &mut self.open {
+            // One whose own time was up was cancelled then.
             if open.grace.is_none() {
                 desk.core.act(Action::Cancel {
                     call: *call,
@@ -366,6 +369,7 @@ impl Unit {
                     .with_hint("raise the step's `timeout:`");
                 self.fail(desk, failure)
             }
+            // Not by `fail`: what is not wanted any more is not tried again.
             End::Stopped(Stop::Cancelled) => Break(Err(self.placed(Failure::new(
                 FailureClass::Cancelled,
                 "stopped before its end",

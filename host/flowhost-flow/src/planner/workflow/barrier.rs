@@ -121,10 +121,12 @@ impl Flow {
         let counts = state.barrier;
         let all_known = counts.known >= node.needs.len();
         let required = match barrier.require {
+            // A number can be reached before all is known, and then stays reached; a share of what is not known cannot.
             Require::Any => 1,
             Require::Count(count) => count as usize,
             Require::All | Require::Percent(_) if !all_known => return,
             Require::All => counts.total,
+            // Rounded up: fewer than the share are never enough.
             Require::Percent(percent) => (counts.total * usize::from(percent)).div_ceil(100),
         };
         if counts.ok >= required {

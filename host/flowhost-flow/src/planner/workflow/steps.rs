@@ -173,6 +173,7 @@ impl Flow {
                     stop.clone_from(&state.running);
                 }
             }
+            // The step fails with the first; this one is told by its own note.
             Err(_) => {}
         }
         for unit in stop {
@@ -247,6 +248,7 @@ impl Flow {
         if let Then::Goto(target) = then
             && let Some(target) = self.graph.place(target)
         {
+            // Before the step ends, which lets begin what waits for it: the jump goes past some of that.
             self.skip_until(ctx, at, target);
         }
         self.end_step(ctx, at, StepStatus::Failed, output);

@@ -208,6 +208,7 @@ impl Panel {
     }
 
     fn another_bench(&mut self, failure: &Failure) -> Option<u64> {
+        // Its questions are counted over all rounds, so the round need not be named.
         let names = [
             self.step_id.as_str(),
             &self.attempt.to_string(),
@@ -224,6 +225,7 @@ impl Panel {
     fn synthesis(&mut self, answer: Value) -> Result<(), Failure> {
         let read: Synthesis = read(answer)?;
         let output = self.usable(read.output)?;
+        // All is looked at before any of it is kept: an answer that is refused must leave nothing for the next.
         let known: BTreeSet<&str> = self.spec.agents.iter().map(String::as_str).collect();
         for difference in &read.conflicts {
             let stranger = difference
@@ -267,6 +269,7 @@ impl Panel {
     fn decisions(&mut self, answer: Value) -> Result<(), Failure> {
         let read: Decisions = read(answer)?;
         let output = self.usable(read.output)?;
+        // All is looked at before any of it is kept: an answer that is refused must leave nothing for the next.
         let mut decided: BTreeMap<&str, &Decision> = BTreeMap::new();
         for decision in &read.decisions {
             let id = decision.conflict.as_str();

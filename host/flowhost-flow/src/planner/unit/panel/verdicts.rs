@@ -70,6 +70,7 @@ impl Panel {
             })
             .collect();
         let unanimous = self.spec.rule == Rule::Unanimous;
+        // More than half of all weight: no two sides can have that.
         let needed = if unanimous { 1_000 } else { 500 };
         vote::count(&voters, &self.spec.vote, needed, unanimous)
     }
@@ -223,6 +224,7 @@ impl Panel {
             Status::Ok => String::new(),
             Status::Conflict => {
                 let issues: Vec<&str> = self.conflicts.iter().map(|it| it.issue.as_str()).collect();
+                // A line for people; the verdict lists all of them.
                 let shown = issues
                     .iter()
                     .take(3)
