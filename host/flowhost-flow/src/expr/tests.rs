@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{EvalError, Expr, Names, Template};
+use crate::effort::Limits;
 
 mod language;
 
@@ -267,4 +268,34 @@ mod properties {
             prop_assert_eq!(expr.eval(&Names::new(&names)).unwrap(), json!(expected));
         }
     }
+}
+
+#[test]
+fn a_sort_that_runs_out_of_units_says_so_wherever_that_is() {
+    // The first half holds both ends of the order, so that a merge that contradicts itself is found out.
+    let place = |at: usize| match at {
+        0..8 => at,
+        8..16 => at + 16,
+        _ => at - 8,
+    };
+    let texts: Vec<String> = (0..32)
+        .map(|at| format!("{}{:02}", "x".repeat(6_400), place(at)))
+        .collect();
+    let inputs = json!({ "texts": texts });
+    let expr = Expr::compile("inputs.texts.sort()[31]").unwrap();
+    let mut sorted = 0;
+    for cost in (0..60_000).step_by(37) {
+        let limits = Limits {
+            cost,
+            stop: &|| false,
+        };
+        match expr.eval_within(&Names::new(&[("inputs", &inputs)]), &limits) {
+            Ok(last) => {
+                assert_eq!(last, texts[15]);
+                sorted += 1;
+            }
+            Err(error) => assert_eq!(error, EvalError::Cost),
+        }
+    }
+    assert!(sorted > 0, "the largest of these costs is enough");
 }
