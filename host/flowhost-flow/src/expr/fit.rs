@@ -4,6 +4,8 @@
 //! Says only what is sure. Keywords of a schema all hold at once, so what breaks one of those looked at
 //! here breaks the schema, however many others there are.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::Expr;
@@ -127,10 +129,11 @@ impl<'s> Found<'_, 's> {
 
     fn object(&mut self, members: &[(String, Node)], schema: &'s Value, pointer: &str) {
         self.kind(schema, pointer, "object", "a mapping");
-        let given = |name: &str| members.iter().any(|(key, _)| key == name);
+        // Both lists may be as long as their files allow.
+        let given: BTreeSet<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
         let required = schema.get("required").and_then(Value::as_array);
         for name in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !given(name) && self.has_room() {
+            if !given.contains(name) && self.has_room() {
                 self.tell(pointer, &format!("`{name}` is required"));
             }
         }

@@ -33,6 +33,7 @@ const CALL_CURE: &str = "for example `uses: plugin` or `uses: plugin/function`";
 /// Checks, and gives what the plan's expressions read of outputs, and the expressions themselves.
 pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) -> (Vec<Read>, Vec<Stated>) {
     let count = plan.steps().len();
+    // Before all else, of which some takes a bit for each pair of steps.
     if count > limits::STEPS_MAX {
         let message = format!("{count} steps; a plan has at most {}", limits::STEPS_MAX);
         problems.add(At::default(), message, "use `foreach` or sub-plans");
@@ -177,13 +178,15 @@ impl<'p> Check<'p> {
     }
 
     fn checks(&mut self, step: &Step, node: &Node, reach: &Reach<'_>) {
+        // By id, because one whose expression is wrong was left out; once for all, because to look through the list
+        // for each takes the square of their number. From the last, so that of two with one id the first counts.
+        let nodes = node.get("checks").map(Node::elements).unwrap_or_default();
+        let places = nodes.iter().rev();
+        let places = places.filter_map(|it| Some((it.get("id")?.text()?, it.get("that")?.at)));
+        let places: BTreeMap<&str, At> = places.collect();
         for check in &step.checks {
-            let nodes = node.get("checks").map(Node::elements).unwrap_or_default();
-            let place = nodes
-                .iter()
-                .find(|node| node.get("id").and_then(Node::text) == Some(&check.id))
-                .and_then(|node| node.get("that"));
-            self.expr(&check.that, place.map_or(node.at, |node| node.at), reach);
+            let at = places.get(check.id.as_str()).copied();
+            self.expr(&check.that, at.unwrap_or(node.at), reach);
         }
     }
 
