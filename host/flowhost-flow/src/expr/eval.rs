@@ -87,6 +87,7 @@ impl<'a> Eval<'_, 'a, '_, '_> {
                     self.node(no)
                 }
             }
+            // CEL's `@not_strictly_false`: an error is not false, so that a later turn of `all` may still decide.
             Node::NotFalse(inner) => match self.node(inner) {
                 Err(Fault::Spent(spent)) => Err(spent.into()),
                 Ok(Val::Bool(false)) => Ok(Val::Bool(false)),

@@ -47,6 +47,7 @@ pub(super) fn made<'a>(value: &Val<'a>, meter: &mut Meter<'_>) -> Result<Value, 
             }
             Value::Object(object)
         }
+        // The longest IPv6 address has 39 characters, and a network of one four more.
         Val::Ip(address) => {
             meter.json_text(40)?;
             Value::String(address.to_string())

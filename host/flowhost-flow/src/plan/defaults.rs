@@ -80,6 +80,7 @@ pub(super) fn retry(node: Option<&Node>, base: &RetryPolicy) -> RetryPolicy {
                         .any(|word| word.text() == Some(class.word()))
             })
             .collect();
+        // `RetryPolicy::next` searches by halves.
         classes.sort_unstable();
         classes
     });

@@ -314,6 +314,7 @@ impl Plan {
 fn fallback(input: &InputDecl) -> Option<Value> {
     match input.ty {
         InputType::Dir => input.path.clone().map(Value::from),
+        // Its value is the text, which the caller reads and gives; the path would pass for it.
         InputType::File => None,
         _ => input.default.clone(),
     }

@@ -101,6 +101,7 @@ pub(super) fn read(root: &Node, defaults: &Defaults, problems: &mut Problems) ->
         .iter()
         .filter_map(Node::text);
     let mut final_states: Vec<String> = names.map(str::to_owned).collect();
+    // Searched by halves, as the states are; and their order in the file must not change the plan's hash.
     final_states.sort_unstable();
     final_states.dedup();
     let states = members(root, "states");

@@ -57,6 +57,7 @@ fn body(root: &Node, kind: &str, defaults: &Defaults, problems: &mut Problems) -
             let steps = members(root, "steps");
             let steps = steps.map(|(id, node)| steps::step(id, node, defaults, problems));
             let mut steps: Vec<_> = steps.map(Arc::new).collect();
+            // Their order in the file means nothing, and must not change the plan's hash.
             steps.sort_by(|a, b| a.id.cmp(&b.id));
             evidence::check_remembered(root, &steps, problems);
             Body::Workflow { steps }
@@ -194,6 +195,7 @@ pub(super) fn budget(node: Option<&Node>) -> Option<BudgetSpec> {
             .filter_map(number)
             .map(thousandths)
             .collect();
+        // An account warns from the least to the most, and of each once.
         shares.sort_unstable();
         shares.dedup();
         shares

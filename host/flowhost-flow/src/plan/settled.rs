@@ -207,7 +207,8 @@ impl<'p> Settled<'p> {
             sure.insert(step.id.as_str());
             for next in after.remove(step.id.as_str()).unwrap_or_default() {
                 let Some(left) = waits.get_mut(next.id.as_str()) else {
-                    continue; // every step has an entry
+                    debug_assert!(false, "every step has an entry");
+                    continue;
                 };
                 *left = left.saturating_sub(1);
                 if *left == 0 {

@@ -50,6 +50,7 @@ pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut
         .iter()
         .filter_map(|node| node.text().map(str::to_owned))
         .collect();
+    // Their order means nothing, and must not change the plan's hash.
     needs.sort_unstable();
     needs.dedup();
     Step {
@@ -245,6 +246,7 @@ fn gate(wants: &str, node: &Node, defaults: &Defaults) -> Work {
             Some("halt") | None => OnTimeout::Halt,
             Some(_) => OnTimeout::Continue,
         },
+        // A state goes where its transitions lead, also after a no; a step has no other way.
         rejection_fails: !is_state,
     })
 }
