@@ -23,6 +23,7 @@ pub mod problem;
 pub mod retry;
 mod schema_check;
 mod schema_cost;
+mod schema_plain;
 mod schema_unique;
 mod schema_work;
 pub mod units;

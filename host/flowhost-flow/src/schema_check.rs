@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use flowhost_words::nearest;
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::effort::{Limits, Meter, Spent};
 use crate::problem::child;
+use crate::schema_plain::is_plain;
 use crate::schema_unique;
 use crate::schema_work::{self, Patterns, SCHEMA_COST_MAX};
 
@@ -64,11 +65,7 @@ impl OutputSchema {
             return Err(message);
         }
         let patterns = schema_work::patterns(&source)?;
-        let validator = jsonschema::options()
-            .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
-            .with_keyword("uniqueItems", schema_unique::keyword)
-            .build(&source)
-            .map_err(|error| no_schema(&error))?;
+        let validator = validator(&source).map_err(|error| no_schema(&error))?;
         Ok(Self {
             source: Arc::new(source),
             validator: Arc::new(validator),
@@ -188,9 +185,25 @@ impl<'s> Compiled<'s> {
     }
 }
 
+/// A schema that means the same in both is compiled as one of draft 7, whose own schema takes less to compile; what is wrong
+/// with one is told in the words of the newest draft.
+fn validator(schema: &Value) -> Result<Validator, ValidationError<'static>> {
+    let options = || {
+        jsonschema::options()
+            .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
+            .with_keyword("uniqueItems", schema_unique::keyword)
+    };
+    if is_plain(schema)
+        && let Ok(validator) = options().with_draft(Draft::Draft7).build(schema)
+    {
+        return Ok(validator);
+    }
+    options().build(schema)
+}
+
 /// Why a schema is not valid. A wrong word for a type is what people write, and the validator says of it that no
 /// alternative of its own schema holds.
-fn no_schema(error: &jsonschema::ValidationError<'_>) -> String {
+fn no_schema(error: &ValidationError<'_>) -> String {
     let place = error.instance_path().to_string();
     let word = error.instance().as_str();
     match word.filter(|_| place.ends_with("/type")) {
@@ -244,7 +257,7 @@ impl fmt::Display for Misfit {
 }
 
 /// The validator's words, but for those that only a reader of its language understands.
-fn told(error: &jsonschema::ValidationError<'_>) -> Misfit {
+fn told(error: &ValidationError<'_>) -> Misfit {
     let mut member = None;
     let what = match error.kind() {
         ValidationErrorKind::Required { property } => match property.as_str() {
