@@ -76,6 +76,7 @@ struct Waiting {
 impl Waiting {
     /// Tells of an event, if the call is further by it.
     fn tell(&self, pace: &mut Pace, event: &RunEvent) {
+        // The client did not ask to be told.
         let Some((told, token)) = &self.told else {
             return;
         };
