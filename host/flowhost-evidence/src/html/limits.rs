@@ -25,7 +25,7 @@ const LIMITS: [(&str, &str, Show); 7] = [
 
 /// The section.
 pub(super) fn body(story: &Story) -> Markup {
-    let measured = heaviest(story);
+    let measured = heaviest(&story.steps.listed.items);
     let mut head = vec![words_in("Step")];
     head.extend(LIMITS.iter().map(|(_, title, _)| numbers_in(title)));
     html! {
@@ -48,9 +48,8 @@ pub(super) fn body(story: &Story) -> Markup {
 
 /// The steps whose calls came nearest to a limit, in the order of the ledger: a page on which every one of
 /// a thousand steps has seven bars is larger than its ledger, and nobody looks for the fullest of them.
-fn heaviest(story: &Story) -> Shown<&Step> {
-    let steps = story.steps.listed.items.iter();
-    let measured: Vec<&Step> = steps.filter(|step| !step.peaks.is_empty()).collect();
+fn heaviest(steps: &[Step]) -> Shown<&Step> {
+    let measured = steps.iter().filter(|step| !step.peaks.is_empty());
     let share = |step: &Step| {
         step.peaks
             .values()
@@ -59,13 +58,15 @@ fn heaviest(story: &Story) -> Shown<&Step> {
             .max()
             .unwrap_or(0)
     };
-    let mut shares: Vec<u64> = measured.iter().map(|step| share(step)).collect();
-    shares.sort_unstable_by_key(|share| std::cmp::Reverse(*share));
-    let least = shares.get(STEPS_SHOWN - 1).copied().unwrap_or(0);
-    let total = measured.len() as u64;
-    let near = measured.into_iter().filter(|step| share(step) >= least);
+    let mut nearest: Vec<(usize, &Step)> = measured.enumerate().collect();
+    let total = nearest.len() as u64;
+    // Places are kept, because a share alone cannot choose: with many steps as near as the last that has room, those of
+    // them that come first would push out a nearer one that comes later.
+    nearest.sort_by_cached_key(|(_, step)| std::cmp::Reverse(share(step)));
+    nearest.truncate(STEPS_SHOWN);
+    nearest.sort_unstable_by_key(|(place, _)| *place);
     Shown {
-        items: near.take(STEPS_SHOWN).collect(),
+        items: nearest.into_iter().map(|(_, step)| step).collect(),
         total,
     }
 }
@@ -126,12 +127,12 @@ fn events(story: &Story) -> Markup {
     }
 }
 
-/// An amount of a record in the units of what it is about.
 fn tokens_and_usd((tokens, micro_usd): (u64, u64)) -> String {
     let tokens = words::plural(tokens, "token", "tokens");
     format!("{tokens} and {}", words::usd(micro_usd))
 }
 
+/// An amount of a record in the units of what it is about; as it stands where it is not a whole number.
 fn amount(about: &str, text: &str) -> String {
     match (about, text.parse::<u64>()) {
         ("usd" | "micro_usd", Ok(micro)) => words::usd(micro),
@@ -154,5 +155,31 @@ fn row(of: &Step) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_nearest_to_a_limit_is_shown_though_many_that_are_alike_come_before_it() {
+        let step = |used: u64| {
+            let peak = Peak {
+                used,
+                allowed: Some(100),
+            };
+            Step {
+                path: format!("used-{used}"),
+                peaks: [("fuel", peak)].into(),
+                ..Step::default()
+            }
+        };
+        let mut steps: Vec<Step> = (0..30).map(|_| step(10)).collect();
+        steps.push(step(90));
+        let shown = heaviest(&steps);
+        assert_eq!((shown.items.len(), shown.total), (STEPS_SHOWN, 31));
+        let last = shown.items.last().map(|it| it.path.as_str());
+        assert_eq!(last, Some("used-90"));
     }
 }
