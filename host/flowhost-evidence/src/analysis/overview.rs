@@ -16,7 +16,8 @@ use super::stats;
 const TREND_DAYS: usize = 7;
 /// A difference in quality that chance would make more often than this is none that can be told.
 const TOLD_BELOW: f64 = 0.05;
-/// Stages of each set that are the least to compare: four of each is the first number that the test can tell.
+/// Stages of each set that are the least to compare: four of each is the first number that the test can tell, as 2 of
+/// their 70 ways lie so far apart, and of three of each it would be 2 of 20.
 const STAGES_MIN: usize = 4;
 
 /// All of it.
@@ -364,6 +365,20 @@ fn recommend(sets: &[Numbers]) -> Recommendation {
             stats::chance(&it.qualities, best_qualities).filter(|_| other)
         })
         .collect();
+    // Where the numbers could not tell any difference, that none is shown says nothing, and the cheapest set would win
+    // however bad it is. The more sets are held against the best at once, the more stages of each it takes.
+    let asked = chances.iter().flatten().count();
+    let can_tell = |it: &Numbers| {
+        let least = stats::least_chance(it.qualities.len(), best_qualities.len());
+        least.is_some_and(|least| least * stats::count(asked) < TOLD_BELOW)
+    };
+    let mut others = sets.iter().enumerate().filter(|(at, _)| Some(*at) != best);
+    if !others.all(|(_, it)| can_tell(it)) {
+        return nothing(&format!(
+            "with {} sets beside each other, one of them has too few stages to tell a difference in quality from chance",
+            sets.len()
+        ));
+    }
     stats::holm(&mut chances);
     let as_good = chances
         .iter()

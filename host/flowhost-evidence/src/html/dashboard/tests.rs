@@ -107,6 +107,26 @@ fn the_cheaper_of_two_as_good_is_recommended_and_of_few_stages_nothing_is() {
 }
 
 #[test]
+fn of_three_sets_it_takes_more_stages_before_a_cheap_one_may_pass_as_good() {
+    let three = |runs: u32| {
+        let lines: Vec<String> = (0..3 * runs)
+            .map(|run| match run / runs {
+                0 => line(run, "plan", ["local/x", "local/y"], 0.1, (1, 9)),
+                1 => line(run, "plan", ["local/x", "local/z"], 0.4, (9, 1)),
+                _ => line(run, "plan", ["local/x", "local/w"], 0.4, (9, 1)),
+            })
+            .collect();
+        of(&lines).recommendation
+    };
+    let few = three(4);
+    assert_eq!(few.set, None, "{}", few.says);
+    assert!(few.says.contains("too few stages"), "{}", few.says);
+    let enough = three(5);
+    assert_eq!(enough.set, Some(0), "{}", enough.says);
+    assert!(enough.says.contains("the sets 1, 3"), "{}", enough.says);
+}
+
+#[test]
 fn a_better_set_is_recommended_though_it_costs_more_and_cheap_stages_make_no_set_cheap() {
     let lines: Vec<String> = (0..16)
         .map(|run| match run % 2 {
