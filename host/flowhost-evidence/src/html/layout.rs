@@ -141,30 +141,35 @@ fn columns<'g>(given: &Given<'g>) -> Vec<Vec<Member<'g>>> {
     let mut ranks: Vec<usize> = given.nodes.iter().map(|node| node.rank).collect();
     ranks.sort_unstable();
     ranks.dedup();
-    let column = |name: &str| {
-        let node = given.nodes.iter().find(|node| node.name == name)?;
-        ranks.iter().position(|known| *known == node.rank)
-    };
+    // The columns of all ends are looked up once: a plan may have ten thousand steps, each in a column of its own.
+    let mut column: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in &given.nodes {
+        if let Ok(place) = ranks.binary_search(&node.rank) {
+            column.entry(node.name).or_insert(place);
+        }
+    }
+    let ends = |[from, to]: &[&str; 2]| Some((*column.get(*from)?, *column.get(*to)?));
+    let ends: Vec<Option<(usize, usize)>> = given.edges.iter().map(ends).collect();
     let mut columns: Vec<Vec<Member<'_>>> = Vec::new();
     for (place, wanted) in ranks.iter().enumerate() {
         let all = given.nodes.iter().enumerate();
         let here = all.filter(|(_, node)| node.rank == *wanted);
         let mut members: Vec<Member<'_>> = here.map(|(at, node)| Member::Node(at, *node)).collect();
-        for (at, [from, to]) in given.edges.iter().enumerate() {
-            let ends = column(from).zip(column(to));
+        for (at, ends) in ends.iter().enumerate() {
             if ends.is_some_and(|(a, b)| a.min(b) < place && place < a.max(b)) {
                 members.push(Member::Lane(at));
             }
         }
         if let Some(before) = columns.last() {
-            members.sort_by_key(|member| (pull(given, before, member), order(member)));
+            // Cached, because each look goes through all edges.
+            members.sort_by_cached_key(|member| (pull(given, before, member), order(member)));
         }
         columns.push(members);
     }
     columns
 }
 
-/// Ties are broken by what a member is.
+/// Ties are broken by what a member is: lanes above, so that a way that only passes does not part nodes that belong together.
 const fn order(member: &Member<'_>) -> (bool, usize, usize) {
     match member {
         Member::Lane(edge) => (false, 0, *edge),
@@ -223,6 +228,7 @@ const fn side_by_side(nth: i64) -> i64 {
 }
 
 fn curve(at: usize, [from, to]: [&Placed; 2], lanes: &[Point], shift: i64) -> Curve {
+    // However many edges join two nodes, each ends on the side of its node, clear of the round corners.
     let shift = shift.clamp(-NODE.1 / 2 + 6, NODE.1 / 2 - 6);
     let middle = |node: &Placed| node.y + NODE.1 / 2 + shift;
     let mut stops = Vec::new();
@@ -238,6 +244,7 @@ fn curve(at: usize, [from, to]: [&Placed; 2], lanes: &[Point], shift: i64) -> Cu
         stops.push((to.x + NODE.0, middle(to)));
     } else {
         bulge = BULGE;
+        // From a node to itself: with both ends in one place the way would be a line there and back.
         let apart = if from.at == to.at { NODE.1 / 3 } else { 0 };
         stops.push((from.x + NODE.0, middle(from) - apart));
         stops.push((to.x + NODE.0, middle(to) + apart));
@@ -246,7 +253,8 @@ fn curve(at: usize, [from, to]: [&Placed; 2], lanes: &[Point], shift: i64) -> Cu
         [start, next, ..] => [*start, *next],
         _ => [(0, 0); 2],
     };
-    // The middle of the first bend lies between columns, where no node is.
+    // The middle of the first bend lies between columns, where no node is. A cubic curve whose two inner points are
+    // `bulge` away is three quarters of it away there.
     let label = (
         i64::midpoint(start.0, next.0) + bulge * 3 / 4,
         i64::midpoint(start.1, next.1),
