@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::security::QUESTIONS;
-use super::{Files, Spec, StageState, cell, known, table, with_manifest};
+use super::{Files, Spec, StageState, cell, known, table, typed, with_manifest};
 
 /// Who signs, when a spec has all its stages.
 const ROLES: [&str; 5] = [
@@ -159,7 +159,7 @@ impl Spec<'_> {
                 stage.is_none_or(|stage| it.get("stage").and_then(Value::as_str) == Some(stage))
             };
             let lines = lines.iter().filter(of);
-            lines.map(|it| it.get("cost_usd")?.as_f64()).sum()
+            sum_of(lines.map(|it| it.get("cost_usd")?.as_f64()))
         };
         let mut all = Reconciled::Yes;
         let mut rows = Vec::new();
@@ -179,7 +179,7 @@ impl Spec<'_> {
         let total = costs.and_then(|it| it.get("total_cost_usd")?.as_f64());
         let same = Reconciled::of(sum(None), total);
         all = all.and(same);
-        let telemetry: Option<f64> = self.stages.iter().map(|it| it.cost_usd).sum();
+        let telemetry = sum_of(self.stages.iter().map(|it| it.cost_usd));
         rows.push(vec![
             "all".to_owned(),
             known(telemetry, 6),
@@ -274,7 +274,8 @@ impl Spec<'_> {
             text.push_str(&format!(
                 "\nDecision (passed, accepted, failed), put on record with `flowhost evidence security {} --task {} --says \
                  DECISION --by NAME --note TEXT`:\n",
-                self.id, item.task
+                typed(&self.id),
+                typed(&item.task)
             ));
         }
         text
@@ -332,6 +333,12 @@ impl Spec<'_> {
         text.push_str(&table(&heads, &rows, ""));
         text
     }
+}
+
+/// The sum; not known where a part is not. From 0 on, because the library's own sum of nothing is -0, which would be
+/// written with its sign.
+fn sum_of(mut costs: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    costs.try_fold(0.0, |sum, cost| Some(sum + cost?))
 }
 
 fn list(names: &[&str]) -> String {

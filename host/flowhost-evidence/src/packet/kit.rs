@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Files, Spec, StageState, known, table, with_manifest};
+use super::{Files, Spec, StageState, cell, known, table, typed, with_manifest};
 use crate::packet::security::Says;
 use crate::stage::file_name;
+use crate::text::one_line;
 
 /// Characters of a text of an output that the synopsis shows: a paragraph. The whole is in `outputs/`.
 const SHOWN_CHARS: usize = 400;
@@ -42,9 +43,10 @@ impl Spec<'_> {
         let mut text = format!("# {}: where it stands\n\n", self.id);
         text.push_str(&table(&heads, &rows, "No stage has left telemetry yet."));
         for stage in &self.stages {
-            text.push_str(&format!("\n## {}\n\n", stage.stage));
+            text.push_str(&format!("\n## {}\n\n", cell(&stage.stage)));
             if !stage.reason.is_empty() {
-                text.push_str(&format!("{}: {}\n\n", stage.status, stage.reason));
+                let (status, reason) = (cell(&stage.status), one_line(&stage.reason));
+                text.push_str(&format!("{status}: {reason}\n\n"));
             }
             match &stage.output {
                 Some(output) => text.push_str(&outline(output)),
@@ -58,7 +60,7 @@ impl Spec<'_> {
         let mut text = format!("# {}: what is done and what is not\n\n", self.id);
         let mut item = |done: bool, what: &str| {
             let mark = if done { 'x' } else { ' ' };
-            text.push_str(&format!("- [{mark}] {what}\n"));
+            text.push_str(&format!("- [{mark}] {}\n", one_line(what)));
         };
         item(!self.stages.is_empty(), "at least one stage has run");
         item(self.invalid.is_empty(), "every file of the evidence counts");
@@ -99,9 +101,9 @@ impl Spec<'_> {
         }
         for stage in failed {
             let name = &stage.stage;
-            text.push_str(&format!("## {name}: {}\n\n", stage.status));
+            text.push_str(&format!("## {}: {}\n\n", cell(name), cell(&stage.status)));
             if !stage.reason.is_empty() {
-                text.push_str(&format!("Why: {}\n\n", stage.reason));
+                text.push_str(&format!("Why: {}\n\n", one_line(&stage.reason)));
             }
             let what = match stage.status.as_str() {
                 "conflict" => {
@@ -123,21 +125,22 @@ impl Spec<'_> {
             };
             text.push_str(&format!("{what}\n\n"));
             for dispute in stage.disputes.iter().filter(|it| it.settled.is_none()) {
-                text.push_str(&format!("- {}\n", super::cell(&dispute.issue)));
+                text.push_str(&format!("- {}\n", cell(&dispute.issue)));
                 for (agent, said) in &dispute.positions {
-                    text.push_str(&format!("  - {agent}: {}\n", super::cell(said)));
+                    text.push_str(&format!("  - {}: {}\n", cell(agent), cell(said)));
                 }
             }
             for agent in &stage.missing {
-                text.push_str(&format!("- the answer of {agent} is missing\n"));
+                text.push_str(&format!("- the answer of {} is missing\n", cell(agent)));
             }
             text.push_str("\n```console\n");
             // Telemetry that cannot be read does not say which run it was.
             if !stage.run_id.is_empty() {
-                text.push_str(&format!("$ flowhost runs show {}\n", stage.run_id));
+                text.push_str(&format!("$ flowhost runs show {}\n", typed(&stage.run_id)));
             }
             text.push_str(&format!(
-                "$ flowhost run PLAN --from {name} --note \"what has changed since\"\n```\n\n"
+                "$ flowhost run PLAN --from {} --note \"what has changed since\"\n```\n\n",
+                typed(name)
             ));
         }
         text
@@ -176,7 +179,7 @@ fn outline(output: &Value) -> String {
             Value::String(said) => shortened(said),
             other => other.to_string(),
         };
-        text.push_str(&format!("- `{name}`: {}\n", super::cell(&said)));
+        text.push_str(&format!("- `{}`: {}\n", cell(name), cell(&said)));
     }
     text
 }

@@ -15,9 +15,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use flowhost_flow::shell_word;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+
+use crate::text::one_line;
 
 pub use audit::{Audit, Reconciled};
 pub use read::{Dispute, Spec, StageState};
@@ -84,6 +87,12 @@ fn table(heads: &[&str], rows: &[Vec<String>], none: &str) -> String {
 fn cell(text: &str) -> String {
     let flat: Vec<&str> = text.split_whitespace().collect();
     flat.join(" ").replace('\\', "\\\\").replace('|', "\\|")
+}
+
+/// A word of evidence in a command that a person is told to type: a model or a stranger has chosen it, and it must neither
+/// begin another command nor another line.
+fn typed(word: &str) -> String {
+    shell_word(&one_line(word))
 }
 
 /// A number, or that it is not known.

@@ -151,6 +151,49 @@ fn costs_that_differ_are_said_and_unknown_ones_are_not_called_the_same() {
 }
 
 #[test]
+fn a_sum_of_no_costs_has_no_sign() {
+    let mut files = Files::new();
+    let costs = json!({
+        "schemaVersion": 1, "spec_id": "S", "total_cost_usd": 0.0, "per_stage": {}, "breakdown": [], "budget_usd": 3.0,
+    });
+    put(&mut files, "costs/S_cost_summary.json", &costs);
+    let costs = page(&read(&files).audit().files, "costs.md");
+    let row = "| all | 0.000000 | 0.000000 | 0.000000 | yes |";
+    assert!(costs.contains(row), "{costs}");
+}
+
+#[test]
+fn a_command_of_a_packet_does_what_it_says_whatever_evidence_calls_its_parts() {
+    let mut files = evidence(&json!([]));
+    let plan = page(&files, "consensus/S/spec-plan_20261126T09Z_telemetry.jsonl");
+    let mut line: Value = serde_json::from_str(&plan).unwrap();
+    line["stage"] = json!("x; reboot\n## y: ok");
+    line["runId"] = json!("R $(reboot)");
+    put(
+        &mut files,
+        "consensus/S/spec-x_20261126T11Z_telemetry.jsonl",
+        &line,
+    );
+    let tasks = "consensus/S/spec-tasks_20261126T10Z_synthesis.json";
+    let text = page(&files, tasks).replace("\"T1\"", "\"T1; reboot\"");
+    files.insert(tasks.to_owned(), text.into_bytes());
+    let spec = read(&files);
+    let kit = spec.kit();
+    let retry = page(&kit, "retry.md");
+    for command in [
+        "$ flowhost runs show 'R $(reboot)'\n",
+        "$ flowhost run PLAN --from 'x; reboot ## y: ok' --note",
+    ] {
+        assert!(retry.contains(command), "{command}: {retry}");
+    }
+    for page in [retry, page(&kit, "synopsis.md"), page(&kit, "checklist.md")] {
+        assert!(!page.lines().any(|it| it.starts_with("## y")), "{page}");
+    }
+    let review = page(&spec.audit().files, "security-review.md");
+    assert!(review.contains("--task 'T1; reboot' --says"), "{review}");
+}
+
+#[test]
 fn the_latest_that_was_said_of_a_task_counts() {
     let mut files = evidence(&json!([]));
     let item = read(&files).security[0].clone();
