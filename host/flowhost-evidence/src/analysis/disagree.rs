@@ -80,6 +80,7 @@ pub fn disagreements(evidence: &Evidence, source: Source, min_count: usize) -> D
         if evidence.source_of(&dispute.spec, &dispute.stage, &dispute.run) != Some(source) {
             continue;
         }
+        // Of a stage that one model alone was asked about: it is not counted above either.
         let Some(models) = models.get(&(dispute.spec.as_str(), dispute.stage.as_str())) else {
             continue;
         };
@@ -138,12 +139,24 @@ fn decision(dispute: &Dispute) -> String {
     let named = dispute
         .positions
         .keys()
-        .filter(|agent| settled.reason.contains(agent.as_str()));
+        .filter(|agent| names(&settled.reason, agent));
     let named: Vec<&String> = named.collect();
     match (holds.as_slice(), named.as_slice()) {
         ([agent], _) | ([], [agent]) => format!("sided_with_{agent}"),
         _ => "synthesized_new".to_owned(),
     }
+}
+
+/// Whether a text names an agent: by its whole name, because `gpt` is a part of `gpt-mini`, and `a` of most words.
+fn names(text: &str, agent: &str) -> bool {
+    let is_part =
+        |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    text.match_indices(agent).any(|(at, found)| {
+        let before = text.get(..at).and_then(|it| it.chars().next_back());
+        let after = text.get(at + found.len()..);
+        let after = after.and_then(|it| it.chars().next());
+        !is_part(before) && !is_part(after)
+    })
 }
 
 /// A place of the output that the host compared is its structure; what is in or out is scope; all else is about the matter.
@@ -162,7 +175,8 @@ fn kind(dispute: &Dispute) -> &'static str {
 fn severity(dispute: &Dispute) -> &'static str {
     let mut positions = dispute.positions.values().map(|it| plain(it));
     let first = positions.next();
-    if first.is_some() && positions.all(|it| Some(it) == first) {
+    // One position alone is the same as all others there are, and nobody knows what stood against it.
+    if dispute.positions.len() > 1 && positions.all(|it| Some(it) == first) {
         "cosmetic"
     } else if kind(dispute) == "structural" {
         "structural"

@@ -200,15 +200,16 @@ impl Evidence {
         match judge(name, bytes) {
             Judged::Valid(Form::Telemetry2) => {
                 let text = String::from_utf8_lossy(bytes);
-                for line in text.lines().filter(|it| !it.trim().is_empty()) {
-                    // It was held against its schema: what it lacks here is a time that is no time.
-                    let Some(mut seen) = serde_json::from_str(line)
-                        .ok()
-                        .as_ref()
-                        .and_then(observation)
-                    else {
-                        return Reading::Faulty("`timestamp` is not a date and time".to_owned());
-                    };
+                let lines = text.lines().filter(|it| !it.trim().is_empty());
+                let lines: Option<Vec<Observation>> = lines
+                    .map(|line| observation(&serde_json::from_str::<Value>(line).ok()?))
+                    .collect();
+                // It was held against its schema: what it lacks here is a time that is no time. All lines are read before
+                // any is taken in, or half of a file that is called faulty would be counted.
+                let Some(lines) = lines else {
+                    return Reading::Faulty("`timestamp` is not a date and time".to_owned());
+                };
+                for mut seen in lines {
                     let key = (seen.spec.clone(), seen.stage.clone(), seen.run.clone());
                     let readings = self.readings.get(&key).and_then(|it| mean(it));
                     seen.quality = readings.or(seen.quality);

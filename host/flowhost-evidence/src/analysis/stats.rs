@@ -4,7 +4,7 @@
 const EXACT_MAX: usize = 50;
 /// How far beyond the quartiles a value stands apart, in distances between them (Tukey's fences).
 const FENCE: f64 = 1.5;
-/// Quartiles of fewer say nothing.
+/// Of three values none can lie beyond the fences: the quartiles are drawn towards the one that is far away.
 const OUTLIERS_FROM: usize = 4;
 
 /// A part of a whole; nothing of nothing.
@@ -82,6 +82,7 @@ pub(crate) fn chance(a: &[f64], b: &[f64]) -> Option<f64> {
 
 /// The least that [`chance`] can be for sets of these sizes: every value of one below every value of the other.
 pub(super) fn least_chance(a: usize, b: usize) -> Option<f64> {
+    // Asked of the test itself and not of a formula, so that the two agree above fifty values too, where it approximates.
     let below: Vec<f64> = (0..a).map(count).collect();
     let above: Vec<f64> = (a..a + b).map(count).collect();
     chance(&below, &above)
@@ -96,6 +97,8 @@ pub(super) fn holm(chances: &mut [Option<f64>]) {
         let of = |place: &usize| at(chances, *place).unwrap_or(f64::INFINITY);
         of(a).total_cmp(&of(b))
     });
+    // A rarer one is never corrected to more than a less rare one: without this the next factor, which is smaller, would
+    // turn the order around.
     let mut least = 0.0_f64;
     for (done, place) in order.into_iter().take(asked).enumerate() {
         let Some(Some(chance)) = chances.get_mut(place) else {
@@ -108,16 +111,12 @@ pub(super) fn holm(chances: &mut [Option<f64>]) {
 
 /// Twice the rank of each value, so that those that share one (the mean of theirs) stay whole.
 fn doubled_ranks(values: &[f64]) -> Vec<usize> {
+    // Looked up in order: counted anew for each value, the work would grow with the square of the runs.
+    let sorted = sorted(values);
     let rank = |value: f64| {
-        let less = values
-            .iter()
-            .filter(|it| it.total_cmp(&value).is_lt())
-            .count();
-        let same = values
-            .iter()
-            .filter(|it| it.total_cmp(&value).is_eq())
-            .count();
-        2 * less + same + 1
+        let less = sorted.partition_point(|it| it.total_cmp(&value).is_lt());
+        let not_above = sorted.partition_point(|it| it.total_cmp(&value).is_le());
+        less + not_above + 1
     };
     values.iter().copied().map(rank).collect()
 }
@@ -131,6 +130,7 @@ fn exact(ranks: &[usize], size: usize, observed: usize) -> f64 {
         *none = 1.0;
     }
     for &rank in ranks {
+        // From the most ranks down: upwards, a rank would be added to a sum that has it already.
         for taken in (1..=size).rev() {
             let (fewer, these) = ways.split_at_mut(taken);
             let (Some(fewer), Some(these)) = (fewer.last(), these.first_mut()) else {
@@ -165,6 +165,7 @@ fn approximate(ranks: &[usize], size: usize, observed: usize) -> f64 {
     let middle = ranks.iter().sum::<f64>() / n;
     let spread: f64 = ranks.iter().map(|rank| (rank - middle).powi(2)).sum();
     let variance = a * (n - a) * spread / (n * (n - 1.0));
+    // All values are the same: nothing parts the two sets.
     if variance <= 0.0 {
         return 1.0;
     }

@@ -187,6 +187,39 @@ fn a_conflict_is_counted_once_though_the_latest_synthesis_lies_there_twice() {
 }
 
 #[test]
+fn the_arbiter_sides_with_the_agent_whose_whole_name_its_reason_has() {
+    let decided = |reason: &str, positions: serde_json::Value| {
+        let mut all = evidence(&[line(1, "plan", "a", 0.5, "local/x")]);
+        let mut text: serde_json::Value = serde_json::from_str(&synthesis(1, &[])).unwrap();
+        text["consensus"]["conflicts_resolved"] = json!([{
+            "id": "c1", "issue": "Which queue", "positions": positions, "found_by": "arbiter",
+            "resolution": "Something of both.", "arbiter_decision": reason,
+        }]);
+        let read = all.add("spec-plan_x_synthesis.json", text.to_string().as_bytes());
+        assert_eq!(read, Reading::Taken);
+        let found = disagreements(&all, Source::Model, 1);
+        let only = |counts: std::collections::BTreeMap<String, usize>| {
+            counts.into_keys().collect::<Vec<_>>().join(" ")
+        };
+        (only(found.arbiter_decisions), only(found.severities))
+    };
+    let both = || json!({ "gpt": "A table", "gpt-mini": "A broker" });
+    let decision = |reason: &str| decided(reason, both()).0;
+    assert_eq!(decision("gpt-mini saw the load."), "sided_with_gpt-mini");
+    assert_eq!(decision("As gpt's table is there."), "sided_with_gpt");
+    assert_eq!(
+        decision("gpt and gpt-mini are both right."),
+        "synthesized_new"
+    );
+    assert_eq!(decision("The load decides."), "synthesized_new");
+    let letter = json!({ "a": "A table", "b": "A broker" });
+    assert_eq!(decided("The load decides.", letter).0, "synthesized_new");
+    // Nobody knows what stood against it.
+    let alone = decided("The load decides.", json!({ "gpt": "A table" }));
+    assert_eq!(alone.1, "logical");
+}
+
+#[test]
 fn a_file_that_is_not_what_it_says_is_named_with_its_fault() {
     let mut all = Evidence::default();
     let read = all.add(
@@ -195,6 +228,12 @@ fn a_file_that_is_not_what_it_says_is_named_with_its_fault() {
     );
     assert!(matches!(read, Reading::Faulty(_)), "{read:?}");
     assert_eq!(all.add("notes.txt", b"hello"), Reading::Other);
+    let good = line(1, "plan", "a", 0.5, "local/x");
+    let bad = good.replace("2026-11-02T08:00:00Z", "soon");
+    let both = format!("{good}\n{bad}");
+    let read = all.add("spec-plan_x_telemetry.jsonl", both.as_bytes());
+    assert!(matches!(read, Reading::Faulty(_)), "{read:?}");
+    assert!(all.observations().is_empty(), "half of it would be counted");
 }
 
 #[test]
@@ -213,6 +252,9 @@ fn figures_are_those_of_the_textbooks() {
     assert_eq!(least_chance(4, 4).map(|it| (it * 70.0).round()), Some(2.0));
     assert_eq!(chance(&[1.0, 2.0], &[]), None);
     assert_eq!(chance(&[1.0, 1.0], &[1.0, 1.0]), Some(1.0));
+    // The two that are alike share a rank, so that four of the six ways are as far apart as these.
+    let tied = chance(&[1.0, 2.0], &[2.0, 3.0]);
+    assert_eq!(tied.map(|it| (it * 6.0).round()), Some(4.0));
     let mut chances = [Some(0.01), None, Some(0.04), Some(0.03)];
     holm(&mut chances);
     let rounded = chances.map(|it| it.map(|it| (it * 100.0_f64).round()));
