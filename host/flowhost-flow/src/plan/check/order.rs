@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::plan::check::Check;
 use crate::plan::tree::Node;
 
-/// Which steps come before which: one bit per pair, so that the largest plan takes three megabytes
+/// Which steps come before which: one bit per pair, so that the largest plan takes 12 MiB
 /// and not the square of its names.
 pub(super) struct Before<'p> {
     places: BTreeMap<&'p str, usize>,
@@ -108,7 +108,12 @@ impl<'p> Check<'p> {
     /// Reports cycles of needs, each with its steps in order. A step is in one report at most.
     pub(super) fn cycles(&mut self, root: &Node) {
         let (_, mut left) = in_order(self.plan);
-        while let Some(cycle) = self.find_cycle(&mut left) {
+        let mut looked = BTreeMap::new();
+        // Each walk begins anew, so that thousands of cycles behind a long chain would take its square; and those
+        // that are not listed nobody reads of.
+        while !self.problems.is_full()
+            && let Some(cycle) = self.find_cycle(&mut left, &mut looked)
+        {
             let Some(first) = cycle.first().filter(|_| cycle.len() > 1) else {
                 continue;
             };
@@ -123,8 +128,13 @@ impl<'p> Check<'p> {
     }
 
     /// Walks along needs until a step comes again. Steps on the cycle, and those that led nowhere, are
-    /// taken out of `left`, so that all walks together are linear.
-    fn find_cycle(&self, left: &mut BTreeSet<&'p str>) -> Option<Vec<&'p str>> {
+    /// taken out of `left`, and what was taken out does not come back: so `looked` keeps how many needs of each step
+    /// no walk has to look at again.
+    fn find_cycle(
+        &self,
+        left: &mut BTreeSet<&'p str>,
+        looked: &mut BTreeMap<&'p str, usize>,
+    ) -> Option<Vec<&'p str>> {
         let mut path: Vec<&'p str> = Vec::new();
         let mut on_path: BTreeMap<&'p str, usize> = BTreeMap::new();
         loop {
@@ -134,11 +144,13 @@ impl<'p> Check<'p> {
                 path.push(current);
             }
             let needs = self.plan.step(current).map(|step| step.needs.as_slice());
-            let next = needs
-                .unwrap_or_default()
-                .iter()
-                .find(|need| left.contains(need.as_str()));
-            match next {
+            let needs = needs.unwrap_or_default();
+            let at = looked.entry(current).or_default();
+            let is_gone = |need: &String| !left.contains(need.as_str());
+            while needs.get(*at).is_some_and(is_gone) {
+                *at += 1;
+            }
+            match needs.get(*at) {
                 None => {
                     left.remove(current);
                     path.pop();
