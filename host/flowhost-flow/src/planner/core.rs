@@ -150,7 +150,8 @@ impl Core {
         });
     }
 
-    /// A check did not hold. With one too many the run is halted, whatever its steps would do about it.
+    /// A check did not hold. With one too many the run is halted, whatever its steps would do about it. Counted here
+    /// and not by whoever reads the evidence, so that a replay halts at the same place (ADR 0031).
     pub(super) fn check_failed(&mut self) {
         self.failed_checks += 1;
         // The plan leaves no evidence of stages: it is no pipeline, and each check decides for itself.

@@ -329,6 +329,7 @@ impl Unit {
     /// Ends the attempt once no call of it is out: cancels what is, and waits for it.
     pub(super) fn wind_down(&mut self, desk: &mut Desk<'_>, end: End) -> Turn {
         self.ask_no_more(desk);
+        // What is out has money reserved: it is booked before anything else is asked (ADR 0010).
         if self.open.is_empty() {
             return self.conclude(desk, end);
         }

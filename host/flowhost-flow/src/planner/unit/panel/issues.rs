@@ -56,6 +56,7 @@ impl Panel {
         let ids: Vec<&str> = self.to_settle().iter().map(|it| it.id.as_str()).collect();
         let settlement = record(&[
             ("issue", json!({ "enum": ids })),
+            // Yes or no, and no answer of its own: that would be a third opinion with the last word (ADR 0032).
             ("accept", json!({ "type": "boolean" })),
             ("reason", text),
         ]);
