@@ -3,6 +3,7 @@
 //! A call has one or more tries (the next model of a fail-over list, or the same one again); each is
 //! an intent and a result. What a refused call asked for stands among the decisions.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use flowhost_ledger::LentRecord;
@@ -191,11 +192,16 @@ impl ModelsOf {
         let number = number.map_or_else(String::new, |number| number.to_string());
         let id = format!("{} {number}", record.actor);
         let next = self.calls.len();
-        let at = *self.places.entry(id).or_insert(next);
-        if at == next {
+        // Beyond the bound no call is added, so that the next place says of none whether it is new.
+        let (at, is_new) = match self.places.entry(id) {
+            Entry::Occupied(known) => (*known.get(), false),
+            Entry::Vacant(new) => (*new.insert(next), true),
+        };
+        if is_new {
             self.total = self.total.saturating_add(1);
         }
         let held = Sums::held(intent);
+        // Before the bound on what is shown: what is held for a try without an outcome belongs to the sums, listed or not.
         if self.open.len() < KEPT_MAX {
             let open = Open {
                 step: short(&intent.call_of.step),
@@ -208,7 +214,7 @@ impl ModelsOf {
         if self.tries >= KEPT_MAX {
             return;
         }
-        if at == next {
+        if is_new {
             self.calls.push(Building {
                 call: ModelCall {
                     call: number,

@@ -1,8 +1,29 @@
 //! Stories of records that are unusual: long, damaged, erased, alike.
 
-use flowhost_ledger::records::{EndedPart, Message as Envelope};
+use flowhost_ledger::records::{EndedPart, Message as Envelope, TryPart};
 
 use super::*;
+
+#[test]
+fn a_call_of_two_tries_is_one_call_beyond_those_that_are_kept_too() {
+    let mut tape = Tape::new();
+    let intent = |request: u64, attempt: u64| ModelIntent {
+        call_of: of("s"),
+        of_try: TryPart {
+            request: Some(request),
+            r#try: Some(attempt),
+            ..TryPart::default()
+        },
+        ..ModelIntent::default()
+    };
+    for request in 0..20_000 {
+        tape.add(by("a", intent(request, 1)));
+    }
+    for attempt in [1, 2] {
+        tape.add(by("a", intent(20_000, attempt)));
+    }
+    assert_eq!(tape.story().models.listed.total, 20_001);
+}
 
 #[test]
 fn a_prompt_of_many_turns_shows_its_ends() {
