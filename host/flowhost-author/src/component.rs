@@ -121,6 +121,7 @@ pub fn component(core: &[u8]) -> Result<Vec<u8>, NotAComponent> {
 /// [`WrapError`].
 pub fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Result<Vec<u8>, WrapError> {
     check_manifest(&component, manifest)?;
+    // The id of a custom section, which `encode` leaves to whoever writes the module.
     component.push(0);
     CustomSection {
         name: Cow::Borrowed(MANIFEST_SECTION),

@@ -25,7 +25,7 @@ pub fn with_tools(manifest: &str, tools: &[ToolDescriptor]) -> Result<String, Ma
         return agree(&read, tools).map(|()| manifest.to_owned());
     }
     let Ok(mut document) = manifest.parse::<DocumentMut>() else {
-        // It has been read as TOML just now.
+        debug_assert!(false, "the manifest has been read as TOML just now");
         return Err(ManifestError::Wrong(Vec::new()));
     };
     let mut list = ArrayOfTables::new();

@@ -100,6 +100,7 @@ impl Pack {
                 return Err(PackError::TooLarge { name, most });
             }
             let broken = |error: std::io::Error| PackError::NotAnArchive(error.to_string());
+            // Time and owner stay 0: they would make other bytes of the same parts.
             let mut header = Header::new_ustar();
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);

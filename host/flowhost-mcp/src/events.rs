@@ -150,6 +150,8 @@ impl Events {
     fn end_event(&mut self) -> Result<Option<Event>, EventFault> {
         let mut data = std::mem::take(&mut self.data);
         let kind = std::mem::take(&mut self.kind);
+        // Also of an event without data, and an id that cannot be repeated takes the place of the one before: going on after
+        // an older event would bring those between a second time.
         if let Some(id) = self.id.take() {
             self.last_id = id;
         }

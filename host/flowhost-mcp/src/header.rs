@@ -70,6 +70,7 @@ pub fn check<'h>(
         header("mcp-protocol-version"),
         version,
     )?;
+    // As it stands: methods that are spoken here are plain words, and no other is answered.
     same("Mcp-Method", header("mcp-method"), &request.method)?;
     let Some(name) = name_of(&request.method, &request.params) else {
         return Ok(());

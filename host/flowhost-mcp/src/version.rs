@@ -24,6 +24,7 @@ pub fn is_supported(version: &str) -> bool {
 /// spoken, else the newest that has it.
 #[must_use]
 pub fn negotiate(asked: &str) -> &'static str {
+    // Looked for before it is compared: `latest` is greater than every date.
     let spoken = SUPPORTED.into_iter().find(|version| *version == asked);
     spoken
         .filter(|version| !is_modern(version))

@@ -115,6 +115,7 @@ pub fn sizes(text: &str) -> Vec<String> {
         return match whole(*thousandths) {
             None | Some(0) => Vec::new(),
             Some(bytes) if bytes.is_multiple_of(1 << 10) => vec![shown_bytes(bytes)],
+            // A limit of so few bytes is hardly meant: mebibytes first.
             Some(bytes) if bytes < 1 << 10 => vec![format!("{bytes}MiB"), format!("{bytes}B")],
             Some(bytes) => vec![shown_bytes(bytes)],
         };

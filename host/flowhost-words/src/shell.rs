@@ -13,6 +13,7 @@
 /// ```
 #[must_use]
 pub fn shell_word(word: &str) -> String {
+    // Without `~`, in whose place a shell puts a folder where it comes first.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@+".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         word.to_owned()

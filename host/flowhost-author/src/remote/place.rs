@@ -164,6 +164,7 @@ impl Reference {
     /// The registry's address. Without TLS only this machine is spoken to, as registries' own tools do.
     #[must_use]
     pub fn base(&self) -> String {
+        // An IPv6 address has colons, too: what follows the last one is a port only where it is a number.
         let host = self.registry.rsplit_once(':').map_or_else(
             || self.registry.as_str(),
             |(host, port)| match port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -301,7 +302,8 @@ fn web(text: &str) -> Result<Url, PlaceError> {
     Ok(url)
 }
 
-/// Whether a path means the same to whoever decodes it and to whoever does not.
+/// Whether a path means the same to whoever decodes it and to whoever does not. `%25` is among them because it becomes one of
+/// the others for whoever decodes twice, and `//` because some servers leave out an empty part.
 fn is_plain(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
     !["%2f", "%5c", "%2e", "%25", "%00", "\\", "//"]

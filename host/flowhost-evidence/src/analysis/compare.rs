@@ -194,7 +194,8 @@ fn says(
         let least = stats::least_chance(a, b);
         least.is_some_and(|it| it * stats::count(asked) < TOLD_BELOW)
     };
-    // A row of many runs can be told beside rows of few.
+    // A row of many runs can be told beside rows of few, and by Holm's steps one whose runs would be too few for the
+    // whole correction: what was told is said, however few they are.
     if chance >= TOLD_BELOW && !possible(a, b) {
         let enough = (1..=ENOUGH_MAX)
             .find(|n| possible(*n, *n))

@@ -13,7 +13,7 @@ use super::stats;
 /// Runs of a stage that are the least to tell drift from chance. Of two every difference is as large as it can
 /// be.
 const RUNS_MIN: usize = 3;
-/// Above this share of its mean length a section drifts. Models never write the same length twice; a tenth
+/// From this share of its mean length on a section drifts. Models never write the same length twice; a tenth
 /// is what a reader would not notice.
 const WANTED_BELOW: f64 = 0.1;
 
@@ -58,7 +58,7 @@ pub struct Section {
     pub mean: f64,
     /// Standard deviation by mean.
     pub variation: f64,
-    /// Whether that is above what is wanted.
+    /// Whether that is as much as is wanted at most, or more.
     pub drifts: bool,
 }
 

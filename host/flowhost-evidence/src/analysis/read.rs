@@ -345,6 +345,7 @@ fn observation(value: &Value) -> Option<Observation> {
             .pointer("/runProfile")
             .and_then(Value::as_str)
             .map(str::to_owned),
+        // A tool that names no run names its session. Without either, all its runs of a spec would be one.
         run: match run(value) {
             run if run.is_empty() => word(value, "/sessionId"),
             run => run,

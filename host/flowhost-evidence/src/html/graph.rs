@@ -7,7 +7,7 @@ use super::parts::{Column, more, numbers_in, table, words_in};
 use super::words;
 use crate::story::{Edge, EdgeKind, Node, NodeKind, Story, Talk};
 
-/// Characters of a name that a node has room for.
+/// Characters of a name that a node has room for: 152 units wide, at some eight for a character.
 const NAME_CHARS: usize = 19;
 /// Width above which the drawing may shrink, but not so far that nobody can read it.
 const WIDE: i64 = 700;
@@ -53,6 +53,7 @@ pub(super) fn body(story: &Story) -> Markup {
                 width=(drawing.width) height=(drawing.height)
                 viewBox=(format!("0 0 {} {}", drawing.width, drawing.height)) {
                 defs { @for kind in &used { (arrow(*kind)) } }
+                // SVG paints in this order: edges below nodes, and numbers above both.
                 @for (place, edge) in &edges { (curve(place, edge)) }
                 @for (place, node) in nodes { (placed(place, node)) }
                 @for (place, edge) in &edges {
@@ -171,6 +172,7 @@ fn curve(place: &Curve, edge: &Edge) -> Markup {
 pub(super) fn way(edge: &Curve) -> String {
     let mut way = String::new();
     let mut at = (0, 0);
+    // Stops come in pairs, an end and the beginning of the next straight part, so that a stop of an odd place ends a bend.
     for (nth, stop) in edge.stops.iter().enumerate() {
         let (x, y) = *stop;
         let half = (x - at.0) / 2 + edge.bulge;

@@ -72,6 +72,7 @@ pub(super) fn meter(millionths: u64) -> Markup {
     html! {
         svg.meter aria-hidden="true" {
             @if thousandths > 0 {
+                // Less of the narrowest meter, which is 64 pixels wide, is not half a pixel, and looks like nothing used.
                 @let shown = thousandths.max(8);
                 rect.(tone) width=(format!("{}.{}%", shown / 10, shown % 10)) height="4" {}
             }
@@ -119,7 +120,7 @@ pub(super) fn table(caption: &str, head: &[Column], rows: &Markup) -> Markup {
     }
 }
 
-/// The first and last characters of a long hash, the whole on pointing.
+/// The first twelve characters of a hash, the whole on pointing: as many as two hashes of one page hardly share by chance.
 pub(super) fn hash(text: &str) -> Markup {
     let bare = text.strip_prefix("sha256:").unwrap_or(text);
     let short: String = bare.chars().take(12).collect();

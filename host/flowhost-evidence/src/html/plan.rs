@@ -179,7 +179,7 @@ fn placed(place: &Placed, node: &Node) -> Markup {
         Some(it) => format!("{}, {} ms", it.status, it.duration_ms),
         None => node.detail.clone(),
     };
-    // Round corners say that a node only orders or decides; a machine's end is marked.
+    // Round corners say that a node only orders or decides: 22 is as good as half of its height. A machine's end is marked.
     let round = match node.shape {
         Shape::Composite | Shape::Decision => 22,
         Shape::Work | Shape::Plan | Shape::Handler | Shape::Final => 8,

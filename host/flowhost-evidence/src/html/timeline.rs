@@ -123,6 +123,7 @@ impl Scale {
             let place = offset * u128::from(WIDTH) / u128::from(self.took_us);
             u64::try_from(place).unwrap_or(WIDTH).min(WIDTH)
         };
+        // Clocks are set while a run goes on, and a call may seem to begin after the run's end or to end before it began.
         let x = at(start_us).min(WIDTH - 3);
         (x, at(end_us).saturating_sub(x).max(3))
     }

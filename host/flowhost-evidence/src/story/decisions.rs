@@ -116,6 +116,7 @@ impl DecisionsOf {
         let right = right(said);
         let rule = text(decided.rule.as_ref());
         let key = (denied, plugin.clone(), right.clone(), rule.clone());
+        // Whether it would be a group of its own nobody can say without keeping it: each counts as one.
         if self.groups.len() >= KEPT_MAX && !self.groups.contains_key(&key) {
             match denied {
                 true => self.left_out_denied += 1,

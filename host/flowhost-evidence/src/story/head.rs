@@ -272,6 +272,7 @@ impl HeadOf {
             record.ts.clone_into(&mut self.head.started);
             self.head.started_us = at_us;
         }
+        // What comes after `run.end` (views, checkpoints, an erasure years later) is no time that the run took.
         if self.head.status.is_none() {
             self.last_us = self.last_us.max(at_us);
         }
@@ -394,7 +395,8 @@ impl HeadOf {
     fn policy(&mut self, load: &PolicyLoad<'_>) {
         let name = short(&load.plugin);
         let all = self.plugins.items.iter_mut();
-        // Of a plugin beyond those that a page has room for: its profile is left out with it.
+        // The last of that name: a policy follows the load of its component, and a plugin may be loaded more than once. None of
+        // a plugin beyond those that a page has room for: its profile is left out with it.
         let Some(plugin) = all.rev().find(|plugin| plugin.name == name) else {
             return;
         };

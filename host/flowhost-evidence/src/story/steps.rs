@@ -141,7 +141,8 @@ struct Building {
 
 impl StepsOf {
     pub(super) fn record(&mut self, record: &LentRecord<'_>, said: &Record<'_>, at_us: u64) {
-        // It is about no step, or about one beyond those that a page has room for.
+        // It is about no step. All others are kept, though a page lists few: every other part names its steps by these paths,
+        // and a run has at most a million (`limits::RUN_STEPS_MAX`).
         let Some(building) = said.at().and_then(|at| self.of(at)) else {
             return;
         };

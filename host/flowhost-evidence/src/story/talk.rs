@@ -146,6 +146,7 @@ impl TalkOf {
 
     fn count(&mut self, from: String, to: String, kind: EdgeKind) {
         let key = (from, to, kind);
+        // Whether one beyond the bound is new nobody can say without keeping it, so those are not among the total.
         if self.edges.len() < KEPT_MAX || self.edges.contains_key(&key) {
             *self.edges.entry(key).or_default() += 1;
         }
@@ -172,6 +173,7 @@ impl TalkOf {
         let mut nodes: Vec<_> = nodes.into_iter().collect();
         nodes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         nodes.truncate(NODES_MAX);
+        // Back to their names, so that a run that talked a little more is not drawn otherwise.
         nodes.sort();
         let items: Vec<Node> = nodes
             .into_iter()

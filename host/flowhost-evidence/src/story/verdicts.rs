@@ -114,6 +114,8 @@ impl VerdictsOf {
                 _ => tally.deny += 1,
             }
         } else {
+            // Whether its name is a new one nobody can say without keeping it: each counts as one, so that the page never says
+            // that fewer are missing than there are.
             self.left_out += 1;
         }
         let findings = said.findings.unwrap_or(0);

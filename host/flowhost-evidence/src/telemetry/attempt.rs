@@ -232,6 +232,8 @@ impl Calls {
     }
 
     fn remove(&mut self, is_it: impl Fn(&Call) -> bool) -> Option<Call> {
+        // The first of those that are alike, and the order is kept: a call that begins hangs below the last one of its
+        // plugin, which a swap with the end of the list would make another.
         let index = self.0.iter().position(is_it)?;
         Some(self.0.remove(index))
     }

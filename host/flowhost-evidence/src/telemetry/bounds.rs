@@ -52,6 +52,7 @@ impl Bounds {
     }
 
     fn admit_value(&mut self, metric: Metric, label: &'static str, value: &mut String) -> bool {
+        // Prometheus takes a label without a value for none, and the series for another one.
         if value.is_empty() {
             return false;
         }
@@ -63,7 +64,7 @@ impl Bounds {
     }
 }
 
-/// The lists that are left have few combinations.
+/// The lists that are left have few combinations, so that what is over the bound stays few, too.
 fn collapse(definition: &Definition, labels: &mut [String]) {
     for (label, value) in definition.labels.iter().zip(labels) {
         if label.values.is_empty() {

@@ -178,6 +178,7 @@ pub fn caller(traceparent: &str) -> Option<Link> {
     let (version, trace_id) = (hex(parts.next()?, 2)?, hex(parts.next()?, 32)?);
     let (span_id, flags) = (hex(parts.next()?, 16)?, hex(parts.next()?, 2)?);
     let zero = |id: &str| id.bytes().all(|byte| byte == b'0');
+    // A later version may have more parts; its first four are those of this one.
     let longer = parts.next().is_some();
     if version == "ff" || (version == "00" && longer) || zero(trace_id) || zero(span_id) {
         return None;

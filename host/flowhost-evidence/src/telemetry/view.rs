@@ -177,7 +177,8 @@ impl View {
                     of.step.get_or_insert_with(|| begun.step.clone());
                     of.attempt = of.attempt.or(begun.attempt);
                 }
-                // The plan's own calls are over once the planner has heard of them.
+                // An id with a dot is that of a call within another. The plan's own are over only once the planner has heard
+                // of them, which asks for them again.
                 if id.contains('.') {
                     self.calls.remove(&id);
                 }
@@ -301,6 +302,7 @@ impl View {
         let mut span = self.step(&start.at, seen.at);
         span.set("flowhost.stage", &start.stage);
         self.steps.insert(start.at.step.clone(), span);
+        // Only later attempts have a record of their beginning.
         self.attempt_start(seen, &start.at.step, 1);
     }
 
@@ -435,6 +437,8 @@ impl View {
             self.envelope("host", "step.start");
         }
         let begins = matches!(seen.record, Record::ToolCall(_) | Record::ModelIntent(_));
+        // The attempt has ended and has cut its calls, or the queue has dropped their beginnings: a result alone would leave
+        // an attempt behind that nothing ends.
         if !begins && !self.attempts.contains_key(&key) {
             return;
         }
@@ -458,6 +462,7 @@ impl View {
         Some(Link {
             trace_id: self.identity.trace.clone(),
             span_id: span_id.clone(),
+            // It leads to a span of the run's own trace, as this one is.
             sampled: true,
         })
     }

@@ -12,7 +12,8 @@ use super::{CRITERIA, MOCK, Place, place, texts};
 use crate::analysis::{chance, mean, median};
 use crate::stage::{Form, Judged, judge};
 
-/// Runs of each variant below which no difference can be told from chance.
+/// Runs of each variant below which no difference can be told from chance: of three of each, 2 of 20 ways lie as far apart
+/// as can be, which is above 0.05.
 const RUNS_MIN: usize = 4;
 
 /// A stage of a run, in the fields in which such experiments are kept.

@@ -154,7 +154,8 @@ impl Outputs {
     fn synthesis(&mut self, path: &str, bytes: &[u8], value: &Value) {
         let place = place(value);
         let name = path.rsplit('/').next().unwrap_or(path);
-        // The latest one lies there a second time without its time.
+        // The latest one lies there a second time without its time, and the next run of the stage overwrites it: a key that
+        // names it would name another output then.
         let latest = format!("spec-{}_synthesis.json", place.1);
         let output = value.get("output").filter(|it| !it.is_null());
         if let Some(output) = output.filter(|_| name != latest) {

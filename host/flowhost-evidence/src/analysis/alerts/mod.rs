@@ -168,6 +168,7 @@ impl<'r, 'o> Watch<'r, 'o> {
         let before = self.costs.entry(key).or_default();
         let usual = stats::p95_of_sorted(before);
         let earlier = before.len();
+        // Kept in order of size, so that the percentile is looked up and not sorted for at each stage.
         let place = before.partition_point(|it| it.total_cmp(&cost).is_lt());
         before.insert(place, cost);
         let StageCost {

@@ -101,7 +101,7 @@ impl Default for Escalations {
     }
 }
 
-/// Most stages that a window may have. A window is kept in memory for each stage.
+/// Most stages that a window may have. All of it is counted anew at each stage.
 const WINDOW_MAX: usize = 10_000;
 /// Most days that escalations are counted over. Ten years: beyond it stands a slip of the keyboard.
 const DAYS_MAX: u32 = 3_650;

@@ -109,6 +109,7 @@ pub(super) fn days(days: &[(&str, f64, f64)], unit: &str) -> Result<String, Undr
             .margin(14)
             .x_label_area_size(34)
             .y_label_area_size(84)
+            // One day alone has an axis of some length, too.
             .build_cartesian_2d(0..last.max(1), 0.0..most)?;
         let name = |at: &i32| {
             let place = usize::try_from(*at).unwrap_or(usize::MAX);
@@ -149,6 +150,7 @@ pub(super) fn scatter(points: &[(f64, f64)], x: &str, y: &str) -> Result<String,
             .margin(14)
             .x_label_area_size(52)
             .y_label_area_size(70)
+            // Quality ends at 1, and a point there is not to be cut in half.
             .build_cartesian_2d(0.0..most, 0.0..1.05_f64)?;
         chart
             .configure_mesh()
