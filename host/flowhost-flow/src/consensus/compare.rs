@@ -166,6 +166,7 @@ fn shared<T>(
     });
     let pairs = pairs.take_while(|_| effort::goes_on(effort::LONG));
     let least = pairs.map(|(one, other)| share(one, other)).min();
+    // There is no pair only in a turn that was stopped, and its answer is thrown away.
     let least = least.unwrap_or(1_000);
     let (shown, wanted) = (decimal(least), decimal(min_milli));
     match least >= min_milli {

@@ -223,6 +223,7 @@ impl Run {
 
     fn finish(&mut self, result: Result<Map<String, Value>, Failure>) {
         self.core.clear_all_timers();
+        // What is left of this turn is for scopes that nobody hears any more.
         self.core.jobs.clear();
         let (outputs, failure) = match result {
             Ok(outputs) => (outputs, None),

@@ -118,6 +118,7 @@ impl Unit {
             Ok(reservation) => {
                 let call = self.call(desk, &ready, *reservation.amounts());
                 // Counted from when it is asked, not from when it began to wait for budget.
+                // Where the attempt is over first, its own timer stops the call.
                 let due = ready
                     .ask
                     .timeout_ms

@@ -190,6 +190,7 @@ impl Flow {
         }
         let state = &mut self.steps[at];
         state.failure = Some(failure.clone());
+        // Else a halt would take it for one that still waits, and end it while its handler is at work.
         if state.status == StepStatus::Pending {
             state.status = StepStatus::Running;
             state.started = ctx.core.now;

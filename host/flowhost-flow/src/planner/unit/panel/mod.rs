@@ -190,6 +190,7 @@ impl Panel {
                     member.answered(output);
                 }
             }
+            // The host failed and not the agent: asking others would not mend that.
             Err(failure) if failure.class == FailureClass::Internal => {
                 return Move::End(Err(failure));
             }
@@ -218,6 +219,7 @@ impl Panel {
     fn another_try(&mut self, place: usize, failure: &Failure) -> Option<u64> {
         let member = self.members.get_mut(place)?;
         let tries = member.tries.to_string();
+        // Tries are counted from 1 in each round, so the round is named too: no two waits share a seed.
         let names = [
             self.step_id.as_str(),
             &self.attempt.to_string(),
