@@ -1,6 +1,6 @@
 //! What was allowed and denied, in groups: who, which right, which rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use flowhost_ledger::LentRecord;
 use flowhost_ledger::records::lent::{NetDecision, Record};
@@ -169,17 +169,21 @@ impl DecisionsOf {
 impl Building {
     fn finish(self, steps: &Steps, shelf: &Shelf<'_>) -> Group {
         let mut group = self.group;
+        // All that were asked for, shown or not: of what is not shown, each would be another thing each time.
+        let mut places: HashMap<String, usize> = HashMap::new();
         for question in self.asked {
             let asked = question.answer(shelf);
             if group.cure.is_empty() {
                 group.cure = asked.cure.unwrap_or_default();
             }
             let wanted = short(&format!("{}{}", asked.wanted, question.at));
-            let mut known = group.wanted.items.iter_mut();
-            if let Some(example) = known.find(|it| it.wanted == wanted) {
-                example.count = example.count.saturating_add(1);
+            if let Some(place) = places.get(&wanted) {
+                if let Some(example) = group.wanted.items.get_mut(*place) {
+                    example.count = example.count.saturating_add(1);
+                }
                 continue;
             }
+            places.insert(wanted.clone(), places.len());
             let example = Example {
                 wanted,
                 count: 1,

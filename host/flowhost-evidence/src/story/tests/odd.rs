@@ -1,8 +1,31 @@
 //! Stories of records that are unusual: long, damaged, erased, alike.
 
-use flowhost_ledger::records::{EndedPart, Message as Envelope, TryPart};
+use flowhost_ledger::records::{DecisionPart, EndedPart, FsOp, Message as Envelope, TryPart};
 
 use super::*;
+
+#[test]
+fn a_thing_that_is_not_shown_is_one_however_often_it_was_asked_for() {
+    let mut tape = Tape::new();
+    let mut ask = |wanted: String| {
+        let op = FsOp {
+            decided: DecisionPart {
+                decision: Some(Decision::Deny),
+                wanted: Some(wanted),
+                ..DecisionPart::default()
+            },
+            ..FsOp::default()
+        };
+        tape.add(by("a", op));
+    };
+    for at in (0..13).chain([0, 12, 12]) {
+        ask(format!("read /{at}"));
+    }
+    let denied = tape.story().decisions.denied;
+    let group = &denied.items[0];
+    assert_eq!((group.count, group.wanted.items[0].count), (16, 2));
+    assert_eq!((group.wanted.items.len(), group.wanted.total), (12, 13));
+}
 
 #[test]
 fn a_call_of_two_tries_is_one_call_beyond_those_that_are_kept_too() {
