@@ -182,6 +182,8 @@ pub struct Evidence {
     pub(super) outputs: Vec<Output>,
     /// What readers gave each stage of each run, as shares: the mean of their `overall` is its quality.
     readings: BTreeMap<(String, String, String), Vec<f64>>,
+    /// Where the observations of each stage of each run are: a review is of one among all that were read.
+    places: BTreeMap<(String, String, String), Vec<usize>>,
     /// Who answered each stage of each run.
     sources: BTreeMap<(String, String, String), Source>,
     /// The latest synthesis lies there twice, under two names.
@@ -213,6 +215,8 @@ impl Evidence {
                     let key = (seen.spec.clone(), seen.stage.clone(), seen.run.clone());
                     let readings = self.readings.get(&key).and_then(|it| mean(it));
                     seen.quality = readings.or(seen.quality);
+                    let places = self.places.entry(key.clone()).or_default();
+                    places.push(self.observations.len());
                     self.sources.insert(key, seen.source());
                     self.observations.push(seen);
                 }
@@ -260,11 +264,12 @@ impl Evidence {
             return;
         };
         let key = (spec(value), word(value, "/stage"), run(value));
-        let readings = self.readings.entry(key.clone()).or_default();
+        let places = self.places.get(&key).into_iter().flatten();
+        let readings = self.readings.entry(key).or_default();
         readings.push(overall);
         let quality = mean(readings);
-        for seen in &mut self.observations {
-            if (&seen.spec, &seen.stage, &seen.run) == (&key.0, &key.1, &key.2) {
+        for at in places {
+            if let Some(seen) = self.observations.get_mut(*at) {
                 seen.quality = quality;
             }
         }
