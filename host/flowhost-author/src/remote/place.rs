@@ -285,6 +285,7 @@ fn web(text: &str) -> Result<Url, PlaceError> {
             "it has a name or password in it; name a secret with `login` in the operator's list",
         ));
     }
+    // Two texts that differ in it alone would be one file under two names.
     if url.fragment().is_some() {
         return Err(address(text, "it has a `#` part, which no server is sent"));
     }

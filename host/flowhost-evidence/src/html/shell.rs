@@ -70,6 +70,7 @@ impl Shell<'_> {
                 }
             }
         };
+        // `neutral` last, over the whole page: no place that takes text of a run can forget it.
         // What maud leaves of a class whose condition is false. Nothing else can read like this: a quotation mark
         // in a text of the run is escaped.
         neutral(&page.into_string().replace(" class=\"\"", ""))

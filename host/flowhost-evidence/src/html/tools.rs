@@ -55,6 +55,7 @@ fn one(call: &ToolCall) -> Markup {
 /// What a call was given. Texts of several lines, as a program is one, are shown as they read and not as JSON writes
 /// them.
 fn given(input: &Stored) -> Markup {
+    // What was cut is no whole JSON.
     let Stored::Text { text, left_out: 0 } = input else {
         return stored(input);
     };

@@ -121,6 +121,8 @@ fn latest<'f>(
             invalid.insert(path.clone(), what.to_owned());
         }
     }
+    // Afterwards, because only the name of such a file says when it was: it is held against the name of the newest that could be
+    // read, and of two of one time the one that cannot be read counts.
     for (path, bytes) in files.iter().filter(|(path, _)| invalid.contains_key(*path)) {
         let Some((stage, at)) = path.strip_prefix(&consensus).and_then(of_name) else {
             continue;

@@ -300,6 +300,7 @@ impl ModelsOf {
         }
         let by_step = self.by_step.into_iter();
         let by_step = by_step.map(|(id, sums)| (steps.path(&id), sums));
+        // Each has a room of its own: failures at the end of a long run would find none left.
         let (mut room, mut room_failed) = (CALLS_MAX, CALLS_MAX);
         let keep = |building: &Building| {
             let well = building.call.tries.iter().any(|it| it.status == "ok");

@@ -236,6 +236,7 @@ impl ToolsOf {
             .map(|(name, (calls, failures))| (name, calls, failures))
             .collect();
         by_tool.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        // Each has a room of its own: failures at the end of a long run would find none left.
         let mut room = CALLS_MAX;
         let mut room_failed = CALLS_MAX;
         let keep = |building: &Building| {
