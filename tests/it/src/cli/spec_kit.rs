@@ -338,8 +338,8 @@ fn a_finding_in_no_condition_unlocks_nothing_and_one_out_of_its_place_is_told() 
     let mut unlock = read(&home.read("scripts/unlock/gpt_pro.json"));
     let conditions = &mut unlock[0]["json"]["output"]["conditions"];
     let mut conditions = conditions.as_array_mut().unwrap().iter_mut();
-    let naming = conditions.find(|it| it["proof"]["source"] == "F1, F3");
-    naming.unwrap()["proof"]["source"] = json!("F3, F10");
+    let naming = conditions.find(|it| it["proof"]["source"] == "F1, F2");
+    naming.unwrap()["proof"]["source"] = json!("F2, F10");
     home.file("scripts/unlock/gpt_pro.json", unlock.to_string());
     let report = run(&home).expect(4).json();
     let why = report["error"].to_string();
