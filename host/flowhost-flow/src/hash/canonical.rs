@@ -87,6 +87,14 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins an object or a list that is the value of a variant.
+    fn open_in_variant(&mut self, variant: &str, bracket: u8) -> Result<Compound<'_>, Error> {
+        self.open_variant(variant)?;
+        let mut compound = self.open(bracket);
+        compound.is_variant = true;
+        Ok(compound)
+    }
+
     fn name(&self, member: &Member) -> &[u8] {
         self.names.get(member.name.clone()).unwrap_or_default()
     }
@@ -381,12 +389,7 @@ impl<'w> Serializer for &'w mut Writer {
         variant: &'static str,
         _: usize,
     ) -> Result<Compound<'w>, Error> {
-        self.open_variant(variant)?;
-        let compound = self.open(b'[');
-        Ok(Compound {
-            is_variant: true,
-            ..compound
-        })
+        self.open_in_variant(variant, b'[')
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Compound<'w>, Error> {
@@ -404,11 +407,6 @@ impl<'w> Serializer for &'w mut Writer {
         variant: &'static str,
         _: usize,
     ) -> Result<Compound<'w>, Error> {
-        self.open_variant(variant)?;
-        let compound = self.open(b'{');
-        Ok(Compound {
-            is_variant: true,
-            ..compound
-        })
+        self.open_in_variant(variant, b'{')
     }
 }
