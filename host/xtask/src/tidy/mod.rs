@@ -5,6 +5,7 @@ mod docs;
 mod edges;
 mod functions;
 mod guests;
+mod once;
 mod seams;
 mod silence;
 mod sources;
@@ -27,6 +28,7 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
     faults.extend(functions::check(&folders.root)?);
     faults.extend(edges::check(folders)?);
     faults.extend(guests::check(folders)?);
+    faults.extend(once::check(folders)?);
     faults.extend(docs::check(&folders.root)?);
     faults.extend(architecture::check(&folders.root)?);
     if faults.is_empty() {
