@@ -1,8 +1,11 @@
 //! Benchmarks: builds everything as it ships, runs the one benchmark program, and writes what people
 //! read (`docs/benchmarks.md`) and what programs read (`docs/benchmarks.json`). It judges nothing:
-//! goals stand in the table, and a figure that misses one says so.
+//! goals stand in the table, and a figure that misses one says so. What could not be measured is a row
+//! that says why; the two files are written all the same, and the task fails.
 
-use anyhow::{Context, Result};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::folders::Folders;
@@ -24,6 +27,9 @@ pub(crate) struct Options {
 /// sake, too, is compiled in another way, and each program would be linked anew, which takes ten minutes of two cores.
 pub(crate) const PROGRAMS: [&str; 4] = ["build", "--release", "--locked", "--bins"];
 
+/// Groups that have a peer in Node.
+const WITH_NODE: [&str; 2] = ["call", "mcp"];
+
 /// Measures, and writes the two files.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     guests::run(
@@ -34,6 +40,13 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
             no_scripts: false,
         },
     )?;
+    if options
+        .only
+        .as_deref()
+        .is_none_or(|group| WITH_NODE.contains(&group))
+    {
+        node_packages(folders)?;
+    }
     say::step("building for release");
     let packages = ["--package", "flowhost", "--package", "flowhost-benches"];
     let mut build = PROGRAMS.to_vec();
@@ -51,13 +64,58 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let program = folders.target.join("release/flowhost-bench");
-    let json = process::output(&mut process::program(&program, &folders.root, &arguments))?;
+    // What it says beside the figures is shown as it comes: which of them are missing, and why.
+    let measured = process::program(&program, &folders.root, &arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    let json = String::from_utf8(measured.stdout).context("the figures are not UTF-8")?;
     if options.only.is_some() {
         say::line(&json);
+    } else if !json.is_empty() {
+        std::fs::write(folders.root.join("docs/benchmarks.json"), json)?;
+        say::step("wrote docs/benchmarks.md and docs/benchmarks.json");
+    }
+    ensure!(
+        measured.status.success(),
+        "not everything was measured, as is said above ({})",
+        measured.status
+    );
+    Ok(())
+}
+
+/// The packages of the peers that are written in Node, as their lock names them, beside their scripts. Without them the
+/// other benchmarks are measured all the same, and those say what they lack.
+fn node_packages(folders: &Folders) -> Result<()> {
+    const WHAT: &str = "the packages of tests/benches/node";
+    const CURE: &str =
+        "install Node 20 or later, see that its registry can be reached, and run this again";
+    let place = folders.root.join("tests/benches/node");
+    let lock = std::fs::read(place.join("package-lock.json"))
+        .context("tests/benches/node/package-lock.json cannot be read")?;
+    // Inside of what is installed, so that it goes where that goes.
+    let mark = place.join("node_modules/.installed");
+    if std::fs::read(&mark).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    std::fs::write(folders.root.join("docs/benchmarks.json"), json)?;
-    say::step("wrote docs/benchmarks.md and docs/benchmarks.json");
+    if !process::answers("npm", &["--version"]) {
+        say::skipped(WHAT, "`npm` is not on this machine", CURE);
+        return Ok(());
+    }
+    say::line("npm ci (the peers of the benchmarks, as locked)");
+    let arguments = [
+        "ci",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--loglevel=error",
+    ];
+    match process::run(&mut process::program("npm", &place, &arguments)) {
+        Ok(()) => std::fs::write(&mark, lock)
+            .with_context(|| format!("cannot write {}", mark.display()))?,
+        Err(failure) => say::skipped(WHAT, format_args!("{failure:#}"), CURE),
+    }
     Ok(())
 }
 

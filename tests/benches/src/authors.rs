@@ -2,8 +2,8 @@
 //! a thousand swaps under steady calls; and how large the tool of a new project is in each language, and what its start and
 //! its calls cost. The group `load` has the same without an SDK.
 //!
-//! Languages whose tools or packages are not here are left out of the table. Packages are taken from this machine:
-//! what a registry's network costs is no figure of ours.
+//! A language whose tools or packages are not here is a row that says so, and takes nothing from the others. Packages are
+//! taken from this machine: what a registry's network costs is no figure of ours.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
@@ -69,22 +69,24 @@ const LANGUAGES: [Language; 3] = [
     },
 ];
 
-/// All of it.
-///
-/// # Errors
-/// When a guest or an SDK is missing, or something that should work does not.
-pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
-    let mut rows = vec![prebuilt(&folder.join("prebuilt"))?];
+/// All of it; what could not be measured is a row that says why.
+pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Vec<Row> {
+    let part = |what: &str, rows| Row::or_missing("authors", what, rows);
+    let prebuilt = prebuilt(&folder.join("prebuilt")).map(|row| vec![row]);
+    let mut rows = part(
+        "a prebuilt component, from the save to its revision",
+        prebuilt,
+    );
     for language in LANGUAGES {
-        if language.is_here() {
-            let folder = folder.join(language.word);
-            rows.push(language.first_test(&folder)?);
-            rows.push(language.saved(&folder)?);
-            rows.extend(language.costs(runtime, &folder)?);
-        }
+        let what = format!("{}: all that an author waits for", language.name);
+        rows.extend(part(
+            &what,
+            language.rows(runtime, &folder.join(language.word)),
+        ));
     }
-    rows.push(swaps(runtime, &folder.join("swaps"))?);
-    Ok(rows)
+    let swaps = swaps(runtime, &folder.join("swaps")).map(|row| vec![row]);
+    rows.extend(part("swaps under steady calls", swaps));
+    rows
 }
 
 /// From a component's new bytes under its name to the revision that the next call takes.
@@ -120,6 +122,16 @@ fn prebuilt(folder: &Path) -> Result<Row> {
 }
 
 impl Language {
+    fn rows(&self, runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
+        ensure!(
+            self.is_here(),
+            "its SDK or its packages are not prepared in this checkout: `cargo xtask bench --all` prepares them"
+        );
+        let mut rows = vec![self.first_test(folder)?, self.saved(folder)?];
+        rows.extend(self.costs(runtime, folder)?);
+        Ok(rows)
+    }
+
     fn is_here(&self) -> bool {
         let packages = match self.word {
             "ts" => repository().join("sdk-ts/node_modules"),

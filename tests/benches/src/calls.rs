@@ -9,12 +9,11 @@ use flowhost_policy::Effective;
 use tokio::runtime::Runtime;
 
 use crate::bare::Bare;
-use crate::host::{Host, engine, guest, inspected, ledger, repository};
+use crate::host::{Host, engine, guest, inspected, ledger};
+use crate::mcp::words::{CALLS_TO_WARM, GIVEN, OPENED, answered, call, opening};
 use crate::measure::{Effort, Figure, Side, in_turns};
-use crate::peers::{LinePeer, mcp_call};
+use crate::peers::{LinePeer, NodePeer};
 use crate::report::Row;
-
-const INPUT: &str = r#"{"text":"The quick brown fox","count":3,"tags":["a","b"]}"#;
 
 /// Warm calls, ours against bare wasmtime and against child processes.
 ///
@@ -34,35 +33,50 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path, node: Option<&Path>) -> Res
         Arc::new([]),
     ))?;
     let mut peer = LinePeer::start(&sibling("stdio-tool")?, &[])?;
-    let request = format!(r#"{{"id":1,"input":{INPUT}}}"#);
-    let input = INPUT.to_owned();
+    let request = format!(r#"{{"id":1,"input":{GIVEN}}}"#);
+    let input = GIVEN.to_owned();
     let mut sides: Vec<Side<'_>> = vec![
         Box::new(|batch| repeat(batch, || bare.call(&input).map(drop))),
         Box::new(|batch| runtime.block_on(host_calls(&host, batch))),
         Box::new(|batch| repeat(batch, || bare.instantiate())),
         Box::new(|batch| repeat(batch, || peer.call(&request).map(drop))),
     ];
-    let mcp = node.map(start_mcp).transpose()?;
-    if let Some(mut mcp) = mcp {
-        let request = mcp_call(&serde_json::from_str(INPUT)?);
+    let (mut nodes, mut missing) = (Vec::new(), Vec::new());
+    for kind in NodePeer::ALL {
+        if let Some(why) = kind.lacks(node) {
+            missing.push(Row::missing("call", against(kind), why));
+            continue;
+        }
+        let mut server = McpPeer::warm(LinePeer::spawn(kind.command(node, false)?)?)?;
+        nodes.push(kind);
         sides.push(Box::new(move |batch| {
-            repeat(batch, || mcp.call(&request).map(drop))
+            repeat(batch, || server.call().map(drop))
         }));
     }
     let figures = in_turns(Effort::SHORT, &mut sides)?;
     drop(sides);
     ledger.close_blocking()?;
-    Ok(table(&figures))
+    let mut rows = table(&figures, &nodes);
+    rows.extend(missing);
+    Ok(rows)
+}
+
+/// The row of a server in Node.
+fn against(kind: NodePeer) -> String {
+    format!(
+        "the same call, ours against {} over stdio (speed-up)",
+        kind.named()
+    )
 }
 
 async fn host_calls(host: &Host, batch: u32) -> Result<()> {
     for _ in 0..batch {
-        host.call(INPUT).await?;
+        host.call(GIVEN).await?;
     }
     Ok(())
 }
 
-fn table(figures: &[Figure]) -> Vec<Row> {
+fn table(figures: &[Figure], nodes: &[NodePeer]) -> Vec<Row> {
     let [bare, ours, instance, child, rest @ ..] = figures else {
         return Vec::new();
     };
@@ -83,25 +97,41 @@ fn table(figures: &[Figure]) -> Vec<Row> {
         )
         .against("child process", child.text(), speedup),
     ];
-    if let [node] = rest {
+    for (kind, node) in nodes.iter().zip(rest) {
         let speedup = node.median_ns / ours.median_ns;
-        rows.push(
-            row(
-                "the same call, ours against a Node MCP server over stdio (speed-up)",
-                ours,
-            )
-            .against("Node MCP server", node.text(), speedup)
-            .goal("≥ 5 ×", speedup >= 5.0),
-        );
+        let row = row(&against(*kind), ours).against(kind.named(), node.text(), speedup);
+        rows.push(match kind {
+            NodePeer::Sdk => row.goal("≥ 5 ×", speedup >= 5.0),
+            NodePeer::ByHand => row,
+        });
     }
     rows
 }
 
-fn start_mcp(node: &Path) -> Result<LinePeer> {
-    let script = repository().join("tests/benches/node/mcp-server.mjs");
-    let mut peer = LinePeer::start(node, &[&script.to_string_lossy()])?;
-    peer.call(r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#)?;
-    Ok(peer)
+/// An MCP server over stdio that is asked one call after the other.
+struct McpPeer {
+    peer: LinePeer,
+    calls: u64,
+}
+
+impl McpPeer {
+    /// One that has answered, and often enough that it is as quick as it gets.
+    fn warm(mut peer: LinePeer) -> Result<Self> {
+        peer.call(&opening())?;
+        peer.send(OPENED)?;
+        let mut warm = Self { peer, calls: 0 };
+        for _ in 0..CALLS_TO_WARM {
+            warm.call()?;
+        }
+        // Looked at once and not at each call, as with the others of this comparison.
+        answered(&serde_json::from_str(warm.call()?)?)?;
+        Ok(warm)
+    }
+
+    fn call(&mut self) -> Result<&str> {
+        self.calls += 1;
+        self.peer.call(&call(self.calls))
+    }
 }
 
 /// A program built beside this one.

@@ -25,6 +25,8 @@ pub(crate) struct Row {
     pub goal: &'static str,
     /// Whether the goal was met; none without a goal.
     pub met: Option<bool>,
+    /// Why it was not measured; empty where it was.
+    pub not_measured: String,
 }
 
 impl Row {
@@ -46,7 +48,35 @@ impl Row {
             ratio: None,
             goal: "",
             met: None,
+            not_measured: String::new(),
         }
+    }
+
+    /// A figure that should be here and is not: the table says so, and the program ends badly when it has measured the rest.
+    #[must_use]
+    pub(crate) fn missing(
+        group: &'static str,
+        what: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
+        let not_measured = why.into();
+        // What a program said when it failed may be long, and have lines: the table has the first.
+        let line = not_measured.lines().next().unwrap_or_default();
+        let figure = format!("not measured: {}", line.replace('|', "/"));
+        Self {
+            not_measured,
+            ..Self::new(group, what, figure, f64::NAN)
+        }
+    }
+
+    /// The rows of a part of a group, or one that says why they are not here: a part takes nothing from the others.
+    #[must_use]
+    pub(crate) fn or_missing(
+        group: &'static str,
+        what: impl Into<String>,
+        rows: anyhow::Result<Vec<Self>>,
+    ) -> Vec<Self> {
+        rows.unwrap_or_else(|failure| vec![Self::missing(group, what, format!("{failure:#}"))])
     }
 
     /// Names the baseline and the ratio to it.
@@ -118,5 +148,10 @@ Made by `cargo xtask bench`; the programs are in `tests/benches`. Two things tha
 run, because the machines are shared and noisy: trust the ratios, not the absolute figures. A figure is a median unless it
 says otherwise. A figure `on top of` another is the median of what a call costs more, turn by turn; a ratio is of the
 whole calls.
+
+What a user would pick instead of a component is a server with a library. Goals are held against the Node MCP server with the
+official TypeScript SDK (`tests/benches/node/sdk-*.mjs`), as [ADR 0051](adr/0051-goals-are-held-against-what-a-user-would-write.md)
+says. `Node, by hand, no protocol library` is a loop of some twenty lines that checks nothing: the least that answers, and what
+Node itself needs. The `rmcp` server keeps no sessions and holds arguments against no schema.
 
 ";

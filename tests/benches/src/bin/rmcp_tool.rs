@@ -36,6 +36,7 @@ impl ServerHandler for Echo {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        // Listed alone: the library leaves it to whoever calls it to hold arguments against a schema.
         let input = Map::from_iter([("type".to_owned(), Value::from("object"))]);
         let tool = Tool::new(
             Cow::Borrowed("run"),

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::host::repository;
+use crate::host::{bytes, guest, repository};
 use crate::measure::duration;
 use crate::plans::median;
 use crate::project::Project;
@@ -17,6 +17,11 @@ const PROGRAMS: usize = 40;
 /// Calls of one program.
 const CALLS: usize = 200;
 
+/// The tool that a program calls, and that takes any object.
+const MANIFEST: &str = "version = 1\nname = \"echo\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n\
+    description = \"Echoes\"\n[[tools]]\nname = \"run\"\ndescription = \"Echoes\"\neffects = \"none\"\n\
+    input = { type = \"object\" }\n";
+
 const PROFILE: &str = "version = 1\nname = \"code\"\n[limits]\nmemory = \"64MiB\"\nfuel = 5_000_000_000\n\
     deadline = \"60s\"\nhost_calls = 1000\n[tools]\ncall = [\"echo/*\"]\n";
 
@@ -25,6 +30,8 @@ const PROFILE: &str = "version = 1\nname = \"code\"\n[limits]\nmemory = \"64MiB\
 /// # Errors
 /// When a plugin is missing or a run fails.
 pub(super) fn rows(project: &Project) -> Result<Vec<Row>> {
+    project.file("any.wasm", bytes(&guest("ok_echo"))?)?;
+    project.file("any.toml", MANIFEST)?;
     project.file("policies/code.toml", PROFILE)?;
     let started = "{ source: \"return 1\" }";
     let calls = |count: usize| {
@@ -82,7 +89,7 @@ fn plan(uses: &str, with: &str, steps: usize) -> String {
     };
     let steps: String = (0..steps).map(step).collect();
     format!(
-        "flowhost: v1\nkind: workflow\nname: code\nplugins:\n  echo: {{ kind: tool, source: ./echo.wasm, profile: deny-all }}\n  \
+        "flowhost: v1\nkind: workflow\nname: code\nplugins:\n  echo: {{ kind: tool, source: ./any.wasm, profile: deny-all }}\n  \
          code: {{ kind: tool, source: \"builtin:code\", profile: code }}\nsteps:\n{steps}"
     )
 }

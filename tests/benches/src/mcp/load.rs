@@ -11,12 +11,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::servers::TOKEN;
+use super::words::{OPENED, answered, call, opening};
 use crate::measure::{Figure, duration};
 use crate::peers::LinePeer;
 
@@ -28,8 +29,13 @@ pub(super) struct Load {
 }
 
 impl Load {
-    fn took(&mut self, from: Instant) {
-        self.samples.push(from.elapsed().as_nanos() as f64);
+    fn took(&mut self, time: Duration) {
+        self.samples.push(time.as_nanos() as f64);
+    }
+
+    /// How many were answered.
+    pub(super) fn calls(&self) -> usize {
+        self.samples.len()
     }
 
     pub(super) fn add(&mut self, other: Self) {
@@ -54,33 +60,11 @@ impl Load {
     }
 }
 
-/// What opens a conversation.
-pub(super) fn opening() -> String {
-    let client = json!({ "name": "bench", "version": "1" });
-    let params =
-        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
-    json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string()
-}
-
-/// What is said when it is open.
-pub(super) const OPENED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-
-/// A call of the tool.
-pub(super) fn call(id: u64) -> String {
-    let given = json!({ "text": "The quick brown fox", "count": 3, "tags": ["a", "b"] });
-    let params = json!({ "name": "run", "arguments": given });
-    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string()
-}
-
-/// Fails unless it answers a call well.
-pub(super) fn answered(answer: &Value) -> Result<()> {
-    let well = answer.pointer("/result/content").is_some();
-    let well = well && answer.pointer("/result/isError") != Some(&Value::Bool(true));
-    ensure!(well, "not the answer of the tool: {answer}");
-    Ok(())
-}
-
 /// Asks for `time` with so many requests in flight. Ids go on from `next`.
+///
+/// What is counted is a round trip: each request has an id of its own, its answer names that id and holds what was sent, and
+/// no id counts twice. The time ends when the last one is answered. One thread asks and reads, so that a rate can never be
+/// more than it manages.
 pub(super) fn on_stream(
     peer: &mut LinePeer,
     next: &mut u64,
@@ -91,18 +75,21 @@ pub(super) fn on_stream(
     let begun = Instant::now();
     let mut ask = |peer: &mut LinePeer, open: &mut HashMap<u64, Instant>| {
         *next += 1;
+        let request = call(*next);
         open.insert(*next, Instant::now());
-        peer.send(&call(*next))
+        peer.send(&request)
     };
     for _ in 0..in_flight {
         ask(peer, &mut open)?;
     }
     while !open.is_empty() {
-        let answer: Value = serde_json::from_str(peer.receive()?)?;
-        answered(&answer)?;
-        let id = answer.pointer("/id").and_then(Value::as_u64);
-        let from = id.and_then(|id| open.remove(&id));
-        load.took(from.context("an answer to what was not asked")?);
+        let answer = peer.receive()?;
+        let arrived = Instant::now();
+        let id = answered(&serde_json::from_str(answer)?)?;
+        let from = open
+            .remove(&id)
+            .context("an answer to what was not asked")?;
+        load.took(arrived - from);
         if begun.elapsed() < time {
             ask(peer, &mut open)?;
         }
@@ -129,9 +116,7 @@ pub(super) fn over_http(
             working.spawn(async move {
                 let mut load = Load::default();
                 while begun.elapsed() < time {
-                    let from = Instant::now();
-                    answered(&client.ask(call(1)).await?)?;
-                    load.took(from);
+                    load.took(client.ask().await?);
                 }
                 // The end of its session, which a server bounds, is no call.
                 load.time = begun.elapsed();
@@ -149,9 +134,11 @@ pub(super) fn over_http(
 }
 
 /// One client with a connection of its own.
-pub(super) struct Client {
+struct Client {
     address: SocketAddr,
     session: Option<String>,
+    /// The id of its last call.
+    last: u64,
     sender: SendRequest<Full<Bytes>>,
     _connection: JoinSet<hyper::Result<()>>,
 }
@@ -161,7 +148,7 @@ impl Client {
         clippy::disallowed_methods,
         reason = "the benchmark's own client, to its peers on loopback"
     )]
-    pub(super) async fn connect(address: SocketAddr) -> Result<Self> {
+    async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -170,6 +157,7 @@ impl Client {
         let mut client = Self {
             address,
             session: None,
+            last: 0,
             sender,
             _connection: task,
         };
@@ -184,16 +172,26 @@ impl Client {
         Ok(client)
     }
 
-    pub(super) async fn ask(&mut self, body: String) -> Result<Value> {
-        let answer = self.send(Method::POST, body).await?;
+    /// One call of the tool, from the request to the end of its answer.
+    async fn ask(&mut self) -> Result<Duration> {
+        self.last += 1;
+        let request = call(self.last);
+        let from = Instant::now();
+        let answer = self.send(Method::POST, request).await?;
         let body = answer.into_body().collect().await?.to_bytes();
+        let time = from.elapsed();
         let text = std::str::from_utf8(&body)?;
         // A stream of events has the answer as the data of its last one.
         let data = text
             .lines()
             .rev()
             .find_map(|line| line.strip_prefix("data: "));
-        Ok(serde_json::from_str(data.unwrap_or(text))?)
+        let answer: Value = serde_json::from_str(data.unwrap_or(text))?;
+        ensure!(
+            answered(&answer)? == self.last,
+            "an answer to another call: {answer}"
+        );
+        Ok(time)
     }
 
     /// Ends the session, if the server gave one.

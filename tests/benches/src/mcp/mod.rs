@@ -3,32 +3,44 @@
 mod code;
 mod load;
 mod servers;
+pub(crate) mod words;
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tokio::runtime::Runtime;
 
-use crate::host::{bytes, guest, repository};
+use crate::host::{bytes, guest};
 use crate::measure::{Figure, duration};
 use crate::memory::private_bytes_of;
-use crate::peers::LinePeer;
+use crate::peers::{LinePeer, NodePeer, script};
 use crate::plans::median;
 use crate::project::Project;
 use crate::report::Row;
-use load::{Load, OPENED, answered, call, on_stream, opening, over_http};
-use servers::{HttpPeer, Kind, Servers, sdk};
+use load::{Load, on_stream, over_http};
+use servers::{HttpPeer, Kind, Servers};
+use words::{CALLS_TO_WARM, OPENED, answered, call, opening};
 
-/// The tool, as its component says of itself.
-pub(super) const MANIFEST: &str = "version = 1\nname = \"echo\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n\
-    description = \"Echoes\"\n[[tools]]\nname = \"run\"\ndescription = \"Echoes\"\neffects = \"none\"\n\
-    input = { type = \"object\" }\n";
+/// The tool, as its component says of itself, with the schema that its peer by the TypeScript SDK has: both hold the arguments
+/// of each call against it.
+const MANIFEST: &str = r#"version = 1
+name = "echo"
+kind = "tool"
+release = "0.1.0"
+description = "Echoes"
+[[tools]]
+name = "run"
+description = "Echoes"
+effects = "none"
+input = { type = "object", required = ["text", "count", "tags"], properties = { text = { type = "string" }, count = { type = "integer" }, tags = { type = "array", items = { type = "string" } } } }
+"#;
 /// Turns of each server in a comparison, and how long one of them is.
 const TURNS: usize = 3;
 const TURN: Duration = Duration::from_millis(700);
+/// Turns to warm up a server that does not come to [`CALLS_TO_WARM`] in them.
+const TURNS_TO_WARM: usize = 10;
 /// Starts whose median counts.
 const STARTS: usize = 7;
 /// Calls of a client that are compared.
@@ -52,6 +64,7 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path, node: Option<&Path>) -> Res
     first_answer(&servers, Kind::Flowhost)?;
     let mut rows = serving(runtime, &servers)?;
     rows.extend(starting(&servers)?);
+    rows.extend(servers.missing());
     rows.extend(asking(runtime, &servers, &project)?);
     rows.extend(code::rows(&project)?);
     Ok(rows)
@@ -105,7 +118,13 @@ fn serving(runtime: &Runtime, servers: &Servers<'_>) -> Result<Vec<Row>> {
 fn in_turns<T>(sides: &mut [T], mut turn: impl FnMut(&mut T) -> Result<Load>) -> Result<Vec<Load>> {
     let mut loads: Vec<Load> = sides.iter().map(|_| Load::default()).collect();
     for side in sides.iter_mut() {
-        turn(side)?; // warm
+        let mut warm = 0;
+        for _ in 0..TURNS_TO_WARM {
+            warm += turn(side)?.calls();
+            if warm >= CALLS_TO_WARM {
+                break;
+            }
+        }
     }
     for _ in 0..TURNS {
         for (side, load) in sides.iter_mut().zip(&mut loads) {
@@ -129,7 +148,7 @@ fn compared(kinds: &[Kind], loads: &[Load], what: &str) -> Vec<Row> {
         let row = Row::new("mcp", what, ours.text(), ours.rate());
         let row = row.against(kind.named(), load.text(), faster);
         Some(match kind {
-            Kind::Node => row.goal("≥ 3 ×", faster >= 3.0),
+            Kind::Node(NodePeer::Sdk) => row.goal("≥ 3 ×", faster >= 3.0),
             _ => row,
         })
     };
@@ -166,10 +185,15 @@ fn first_answer(servers: &Servers<'_>, kind: Kind) -> Result<Duration> {
 }
 
 fn starting(servers: &Servers<'_>) -> Result<Vec<Row>> {
-    let mut figures = Vec::new();
-    for kind in servers.kinds() {
-        figures.push((kind, median(STARTS, || first_answer(servers, kind))?));
+    let kinds = servers.kinds();
+    let mut samples = vec![Vec::new(); kinds.len()];
+    for _ in 0..STARTS {
+        for (kind, samples) in kinds.iter().zip(&mut samples) {
+            samples.push(first_answer(servers, *kind)?.as_nanos() as f64);
+        }
     }
+    let figures = samples.into_iter().map(Figure::from_samples);
+    let figures: Vec<(Kind, Figure)> = kinds.into_iter().zip(figures).collect();
     let Some(((_, ours), others)) = figures.split_first() else {
         return Ok(Vec::new());
     };
@@ -182,23 +206,26 @@ fn starting(servers: &Servers<'_>) -> Result<Vec<Row>> {
         let row = Row::new("mcp", what, ours.text(), ours.median_ns);
         let row = row.against(kind.named(), other.text(), sooner);
         match kind {
-            Kind::Node => row.goal("≥ 5 ×", sooner >= 5.0),
+            Kind::Node(NodePeer::Sdk) => row.goal("≥ 5 ×", sooner >= 5.0),
             _ => row,
         }
     };
     Ok(others.iter().map(row).collect())
 }
 
-/// A server asked by our client and by that of the TypeScript SDK.
+/// A server asked by our client and by that of the TypeScript SDK. The server is the one by hand, since whatever it takes
+/// is in both figures and makes two clients more alike.
 fn asking(runtime: &Runtime, servers: &Servers<'_>, project: &Project) -> Result<Vec<Row>> {
-    let (Some(node), Some(sdk)) = (servers.node, sdk()) else {
-        let said = "not measured: our client against the TypeScript SDK's, which `cargo xtask mcp-peers` installs";
-        writeln!(std::io::stderr(), "{said}")?;
-        return Ok(Vec::new());
-    };
-    let peer = servers.over_http(Kind::Node)?;
-    // The server has to answer at all before two clients are compared by it.
-    over_http(runtime, peer.address, 1, Duration::from_millis(50))?;
+    let what = "a step that calls a tool of a Node MCP server by hand over HTTP, sandboxed client, guard and ledger included";
+    if let Some(why) = NodePeer::Sdk.lacks(servers.node) {
+        return Ok(vec![Row::missing("mcp", what, why)]);
+    }
+    let peer = servers.over_http(Kind::Node(NodePeer::ByHand))?;
+    // The server is warm before the first of the two clients comes, and not only for the second.
+    let mut warm = 0;
+    while warm < CALLS_TO_WARM {
+        warm += over_http(runtime, peer.address, 1, TURN)?.calls();
+    }
     let url = format!("http://{}/mcp", peer.address);
     let profile = format!(
         "version = 1\nname = \"peer\"\n[limits]\ndeadline = \"60s\"\n[[http]]\nurl = \"{url}\"\nmethods = [\"POST\"]\n\
@@ -223,9 +250,8 @@ fn asking(runtime: &Runtime, servers: &Servers<'_>, project: &Project) -> Result
     run(1)?;
     let (one, many) = (median(TURNS, || run(1))?, median(TURNS, || run(CALLS + 1))?);
     let ours = (many.median_ns - one.median_ns) / CALLS as f64;
-    let theirs = by_sdk(node, &sdk, &url)?;
+    let theirs = by_sdk(servers.node, &url)?;
     let ratio = ours / theirs.median_ns;
-    let what = "a step that calls a tool of a Node MCP server over HTTP, sandboxed client, guard and ledger included";
     Ok(vec![
         Row::new("mcp", what, duration(ours), ours)
             .against("the TypeScript SDK's client", theirs.text(), ratio)
@@ -250,17 +276,11 @@ fn asked(url: &str, steps: usize) -> String {
     )
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the benchmark's own peer, by explicit path"
-)]
-fn by_sdk(node: &Path, sdk: &Path, url: &str) -> Result<Figure> {
-    let script = repository().join("tests/benches/node/mcp-client.mjs");
+fn by_sdk(node: Option<&Path>, url: &str) -> Result<Figure> {
     let calls = (CALLS * TURNS).to_string();
-    let output = Command::new(node)
-        .arg(script)
-        .arg(sdk)
-        .args([url, &calls])
+    let before = CALLS_TO_WARM.to_string();
+    let output = script(node, "sdk-client.mjs")?
+        .args([url, &calls, &before])
         .stdin(Stdio::null())
         .output()?;
     let said = String::from_utf8_lossy(&output.stderr);

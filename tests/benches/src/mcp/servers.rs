@@ -1,25 +1,26 @@
-//! One tool, which gives back what it is given, as three MCP servers: a Rust component behind `flowhost mcp serve`, a script for
-//! Node without dependencies, and a native program with the official Rust library. Each over stdio and over HTTP.
+//! One tool, which gives back what it is given, as four MCP servers: a Rust component behind `flowhost mcp serve`, a script for
+//! Node with the official TypeScript SDK, one without any library, and a native program with the official Rust library. Each
+//! over stdio and over HTTP.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 
 use crate::calls::sibling;
-use crate::host::repository;
-use crate::peers::LinePeer;
+use crate::peers::{LinePeer, NodePeer};
+use crate::report::Row;
 
-/// What clients show; the two others look at none.
+/// What clients show; the others look at none.
 pub(super) const TOKEN: &str = "a-token-of-the-benchmark";
 
-/// The three.
+/// The four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Flowhost,
-    Node,
+    Node(NodePeer),
     Rmcp,
 }
 
@@ -27,7 +28,7 @@ impl Kind {
     pub(super) fn named(self) -> &'static str {
         match self {
             Self::Flowhost => "`mcp serve`",
-            Self::Node => "Node MCP server",
+            Self::Node(peer) => peer.named(),
             Self::Rmcp => "rmcp server",
         }
     }
@@ -43,11 +44,25 @@ pub(super) struct Servers<'a> {
 impl Servers<'_> {
     /// Those that this machine has.
     pub(super) fn kinds(&self) -> Vec<Kind> {
-        let node = self.node.map(|_| Kind::Node);
-        [Some(Kind::Flowhost), node, Some(Kind::Rmcp)]
+        let here = |peer: &NodePeer| peer.lacks(self.node).is_none();
+        let nodes = NodePeer::ALL.into_iter().filter(here).map(Kind::Node);
+        [Kind::Flowhost]
             .into_iter()
-            .flatten()
+            .chain(nodes)
+            .chain([Kind::Rmcp])
             .collect()
+    }
+
+    /// A row for each that it has not.
+    pub(super) fn missing(&self) -> Vec<Row> {
+        let row = |peer: NodePeer| {
+            let what = format!(
+                "`mcp serve` against {}: calls, memory and start",
+                peer.named()
+            );
+            Some(Row::missing("mcp", what, peer.lacks(self.node)?))
+        };
+        NodePeer::ALL.into_iter().filter_map(row).collect()
     }
 
     pub(super) fn over_stdio(&self, kind: Kind) -> Result<LinePeer> {
@@ -63,7 +78,6 @@ impl Servers<'_> {
         reason = "the benchmark's own peers, by explicit path"
     )]
     fn command(&self, kind: Kind, http: bool) -> Result<Command> {
-        let script = |name: &str| repository().join("tests/benches/node").join(name);
         let mut command = match kind {
             Kind::Flowhost => {
                 let mut command = Command::new(sibling("flowhost")?);
@@ -77,15 +91,7 @@ impl Servers<'_> {
                 }
                 command
             }
-            Kind::Node => {
-                let mut command = Command::new(self.node.context("Node is not installed")?);
-                command.arg(script(if http {
-                    "mcp-http.mjs"
-                } else {
-                    "mcp-server.mjs"
-                }));
-                command
-            }
+            Kind::Node(peer) => peer.command(self.node, http)?,
             Kind::Rmcp => {
                 let mut command = Command::new(sibling("rmcp-tool")?);
                 command.args(http.then_some("http"));
@@ -141,11 +147,4 @@ impl Drop for HttpPeer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Where `cargo xtask mcp-peers` has put the TypeScript SDK, if it has.
-pub(super) fn sdk() -> Option<PathBuf> {
-    let folder = repository().join("target/mcp-peers");
-    let package = folder.join("node_modules/@modelcontextprotocol/client/package.json");
-    package.is_file().then_some(folder)
 }

@@ -1,5 +1,4 @@
-// The same server as mcp-server.mjs over Streamable HTTP, without sessions and without dependencies. Its address is the
-// first line that it writes.
+// The server of by-hand-stdio.mjs over Streamable HTTP, without sessions. Its address is the first line that it writes.
 import http from "node:http";
 
 const results = {

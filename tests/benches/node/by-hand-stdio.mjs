@@ -1,5 +1,6 @@
-// What a user would pick instead of a component: an MCP server in Node over stdio. Hand-written and
-// without dependencies, so it is faster than one made with an SDK: the comparison is kind to it.
+// The least that answers as an MCP server over stdio: a loop by hand, without any protocol library. It checks neither the
+// frames nor the arguments, so nobody would ship it; it shows what Node itself needs for a call, and no goal is held against
+// it (docs/adr/0051). What a user would write is sdk-stdio.mjs.
 import { createInterface } from "node:readline";
 
 const answer = (id, result) => process.stdout.write(JSON.stringify({ jsonrpc: "2.0", id, result }) + "\n");
