@@ -24,6 +24,9 @@ use crate::writer::{Reached, Sealed};
 /// Buffered bytes are handed to the kernel at this size, to bound memory: 1 MiB.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
 
+/// What a few small records have at most, lines and payloads: a sixteenth of a segment.
+const ROOM_BYTES: u64 = 4 << 20;
+
 /// One append-only file with what waits to be written to it.
 struct Output {
     file: Box<dyn DiskFile>,
@@ -93,6 +96,8 @@ pub(super) struct Files {
     chain: Chain,
     signed: u64,
     index: u32,
+    /// Bytes of the segments before, with their payloads.
+    before: u64,
     segment: Output,
     payload: Option<Output>,
     /// What the payload file has already.
@@ -134,6 +139,9 @@ impl Files {
             .witness
             .as_ref()
             .map(|path| disk.open_append(path, false));
+        let len = |path: &str| disk.len(&dir.join(path)).unwrap_or_default();
+        let before = (0..index).map(|it| len(&layout::segment(it)) + len(&layout::payloads(it)));
+        let before = before.sum();
         let mut files = Self {
             origin: layout::origin(options.key.host(), owner),
             owner: owner.clone(),
@@ -146,6 +154,7 @@ impl Files {
             chain: standing.chain,
             signed: standing.signed,
             index,
+            before,
             segment,
             payload: None,
             shared: Shared::new(),
@@ -179,6 +188,24 @@ impl Files {
     /// How many records no note covers yet.
     pub(super) const fn unsigned(&self) -> u64 {
         self.chain.size() - self.signed
+    }
+
+    /// Bytes of all records and payloads.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.before + self.segment.len + self.payload_len()
+    }
+
+    const fn payload_len(&self) -> u64 {
+        match &self.payload {
+            Some(output) => output.len,
+            None => 0,
+        }
+    }
+
+    /// Whether a few records more leave the segment open: one that ends is brought to the disk.
+    pub(super) const fn has_room(&self) -> bool {
+        self.segment.len + ROOM_BYTES < self.segment_max
+            && self.payload_len() + ROOM_BYTES < self.payload_max
     }
 
     fn payload_path(&self) -> PathBuf {
@@ -287,9 +314,9 @@ impl Files {
     }
 
     fn is_full(&self, line_len: u64) -> bool {
-        let payload_len = self.payload.as_ref().map_or(0, |output| output.len);
         self.segment.len > 0
-            && (self.segment.len + line_len > self.segment_max || payload_len >= self.payload_max)
+            && (self.segment.len + line_len > self.segment_max
+                || self.payload_len() >= self.payload_max)
     }
 
     /// Ends the segment before the buffered line that starts at `start`, and moves that line to a
@@ -297,6 +324,7 @@ impl Files {
     fn rotate(&mut self, start: usize) -> io::Result<()> {
         let line = self.segment.buffer.split_off(start);
         self.sync()?;
+        self.before = self.bytes();
         self.index = self
             .index
             .checked_add(1)

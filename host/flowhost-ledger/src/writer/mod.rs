@@ -15,7 +15,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
@@ -23,10 +23,11 @@ use crate::checkpoint::VKey;
 use crate::fact::Fact;
 use crate::keys::HostKey;
 use crate::layout;
-use crate::options::{Clock, Durability, LedgerOptions, Writing};
+use crate::options::{Clock, Durability, LINGER, LedgerOptions, Writing};
 use crate::record::{Owner, refusal};
 use crate::recorder::{LedgerError, Recorder};
 use crate::records::{Erasure, KeyRotate, RecordKind as _};
+use thread::{Place, Worker};
 
 pub use recover::OpenError;
 pub(crate) use recover::{Lock, take_folder, write_meta};
@@ -71,6 +72,7 @@ type Reply<T> = Box<dyn FnOnce(Result<T, LedgerError>) + Send>;
 /// What the thread is asked to do between two records.
 enum Command {
     Flush(Reply<Reached>),
+    Written(Reply<u64>),
     Sync(Reply<()>),
     Checkpoint(Reply<Sealed>),
     Erase(BTreeSet<u64>, Reply<u64>),
@@ -92,9 +94,15 @@ struct Queue {
     since: Option<Instant>,
     /// Records below this number are waited for, so the thread must not linger.
     wanted: u64,
+    /// How many records whoever wrote last has made.
+    written: u64,
+    /// Since when there are records that no note covers.
+    unsigned_since: Option<Instant>,
     urgent: bool,
     closed: bool,
     sleeping: bool,
+    /// When a thread that sleeps wakes by itself.
+    wakes_at: Option<Instant>,
 }
 
 /// How far the thread is.
@@ -121,7 +129,14 @@ struct Shared {
     records_max: usize,
     bytes_max: usize,
     writing: Writing,
+    /// When the oldest record without a note is this old, a checkpoint is due.
+    unsigned_max: Duration,
 }
+
+/// Records, and bytes of their payloads, that whoever waits for them writes itself: as many as a few small calls leave.
+/// More is the thread's, which others do not wait behind.
+const HERE_RECORDS_MAX: usize = 64;
+const HERE_BYTES_MAX: usize = 64 << 10;
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -174,10 +189,14 @@ impl Shared {
         // Under the lock, so that times are taken in the order of the numbers.
         let ts_us = self.clock.now_us();
         queue.items.push_back(Item::Fact { fact, ts_us });
-        // Only the first wakes the thread, which then lingers for the others.
+        // Only the first wakes the thread, which then lingers for the others; and not even that where it wakes by itself
+        // before the record has waited for as long as one may.
         if queue.since.is_none() {
-            queue.since = Some(Instant::now());
-            self.wake(&mut queue);
+            let now = Instant::now();
+            queue.since = Some(now);
+            if queue.wakes_at.is_none_or(|at| at > now + LINGER) {
+                self.wake(&mut queue);
+            }
         }
         Ok((seq, queue))
     }
@@ -193,15 +212,39 @@ impl Shared {
 struct Handle {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Does the work where no thread does.
-    in_place: Mutex<Option<thread::Worker>>,
+    /// Does the work: for the thread, and for callers where they write.
+    place: Arc<Place>,
 }
 
 impl Handle {
     /// Has done what was just asked for, where no thread does it.
     fn turn(&self) {
-        let mut place = self.in_place.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = place.take().and_then(thread::Worker::turn);
+        if self.shared.writing == Writing::Caller {
+            let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+            *place = place.take().and_then(Worker::turn);
+        }
+    }
+
+    /// Writes what waits on the caller's thread. None where that is the thread's: what has to reach the disk, what is
+    /// much, and what it is at already.
+    fn write_here(&self) -> Option<Result<u64, LedgerError>> {
+        let shared = &self.shared;
+        if (shared.durability, shared.writing) != (Durability::Relaxed, Writing::Thread) {
+            return None;
+        }
+        let mut place = self.place.try_lock().ok()?;
+        let mut batch = VecDeque::new();
+        {
+            let mut queue = shared.queue();
+            let little = queue.items.len() <= HERE_RECORDS_MAX && queue.bytes <= HERE_BYTES_MAX;
+            // Who asked for more than records to be written, or waits for room, has said that it is urgent.
+            if !little || queue.urgent || queue.closed || !place.as_ref()?.has_room() {
+                return None;
+            }
+            Worker::take(&mut queue, &mut batch);
+        }
+        let written = place.take()?.write(&mut batch);
+        Some(written.map(|worker| place.insert(worker).bytes()))
     }
 
     /// Whether callers have to write, because as much waits as may.
@@ -308,9 +351,12 @@ impl Ledger {
                 next_seq: opened.files.size(),
                 since: None,
                 wanted: 0,
+                written: opened.files.size(),
+                unsigned_since: None,
                 urgent: false,
                 closed: false,
                 sleeping: false,
+                wakes_at: None,
             }),
             work: Condvar::new(),
             space: Condvar::new(),
@@ -324,17 +370,19 @@ impl Ledger {
             records_max: options.queue_records_max.max(1),
             bytes_max: options.queue_bytes_max,
             writing: options.writing,
+            unsigned_max: options.checkpoints.age,
         });
-        let worker = thread::Worker::new(shared.clone(), opened.files, options);
-        let (thread, in_place) = match options.writing {
-            Writing::Thread => (Some(thread::start(worker)?), None),
-            Writing::Caller => (None, Some(worker)),
+        let worker = Worker::new(shared.clone(), opened.files, options);
+        let place = Arc::new(Mutex::new(Some(worker)));
+        let thread = match options.writing {
+            Writing::Thread => Some(thread::start(shared.clone(), place.clone())?),
+            Writing::Caller => None,
         };
         Ok(Self {
             handle: Arc::new(Handle {
                 shared,
                 thread: Mutex::new(thread),
-                in_place: Mutex::new(in_place),
+                place,
             }),
         })
     }
@@ -387,6 +435,21 @@ impl Ledger {
     /// [`LedgerError`].
     pub async fn flush(&self) -> Result<Reached, LedgerError> {
         self.ask(Command::Flush).await
+    }
+
+    /// As [`Ledger::flush`], for whoever wants no more than that nothing of it is lost with this process; gives how many
+    /// bytes the ledger has. Who is `alone` in waiting writes itself, where that is little and no disk is waited for:
+    /// the thread would have to be woken, and to wake it in turn, which takes longer. Of many who wait the thread writes
+    /// all at once.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn written(&self, alone: bool) -> Result<u64, LedgerError> {
+        let here = alone.then(|| self.handle.write_here());
+        match here.flatten() {
+            Some(written) => written,
+            None => self.ask(Command::Written).await,
+        }
     }
 
     /// Brings everything appended so far to the disk, in relaxed mode, too: for the few records that another process

@@ -5,89 +5,62 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::files::{Files, Occasion};
-use super::{Command, Item, Queue, Sealed, Shared};
+use super::{Command, Item, Queue, Reply, Sealed, Shared};
 use crate::options::{CheckpointPolicy, Durability, LINGER, LedgerOptions};
 use crate::recorder::LedgerError;
 
+/// Where the worker is between two pieces of work. Whoever takes it out holds the lock until it is back; it is gone when
+/// the ledger has ended.
+pub(super) type Place = Mutex<Option<Worker>>;
+
 /// Starts the thread.
-pub(super) fn start(worker: Worker) -> io::Result<JoinHandle<()>> {
+pub(super) fn start(shared: Arc<Shared>, place: Arc<Place>) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name("ledger".to_owned())
-        .spawn(move || worker.run())
+        .spawn(move || run(&shared, &place))
 }
 
-pub(super) struct Worker {
-    shared: Arc<Shared>,
-    files: Files,
-    policy: CheckpointPolicy,
-    unsigned_since: Option<Instant>,
+fn run(shared: &Shared, place: &Place) {
+    let mut batch = VecDeque::new();
+    loop {
+        shared.await_work();
+        // The queue is taken under the lock of the place, by callers as well: records keep their order.
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(worker) = place.take() else {
+            return; // a caller's write has failed
+        };
+        Worker::take(&mut shared.queue(), &mut batch);
+        shared.space.notify_all();
+        *place = worker.work(&mut batch);
+        if place.is_none() {
+            return;
+        }
+    }
 }
 
-impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, files: Files, options: &LedgerOptions) -> Self {
-        let unsigned_since = (files.unsigned() > 0).then(Instant::now);
-        Self {
-            shared,
-            files,
-            policy: options.checkpoints,
-            unsigned_since,
-        }
-    }
-
-    /// Does everything that waits, on the caller's thread. Gives itself back unless the ledger has ended.
-    pub(super) fn turn(mut self) -> Option<Self> {
-        let mut batch = VecDeque::new();
-        loop {
-            self.take(&mut self.shared.queue(), &mut batch);
-            if batch.is_empty() {
-                return Some(self);
-            }
-            match self.process(&mut batch) {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => {
-                    self.poison(&error, batch);
-                    return None;
-                }
-            }
-        }
-    }
-
-    fn run(mut self) {
-        let mut batch = VecDeque::new();
-        loop {
-            self.next_batch(&mut batch);
-            match self.process(&mut batch) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => return self.poison(&error, batch),
-            }
-        }
-    }
-
-    /// Blocks until there is work, and swaps it into `batch` (empty: a checkpoint is due).
-    fn next_batch(&self, batch: &mut VecDeque<Item>) {
-        let mut queue = self.shared.queue();
+impl Shared {
+    /// Blocks until there is work for the thread; a checkpoint that is due is some as well.
+    fn await_work(&self) {
+        let mut queue = self.queue();
         loop {
             let wait = self.wait(&queue);
             if wait == Some(Duration::ZERO) {
-                break;
+                return;
             }
             queue.sleeping = true;
+            queue.wakes_at = wait.and_then(|wait| Instant::now().checked_add(wait));
             queue = match wait {
                 None => self
-                    .shared
                     .work
                     .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner),
                 Some(wait) => {
-                    self.shared
-                        .work
+                    self.work
                         .wait_timeout(queue, wait)
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
@@ -95,23 +68,13 @@ impl Worker {
             };
             queue.sleeping = false;
         }
-        self.take(&mut queue, batch);
-        drop(queue);
-        self.shared.space.notify_all();
-    }
-
-    fn take(&self, queue: &mut Queue, batch: &mut VecDeque<Item>) {
-        std::mem::swap(&mut queue.items, batch);
-        queue.bytes = 0;
-        queue.since = None;
-        queue.urgent = false;
     }
 
     /// How long there is nothing to do; zero when there is, `None` without end.
     fn wait(&self, queue: &Queue) -> Option<Duration> {
-        let signing = self
+        let signing = queue
             .unsigned_since
-            .map(|since| self.policy.age.saturating_sub(since.elapsed()));
+            .map(|since| self.unsigned_max.saturating_sub(since.elapsed()));
         let Some(since) = queue.since.filter(|_| !queue.urgent) else {
             return if queue.urgent {
                 Some(Duration::ZERO)
@@ -120,19 +83,130 @@ impl Worker {
             };
         };
         // Half a queue is company enough, and leaves room for those who come meanwhile.
-        let crowded = queue.items.len() * 2 >= self.shared.records_max;
-        if crowded || queue.wanted > self.files.size() {
+        let crowded = queue.items.len() * 2 >= self.records_max;
+        if crowded || queue.wanted > queue.written {
             return Some(Duration::ZERO);
         }
         let linger = LINGER.saturating_sub(since.elapsed());
         Some(signing.map_or(linger, |signing| signing.min(linger)))
     }
+}
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    files: Files,
+    policy: CheckpointPolicy,
+    unsigned_since: Option<Instant>,
+    /// Who waits for what came before, and for no more than that it is written.
+    waiting: Vec<Reply<u64>>,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, files: Files, options: &LedgerOptions) -> Self {
+        let unsigned_since = (files.unsigned() > 0).then(Instant::now);
+        shared.queue().unsigned_since = unsigned_since;
+        Self {
+            shared,
+            files,
+            policy: options.checkpoints,
+            unsigned_since,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Does everything that waits, on the caller's thread. Gives itself back unless the ledger has ended.
+    pub(super) fn turn(mut self) -> Option<Self> {
+        let mut batch = VecDeque::new();
+        loop {
+            Self::take(&mut self.shared.queue(), &mut batch);
+            if batch.is_empty() {
+                return Some(self);
+            }
+            self = self.work(&mut batch)?;
+        }
+    }
+
+    /// Swaps what waits into `batch`.
+    pub(super) fn take(queue: &mut Queue, batch: &mut VecDeque<Item>) {
+        std::mem::swap(&mut queue.items, batch);
+        queue.bytes = 0;
+        queue.since = None;
+        queue.urgent = false;
+        // From now on: until whoever took them says how far it came, nobody else knows that there are any.
+        if !batch.is_empty() {
+            queue.unsigned_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Does a batch. Gives itself back unless the ledger has ended.
+    fn work(mut self, batch: &mut VecDeque<Item>) -> Option<Self> {
+        match self.process(batch) {
+            Ok(true) => {
+                self.is_done();
+                Some(self)
+            }
+            Ok(false) => None,
+            Err(error) => {
+                self.poison(&error, std::mem::take(batch));
+                None
+            }
+        }
+    }
+
+    /// Writes a batch of records in relaxed mode, and signs nothing: that waits for the disk, and the thread does it.
+    pub(super) fn write(mut self, batch: &mut VecDeque<Item>) -> Result<Self, LedgerError> {
+        debug_assert!(
+            batch.iter().all(|item| matches!(item, Item::Fact { .. })),
+            "a command is urgent, and the thread's"
+        );
+        match self.process_all(batch) {
+            Ok(_) => {
+                self.is_done();
+                Ok(self)
+            }
+            Err(error) => Err(self.poison(&error, std::mem::take(batch))),
+        }
+    }
+
+    /// Says how far it came to who looks at the queue.
+    fn is_done(&self) {
+        let mut queue = self.shared.queue();
+        queue.written = self.files.size();
+        queue.unsigned_since = self.unsigned_since;
+    }
+
+    /// Whether a small batch goes into the files that are open: before others are made, these are brought to the disk.
+    pub(super) fn has_room(&self) -> bool {
+        self.files.has_room()
+    }
+
+    /// Bytes of all records and payloads.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.files.bytes()
+    }
 
     /// Writes a batch; false when the ledger is closed.
     fn process(&mut self, batch: &mut VecDeque<Item>) -> io::Result<bool> {
+        if !self.process_all(batch)? {
+            return Ok(false);
+        }
+        let due = self
+            .unsigned_since
+            .is_some_and(|since| since.elapsed() >= self.policy.age);
+        let counts = self.shared.durability == Durability::Durable;
+        if due || counts && self.files.unsigned() >= self.policy.records {
+            self.seal(Occasion::Due)?;
+        }
+        Ok(true)
+    }
+
+    /// All of a batch, but for the note that may be due after it.
+    fn process_all(&mut self, batch: &mut VecDeque<Item>) -> io::Result<bool> {
         while let Some(item) = batch.pop_front() {
             match item {
                 Item::Fact { fact, ts_us } => self.files.push(&fact, ts_us)?,
+                // With all others of this batch: one write, or one sync, does for them.
+                Item::Command(Command::Written(reply)) => self.waiting.push(reply),
                 Item::Command(command) => {
                     if let Err(error) = self.settle() {
                         // Whoever asked is answered with the others, once the ledger has failed.
@@ -146,13 +220,6 @@ impl Worker {
             }
         }
         self.settle()?;
-        let due = self
-            .unsigned_since
-            .is_some_and(|since| since.elapsed() >= self.policy.age);
-        let counts = self.shared.durability == Durability::Durable;
-        if due || counts && self.files.unsigned() >= self.policy.records {
-            self.seal(Occasion::Due)?;
-        }
         Ok(true)
     }
 
@@ -162,9 +229,14 @@ impl Worker {
             self.unsigned_since = Some(Instant::now());
         }
         match self.shared.durability {
-            Durability::Durable => self.sync(),
-            Durability::Relaxed => self.files.flush(),
+            Durability::Durable => self.sync()?,
+            Durability::Relaxed => self.files.flush()?,
         }
+        let bytes = self.files.bytes();
+        for reply in self.waiting.drain(..) {
+            reply(Ok(bytes));
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -193,6 +265,7 @@ impl Worker {
         match command {
             // All that came before a command has been brought there.
             Command::Flush(reply) => reply(Ok(self.files.reached())),
+            Command::Written(reply) => reply(Ok(self.files.bytes())),
             Command::Sync(reply) => {
                 let result = self.sync();
                 self.answer(result, reply)?;
@@ -225,7 +298,7 @@ impl Worker {
 
     /// Replies, and hands the error on so that it poisons the ledger; whoever reads the reply must
     /// already find the ledger failed.
-    fn answer<T>(&self, result: io::Result<T>, reply: super::Reply<T>) -> io::Result<()> {
+    fn answer<T>(&self, result: io::Result<T>, reply: Reply<T>) -> io::Result<()> {
         match result {
             Ok(value) => {
                 reply(Ok(value));
@@ -252,17 +325,25 @@ impl Worker {
     }
 
     /// Tells everyone who waits, now and later, that nothing more will be acknowledged.
-    fn poison(self, error: &io::Error, batch: VecDeque<Item>) {
+    fn poison(self, error: &io::Error, batch: VecDeque<Item>) -> LedgerError {
         let failure = self.fail(error);
         let mut queue = self.shared.queue();
         let left: Vec<Item> = batch.into_iter().chain(queue.items.drain(..)).collect();
+        // A thread that sleeps while a caller's write fails has to find that there is no more to do.
+        queue.urgent = true;
+        self.shared.wake(&mut queue);
         drop(queue);
         self.shared.space.notify_all();
+        for reply in self.waiting {
+            reply(Err(failure.clone()));
+        }
         for item in left {
             match item {
                 // Whoever waits for one is told by the progress that has failed.
                 Item::Fact { .. } => {}
-                Item::Command(Command::Erase(_, reply)) => reply(Err(failure.clone())),
+                Item::Command(Command::Erase(_, reply) | Command::Written(reply)) => {
+                    reply(Err(failure.clone()));
+                }
                 Item::Command(Command::Flush(reply)) => reply(Err(failure.clone())),
                 Item::Command(Command::Sync(reply)) => reply(Err(failure.clone())),
                 Item::Command(
@@ -272,5 +353,6 @@ impl Worker {
                 ) => reply(Err(failure.clone())),
             }
         }
+        failure
     }
 }

@@ -25,6 +25,7 @@ mod sample;
 mod shared;
 mod sim;
 mod write;
+mod written;
 
 use std::path::Path;
 use std::sync::Arc;
