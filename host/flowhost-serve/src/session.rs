@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::server::Server;
+use crate::shelf::DOCUMENT_BYTES_MAX;
 
 /// Calls of one run: as many as a `foreach` has items at most, so that its page, its report and its verification take
 /// what those of such a plan take.
@@ -25,9 +26,9 @@ const AGE_MAX: Duration = Duration::from_secs(30 * 60);
 /// How long a run stays open without a call: longer than a model thinks between two, and little enough that evidence is
 /// signed a minute after whatever it tells of.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Bytes of records and payloads after which a run takes no new calls: a sixteenth of what a run may leave, so that
-/// those at work do not reach its limit.
-const EVIDENCE_MAX: u64 = 256 << 20;
+/// Bytes of records and payloads after which a run takes no new calls: what a document may have beyond them is for the
+/// run's report and its notes, which are evidence as well, and for what the calls at work leave.
+const EVIDENCE_MAX: u64 = DOCUMENT_BYTES_MAX / 4 * 3;
 /// Runs that are begun for one call, where the ones before it end in the very moment: more would be no accident.
 const TRIES_MAX: u32 = 3;
 
@@ -44,6 +45,7 @@ struct Open {
     /// When the last call came or ended.
     used: Instant,
     spent: Amounts,
+    /// Of records and payloads, when the last call was on record.
     evidence_bytes: u64,
     /// A call ended at a limit, which may have been one of the run's: what is over it stays so while the run lasts.
     limited: bool,
@@ -128,7 +130,7 @@ impl Session {
             open.used = Instant::now();
             if let Some(replied) = replied {
                 open.spent.add(&replied.used);
-                open.evidence_bytes = open.evidence_bytes.saturating_add(replied.evidence_bytes);
+                open.evidence_bytes = open.evidence_bytes.max(replied.run_bytes);
                 let failure = replied.result.as_ref().err();
                 open.limited |= failure.is_some_and(|it| it.class == FailureClass::Limit);
             }

@@ -3,6 +3,10 @@
 use flowhost_run::{Failure, Run};
 use serde_json::{Map, Value};
 
+/// Bytes of a document that is handed to a client: it travels as one JSON string. The run of a session ends before its
+/// evidence has more.
+pub const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
+
 /// Something that a client can call.
 #[derive(Debug, Clone)]
 pub struct Offer {

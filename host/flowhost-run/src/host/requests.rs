@@ -49,6 +49,8 @@ pub(crate) struct Done {
     pub(crate) replied: Replied,
     /// What it is on record in; none where records are kept in memory.
     pub(crate) ledger: Option<Ledger>,
+    /// Nobody else waits for a reply of the run.
+    pub(crate) alone: bool,
 }
 
 /// Takes requests until the driver has ended.
@@ -104,8 +106,9 @@ pub struct Replied {
     pub result: Result<Value, flowhost_flow::Failure>,
     /// What its calls used.
     pub used: Amounts,
-    /// Bytes of records and payloads that they left.
-    pub evidence_bytes: u64,
+    /// Bytes of all records and payloads of the run when this is on record; zero where they are kept in memory, and where
+    /// the run has ended.
+    pub run_bytes: u64,
 }
 
 /// A request that is under way. Dropped, it goes on, and nobody hears the reply.
@@ -236,9 +239,13 @@ impl Requested {
     pub async fn reply(self) -> Result<Replied, Unheard> {
         match self.reply.await {
             Ok(Reply::Done(done)) => {
-                let Done { replied, ledger } = *done;
+                let Done {
+                    mut replied,
+                    ledger,
+                    alone,
+                } = *done;
                 if let Some(ledger) = ledger {
-                    kept(&self.run, &ledger).await?;
+                    replied.run_bytes = kept(&self.run, &ledger, alone).await?;
                 }
                 Ok(replied)
             }
@@ -268,13 +275,14 @@ impl Withdrawal {
     }
 }
 
-/// Waits until all that is on record so far is in the ledger's files, in durable mode on the disk.
-async fn kept(run: &Run, ledger: &Ledger) -> Result<(), Unheard> {
-    match ledger.flush().await {
-        Ok(_) => Ok(()),
+/// Waits until all that is on record so far is in the ledger's files, in durable mode on the disk; gives how many bytes
+/// these have then.
+async fn kept(run: &Run, ledger: &Ledger, alone: bool) -> Result<u64, Unheard> {
+    match ledger.written(alone).await {
+        Ok(bytes) => Ok(bytes),
         // It was closed meanwhile: its last records are on the disk when the run has its outcome.
         Err(LedgerError::Closed) => match run.outcome().await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(0),
             Err(failure) => Err(Unheard::Failed(failure)),
         },
         Err(error) => Err(Unheard::Failed(ledger_failure(

@@ -17,7 +17,7 @@ use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 use flowhost_ledger::{Bundle, RealDisk};
 use flowhost_run::{Host, Run, RunOptions};
-use flowhost_serve::{Document, Offer, PromptText, Shelf};
+use flowhost_serve::{DOCUMENT_BYTES_MAX, Document, Offer, PromptText, Shelf};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -31,9 +31,6 @@ use crate::preflight::{Asking, findings_of};
 use crate::project::{self, Given, Project, Request};
 use crate::report::problems::{Texts, unreadable};
 use crate::state::State;
-
-/// Bytes of a document that is handed to a client: it travels as one JSON string.
-const DOCUMENT_MAX: u64 = 16 << 20;
 
 /// What the operator wants to offer.
 #[derive(Debug, Clone, Default)]
@@ -325,15 +322,15 @@ impl Shelf for Shelves {
         match document {
             Document::Report => {
                 let path = dir.join(document.file());
-                Ok(self.ambient.read(&path, DOCUMENT_MAX)?)
+                Ok(self.ambient.read(&path, DOCUMENT_BYTES_MAX)?)
             }
             // No run of a server leaves one (`host::serving_host`).
             Document::Page => {
                 let page = html::page(&story::read(&dir).map_err(unreadable)?);
-                if page.len() as u64 > DOCUMENT_MAX {
+                if page.len() as u64 > DOCUMENT_BYTES_MAX {
                     let message = format!("the page of run {run} has {} bytes", page.len());
                     return Err(Failure::new(Exit::Internal, message)
-                        .because(format!("a client is given {DOCUMENT_MAX} at most"))
+                        .because(format!("a client is given {DOCUMENT_BYTES_MAX} at most"))
                         .hint(format!(
                             "`flowhost runs report {run} --out FILE` writes it to a file"
                         )));
@@ -361,8 +358,8 @@ struct Bounded(Vec<u8>);
 
 impl std::io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if (self.0.len() + bytes.len()) as u64 > DOCUMENT_MAX {
-            let message = format!("it has more than {} MiB", DOCUMENT_MAX >> 20);
+        if (self.0.len() + bytes.len()) as u64 > DOCUMENT_BYTES_MAX {
+            let message = format!("it has more than {} MiB", DOCUMENT_BYTES_MAX >> 20);
             return Err(std::io::Error::new(
                 std::io::ErrorKind::FileTooLarge,
                 message,

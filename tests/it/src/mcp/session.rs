@@ -200,6 +200,47 @@ fn a_run_goes_on_with_what_was_offered_and_the_next_is_refused_what_changed() {
 }
 
 #[test]
+fn a_run_ends_before_its_evidence_is_more_than_a_client_can_be_given() {
+    let home = home();
+    let mut peer = Peer::start(&home, &SERVE);
+    peer.ask(&initialize(1));
+    // Each is in the ledger as an input and in a result: some thirty of them are as much as a run takes.
+    let text = json!({ "text": "x".repeat(200_000) });
+    let answers: Vec<Value> = (0..50)
+        .map(|number| peer.ask(&call(100 + number, "echo", text.clone())))
+        .collect();
+    assert!(answers.iter().all(|it| it["result"]["isError"] == false));
+    let (first, last) = (run_of(&answers[0]), run_of(&answers[49]));
+    assert_ne!(first, last);
+    let of_first = answers.iter().filter(|it| run_of(it) == first).count();
+    assert!((10..45).contains(&of_first), "{of_first} calls");
+    // It is being signed, beside the calls of the next run.
+    let uri = format!("flowhost://runs/{first}/evidence.tar");
+    let read = (0..200).find_map(|number| {
+        let read = peer.ask(&request(
+            200 + number,
+            "resources/read",
+            json!({ "uri": uri }),
+        ));
+        let goes_on = read["error"]["message"]
+            .as_str()
+            .is_some_and(|why| why.contains("goes on"));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        (!goes_on).then_some(read)
+    });
+    let read = read.unwrap();
+    assert!(
+        read["result"]["contents"][0]["text"].is_string()
+            || read["result"]["contents"][0]["blob"].is_string(),
+        "{}",
+        read["error"]
+    );
+    assert_eq!(peer.end().0, 0);
+    home.flowhost(&["verify", &first]).expect(0);
+    home.flowhost(&["verify", &last]).expect(0);
+}
+
+#[test]
 fn calls_at_once_are_answered_each_with_its_own() {
     let home = home();
     let mut peer = Peer::start(&home, &SERVE);

@@ -118,12 +118,16 @@ impl Driver {
         let replied = Replied {
             result,
             used: step.map(|step| step.summary.used).unwrap_or_default(),
-            evidence_bytes: step.map_or(0, |step| step.used.evidence_bytes),
+            run_bytes: 0,
             path,
         };
-        let ledger = asked.ledger.clone();
+        let (ledger, alone) = (asked.ledger.clone(), asked.open.is_empty());
         // Nobody has to wait for it.
-        let _gone = reply.send(Reply::Done(Box::new(Done { replied, ledger })));
+        let _gone = reply.send(Reply::Done(Box::new(Done {
+            replied,
+            ledger,
+            alone,
+        })));
     }
 }
 
