@@ -20,6 +20,9 @@ use crate::server::{Era, Server};
 const LINE_MAX: usize = 4 << 20;
 /// Frames that wait for a client to read them; the next one waits with its call.
 const WAITING_MAX: usize = 64;
+/// Bytes of room for frames that are kept from one write to the next: answers are mostly small, and one that was not
+/// should not cost memory for ever.
+const LINES_KEPT: usize = 64 << 10;
 /// How long calls at work may take to end when the client is gone: each was told to stop, and its
 /// evidence is to be sealed.
 const END_MAX: Duration = Duration::from_secs(30);
@@ -187,17 +190,24 @@ fn too_long() -> Refusal {
 }
 
 async fn write(mut frames: mpsc::Receiver<Value>, mut into: impl AsyncWrite + Unpin) {
-    while let Some(frame) = frames.recv().await {
-        let mut line = frame.to_string();
-        line.push('\n');
+    let (mut held, mut lines) = (Vec::with_capacity(WAITING_MAX), Vec::new());
+    // Those that wait go out together.
+    while frames.recv_many(&mut held, WAITING_MAX).await > 0 {
+        for frame in held.drain(..) {
+            let written = serde_json::to_writer(&mut lines, &frame);
+            debug_assert!(written.is_ok(), "a value has a text, and memory takes it");
+            lines.push(b'\n');
+        }
         let written = async {
-            into.write_all(line.as_bytes()).await?;
+            into.write_all(&lines).await?;
             into.flush().await
         };
         if let Err(error) = written.await {
             tracing::debug!(%error, "the client reads no more");
             return;
         }
+        lines.clear();
+        lines.shrink_to(LINES_KEPT);
     }
 }
 

@@ -7,6 +7,7 @@ mod allocator;
 mod cli;
 mod commands;
 mod give_back;
+mod streams;
 
 use std::process::ExitCode;
 

@@ -20,6 +20,7 @@ use super::run::durability;
 use super::running::runtime;
 use crate::cli::{LogFormat, OfferArgs, ServeArgs};
 use crate::commands::{Context, logging};
+use crate::streams;
 
 /// Guests alive at once: four for each of the calls at once. The next one waits; and each place costs the start of the
 /// process a guard page, of which a thousand take longer than all else in it.
@@ -94,7 +95,7 @@ async fn serve(args: &ServeArgs, context: &mut Context, host: Coming) -> Result<
         match args.listen {
             Some(address) => over_http(args, address, server, context).await,
             None => {
-                serve_streams(server, tokio::io::stdin(), tokio::io::stdout()).await;
+                serve_streams(server, streams::input(), streams::output()).await;
                 Ok(Exit::Ok)
             }
         }
