@@ -1,18 +1,13 @@
 //! One `tools/call`: from the arguments to a run, or to a step of the session's; from the run's events to progress; from
 //! the end to an answer.
 
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
 
 use flowhost_flow::Exit;
 use flowhost_flow::planner::Note;
 use flowhost_mcp::{Code, RpcError, progress_token};
 use flowhost_run::{Events, Failure, Heard, Replied, Requested, Run, RunEvent, Unheard};
-use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::answer;
@@ -21,6 +16,7 @@ use crate::peer::Stop;
 use crate::server::Server;
 use crate::session::{Session, ended_before};
 use crate::shelf::Kind;
+use crate::through::{Panicked, SeenThrough};
 
 /// Why a run is stopped, as its record says.
 const CANCELLED: &str = "the MCP client cancelled the call";
@@ -51,9 +47,9 @@ pub(crate) async fn call(
     let (dropped, gone) = watch::channel(false);
     let waiting = Waiting { told, stop, gone };
     let work = perform(server.clone(), session.clone(), index, arguments, waiting);
-    let work = SeenThrough(Some(Box::pin(AssertUnwindSafe(work).catch_unwind())));
+    let work = SeenThrough::new(work);
     let _stops = StopOnDrop(dropped);
-    work.await.map_err(|_panic| {
+    work.await.map_err(|Panicked| {
         RpcError::new(
             Code::Internal,
             "the host failed while it made the call; this is a bug of it",
@@ -66,35 +62,6 @@ struct StopOnDrop(watch::Sender<bool>);
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.send_replace(true);
-    }
-}
-
-/// Work that is seen to its end, and a plan's evidence sealed, whoever still waits: dropped before, it goes on in a task
-/// of its own. Mostly somebody waits, and then another task would be one more turn of the scheduler.
-struct SeenThrough<W: Future<Output: Send> + Send + 'static>(Option<Pin<Box<W>>>);
-
-impl<W: Future<Output: Send> + Send + 'static> Future for SeenThrough<W> {
-    type Output = W::Output;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<W::Output> {
-        let Some(work) = &mut self.0 else {
-            debug_assert!(false, "it is not asked again when it is done");
-            return Poll::Pending;
-        };
-        let done = ready!(work.as_mut().poll(task));
-        self.0 = None;
-        Poll::Ready(done)
-    }
-}
-
-impl<W: Future<Output: Send> + Send + 'static> Drop for SeenThrough<W> {
-    fn drop(&mut self) {
-        // Without a runtime the process ends.
-        if let Some(work) = self.0.take()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            runtime.spawn(work);
-        }
     }
 }
 

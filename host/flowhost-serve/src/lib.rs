@@ -17,6 +17,7 @@ mod server;
 mod session;
 mod shelf;
 mod stdio;
+mod through;
 
 pub use answer::plan_schema;
 pub use http::{Front, HttpServer, Token};

@@ -10,7 +10,7 @@ use flowhost_mcp::{
     Code, Message, Reply, Request as Call, RpcError, check_headers, is_modern, is_supported,
     modern, read,
 };
-use futures::stream;
+use futures::{FutureExt as _, stream};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -25,6 +25,7 @@ use crate::peer::Peer;
 use crate::server::{Era, Server};
 use crate::session::Session;
 use crate::stdio::heard;
+use crate::through::SeenThrough;
 
 /// Bytes of a body: a frame as large as over the standard streams.
 const BODY_MAX: usize = 4 << 20;
@@ -231,8 +232,7 @@ impl Endpoint {
     /// A call that goes on when its connection is lost: in this era only a notification cancels.
     async fn legacy(self: Arc<Self>, call: Call, peer: Arc<Peer>) -> Response<Body> {
         let (told, news) = mpsc::channel(TOLD_MAX);
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        tokio::spawn(async move {
+        let answer = SeenThrough::new(async move {
             let outcome = match peer.begin(&call.id) {
                 Err(error) => Err(error),
                 Ok(work) => {
@@ -242,12 +242,12 @@ impl Endpoint {
                         .await
                 }
             };
-            let _gone = answer.send(Reply {
+            Reply {
                 id: Some(call.id),
                 outcome,
-            });
+            }
         });
-        respond(news, async move { answered.await.ok() }, |_| StatusCode::OK).await
+        respond(news, answer.map(Result::ok), |_| StatusCode::OK).await
     }
 
     /// A call that ends with its connection.
