@@ -14,6 +14,7 @@ use flowhost_run::{Host, Run, RunOptions};
 use flowhost_serve::{CALLS_MAX, Front, HttpServer, Server, Token, serve_streams};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use super::run::durability;
@@ -94,10 +95,7 @@ async fn serve(args: &ServeArgs, context: &mut Context, host: Coming) -> Result<
     let serving = async {
         match args.listen {
             Some(address) => over_http(args, address, server, context).await,
-            None => {
-                serve_streams(server, streams::input(), streams::output()).await;
-                Ok(Exit::Ok)
-            }
+            None => over_streams(server).await,
         }
     };
     tokio::select! {
@@ -125,6 +123,18 @@ async fn end(host: &Host) {
     let ended = futures::future::join_all(runs.iter().map(Run::outcome));
     if tokio::time::timeout(END_MAX, ended).await.is_err() {
         tracing::warn!("calls did not end in time; `flowhost runs list` signs what they left");
+    }
+}
+
+/// In a task of the runtime, which ends with this future: the main thread would be woken by one of the runtime's for each
+/// frame, and wake one for its call.
+async fn over_streams(server: Arc<Server>) -> Result<Exit, Failure> {
+    let mut serving = JoinSet::new();
+    serving.spawn(serve_streams(server, streams::input(), streams::output()));
+    match serving.join_next().await {
+        Some(Err(_panic)) => Err(Failure::new(Exit::Internal, "the server failed")
+            .hint("this is a bug of the host; please report it")),
+        Some(Ok(())) | None => Ok(Exit::Ok),
     }
 }
 
