@@ -2,7 +2,7 @@
 //! compiled or found in the cache, loaded.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
@@ -137,7 +137,9 @@ pub struct Engine(pub(crate) Arc<Inner>);
 type Slot = Arc<tokio::sync::Mutex<Weak<Loaded>>>;
 
 pub(crate) struct Inner {
-    pub(crate) wasmtime: wasmtime::Engine,
+    /// What the next component is loaded into. Whoever has a component takes the one that it belongs to: [`Engine::rest`]
+    /// puts another here, and a component of one and a store of another do not fit.
+    wasmtime: RwLock<wasmtime::Engine>,
     pub(crate) served: Served,
     /// Memory slots of the pool that are free.
     pub(crate) slots: Semaphore,
@@ -162,9 +164,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
-        let wasmtime = wasmtime::Engine::new(&knobs::running(config.pool))
-            .map_err(|error| EngineError::Wasmtime(format!("{error:#}")))?;
-        ticker::start(&wasmtime).map_err(EngineError::Ticker)?;
+        let wasmtime = ticking(config.pool)?;
         let cache = config
             .cache
             .as_ref()
@@ -190,7 +190,7 @@ impl Engine {
             inspections,
             loaded: Mutex::default(),
             warm: Warm::default(),
-            wasmtime,
+            wasmtime: RwLock::new(wasmtime),
         })))
     }
 
@@ -259,6 +259,44 @@ impl Engine {
         self.0.compile.keep_ready();
     }
 
+    /// Gives back what is kept because the next call may come soon: code that nothing uses, and the places in which
+    /// guests were. For who serves for long, when nothing runs; what runs all the same is not disturbed.
+    ///
+    /// A place keeps what a guest wrote in it and a stack how deep it ever was, for the next guest, and there are as many
+    /// as guests were ever alive at once (for each processor, because wasmtime counts them apart). None of them is ever
+    /// given back by itself, so the longer a server lives, the rarer the burst that it holds the memory of. All of them
+    /// go with their pool, and so does a component. To load one again from the cache takes less than a millisecond, and
+    /// 20 for the largest script engine.
+    ///
+    /// # Errors
+    /// As [`Engine::new`]; everything stays as it was then.
+    pub fn rest(&self) -> Result<(), EngineError> {
+        let fresh = ticking(self.0.pool)?;
+        let mut current = self
+            .0
+            .wasmtime
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, fresh);
+        // A pool is unmapped without the lock: a run may begin meanwhile.
+        drop(current);
+        self.0.warm.let_go();
+        drop(before);
+        Ok(())
+    }
+
+    /// Bytes of memory in the places for guests where no guest is, as far as wasmtime counts them.
+    #[must_use]
+    pub fn idle_bytes(&self) -> usize {
+        let metrics = self.wasmtime().pooling_allocator_metrics();
+        metrics.map_or(0, |it| it.unused_memory_bytes_resident())
+    }
+
+    fn wasmtime(&self) -> wasmtime::Engine {
+        let current = self.0.wasmtime.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Why the cache that was configured is not used, if so.
     #[must_use]
     pub fn cache_problem(&self) -> Option<&CacheError> {
@@ -285,7 +323,7 @@ impl Engine {
         if let Some(known) = known.await? {
             return Ok((known?, Origin::Cache));
         }
-        let compiled = self.0.compile.compile(&self.0.wasmtime, bytes).await;
+        let compiled = self.0.compile.compile(&self.wasmtime(), bytes).await;
         let (engine, key) = (self.clone(), digest.clone());
         let component = blocking(move || match compiled {
             Ok(code) => engine.keep(&key, &code),
@@ -351,7 +389,7 @@ impl Engine {
             )]
             // SAFETY: the path is the descriptor of a file that `Cache::get` filled, authenticated and
             // sealed: it holds what `precompile_component` made, and nobody can change it.
-            let mapped = unsafe { Component::deserialize_file(&self.0.wasmtime, path) };
+            let mapped = unsafe { Component::deserialize_file(&self.wasmtime(), path) };
             // Without /proc, or where files in memory may not be executed, the copy below serves.
             match mapped {
                 Ok(component) => return Ok(component),
@@ -371,7 +409,7 @@ impl Engine {
         )]
         // SAFETY: `code` was made by `precompile_component`, in this process, in the child that runs
         // this build, or earlier with the MAC checked by `Cache::get`. Nothing else reaches here.
-        let component = unsafe { Component::deserialize(&self.0.wasmtime, code) };
+        let component = unsafe { Component::deserialize(&self.wasmtime(), code) };
         component.map_err(|error| LoadError::Load(format!("{error:#}")))
     }
 }
@@ -396,6 +434,14 @@ impl Warm {
             bytes = bytes.saturating_sub(oldest.code_bytes());
         }
     }
+
+    fn let_go(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let let_go = std::mem::take(&mut *kept);
+        // Code is unmapped without the lock.
+        drop(kept);
+        drop(let_go);
+    }
 }
 
 impl Loaded {
@@ -404,6 +450,14 @@ impl Loaded {
         let image = self.component.image_range();
         (image.end as usize).saturating_sub(image.start as usize)
     }
+}
+
+/// wasmtime with a pool, and the threads that count its time.
+fn ticking(pool: PoolConfig) -> Result<wasmtime::Engine, EngineError> {
+    let wasmtime = wasmtime::Engine::new(&knobs::running(pool))
+        .map_err(|error| EngineError::Wasmtime(format!("{error:#}")))?;
+    ticker::start(&wasmtime).map_err(EngineError::Ticker)?;
+    Ok(wasmtime)
 }
 
 /// Runs what would hold a runtime thread for milliseconds elsewhere.
@@ -419,4 +473,29 @@ fn alive(slot: &Slot) -> bool {
     slot.try_lock()
         // Locked means that it is being loaded.
         .map_or(true, |loaded| loaded.strong_count() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_before_a_rest_ends_with_it() {
+        let engine = Engine::new(EngineConfig {
+            compiler: Compiler::InProcess,
+            cache: None,
+            shape: ShapeLimits::default(),
+            pool: PoolConfig::default(),
+            capabilities: Vec::new(),
+        });
+        let engine = engine.unwrap();
+        let before = engine.wasmtime().weak();
+        engine.rest().unwrap();
+        // Its clock holds it for the moment of a tick.
+        let ended = (0..200).any(|_| {
+            std::thread::sleep(crate::ticker::TICK);
+            before.upgrade().is_none()
+        });
+        assert!(ended, "something of the engine holds it");
+    }
 }

@@ -98,6 +98,8 @@ pub struct Plugin(Arc<Prepared>);
 
 struct Prepared {
     engine: Engine,
+    /// The component's own, whatever the engine loads the next one into.
+    wasmtime: wasmtime::Engine,
     role: RolePre,
     linked: Vec<Linked>,
     effective: Arc<Effective>,
@@ -136,8 +138,10 @@ impl Plugin {
         let role = RolePre::new(component.inspection(), pre)?;
         let digest = component.digest();
         let transfer_bytes = transfer_bytes(&effective);
+        let wasmtime = component.0.component.engine().clone();
         Ok(Self(Arc::new(Prepared {
             engine,
+            wasmtime,
             role,
             linked,
             effective,
@@ -299,7 +303,7 @@ impl Plugin {
             let opened = provider(state.scope(), linked)?.open(state.scope(), linked.granted)?;
             state.insert(opened);
         }
-        let mut store = Store::new(&self.0.engine.0.wasmtime, state);
+        let mut store = Store::new(&self.0.wasmtime, state);
         store.limiter(|state| state.limiter_mut());
         store.set_hostcall_fuel(bytes(self.hostcall_bytes(limits)));
         store.set_max_component_handles(bytes(limits.handles));

@@ -230,7 +230,7 @@ impl Engine {
         if !missing.is_empty() {
             return Err(LoadError::Missing(missing));
         }
-        let mut linker = Linker::new(&self.0.wasmtime);
+        let mut linker = Linker::new(component.0.component.engine());
         let linked = self
             .0
             .served

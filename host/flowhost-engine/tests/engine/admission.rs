@@ -56,6 +56,31 @@ async fn compiled_code_is_found_again_and_runs() {
 }
 
 #[tokio::test]
+async fn an_engine_at_rest_holds_no_page_of_a_guest_and_disturbs_none_that_is_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = cached(dir.path(), 1);
+    let loaded = engine.load(Guest::default().bytes()).await.unwrap();
+    let plugin = engine.prepare(&loaded, effective(limits())).unwrap();
+    assert!(call(&plugin).await.result.is_ok());
+    assert!(engine.idle_bytes() > 0, "pages are kept for the next guest");
+    engine.rest().unwrap();
+    assert_eq!(engine.idle_bytes(), 0);
+    // Of a component that is still in use nothing has changed, nor of what is made of it from now on.
+    assert!(call(&plugin).await.result.is_ok());
+    let again = engine.load(Guest::default().bytes()).await.unwrap();
+    let plugin_again = engine.prepare(&again, effective(limits())).unwrap();
+    assert!(call(&plugin_again).await.result.is_ok());
+    assert_eq!(engine.idle_bytes(), 0, "both are of the pool before");
+    drop((loaded, plugin, again, plugin_again));
+    engine.rest().unwrap();
+    let anew = engine.load(Guest::default().bytes()).await.unwrap();
+    assert_eq!(anew.origin(), Origin::Cache);
+    let plugin = engine.prepare(&anew, effective(limits())).unwrap();
+    assert!(call(&plugin).await.result.is_ok());
+    assert!(engine.idle_bytes() > 0, "it is of the new pool");
+}
+
+#[tokio::test]
 #[expect(
     clippy::disallowed_methods,
     reason = "the test tampers with its own folder"
