@@ -431,6 +431,7 @@ impl StageViews for Stages {
             agent: answer.agent,
             status: answer.status,
             agreement_ratio: answer.agreement_ratio,
+            at: answer.at,
             text: answer.text,
         });
         Ok(StageMade {

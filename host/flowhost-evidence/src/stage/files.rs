@@ -158,6 +158,7 @@ pub(super) fn answers(stage: &Stage) -> Vec<Answer> {
             agent: agent.name.clone(),
             status: status.to_owned(),
             agreement_ratio: verdict.and_then(|it| it.agreement_ratio),
+            at: stage.ended.clone(),
             text: output(stage, agent)?.to_string(),
         })
     });

@@ -38,7 +38,7 @@ use crate::given::world::{Workers, World};
 use crate::host::handle::{Run, Wanted};
 use crate::host::requests::Wish;
 use crate::kept::journal::Journal;
-use crate::kept::stages::Stages;
+use crate::kept::stages::{Stages, is_stage};
 use crate::meters::purse::Purse;
 use crate::plugins::installed::Installed;
 use crate::plugins::registry::Registry;
@@ -59,7 +59,6 @@ mod tests;
 use asked::{Asked, turn_away, wished};
 use beside::Beside;
 pub use outcome::{Outcome, Paused, StepOutcome, status_word};
-use staged::stage_of;
 use takeup::Takeup;
 
 /// What calls at work get to come to their end when the process has to go: half of what container hosts give
@@ -92,6 +91,8 @@ pub(crate) struct Drive {
     pub(crate) world: Arc<dyn World>,
     /// Where stages leave their evidence.
     pub(crate) stages: Option<Stages>,
+    /// What the person should know of what was done before it.
+    pub(crate) warnings: Vec<String>,
     /// What it takes from an earlier run.
     pub(crate) reuse: Option<Arc<Reuse>>,
     /// What is on record before whoever asked is told; none where records are kept in memory.
@@ -237,7 +238,7 @@ impl Driver {
             recording: desk.recording.clone(),
             verdicts: HashMap::new(),
             stages: drive.stages,
-            warnings: Vec::new(),
+            warnings: drive.warnings,
             checks: BTreeMap::new(),
             end: None,
             broken: None,
@@ -565,7 +566,7 @@ impl Driver {
             self.emit(&note).await;
         }
         let stage = match &note {
-            Note::StepEnded(summary) => stage_of(summary),
+            Note::StepEnded(summary) if is_stage(summary) => Some(summary.clone()),
             _ => None,
         };
         self.remember(note);

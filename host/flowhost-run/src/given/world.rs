@@ -224,6 +224,8 @@ pub struct Said {
     pub status: String,
     /// The share of points that agreed; none where nobody compared.
     pub agreement_ratio: Option<f64>,
+    /// When the stage had ended, RFC 3339, by its record.
+    pub at: String,
     /// The answer, as JSON.
     pub text: String,
 }

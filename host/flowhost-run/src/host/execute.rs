@@ -307,14 +307,26 @@ pub(crate) async fn conduct(
         past,
     );
     let desk = Arc::new(work.desk(tenant, run.id(), &books));
+    let resumed = work.resumed.as_ref().map(|(_, resumed)| resumed);
+    let left = resumed.map(Resumed::stages).unwrap_or_default();
     let (project, prepared) = (work.project, work.prepared);
     let (journal, ledger) = (work.journal, work.ledger);
     let (revealed, estimate) = (prepared.revealed, prepared.estimate);
     let (seed, goes_on, scope) = (work.setup.seed, work.resumed.is_some(), desk.scope.clone());
     let (ready, components) = (prepared.ready, prepared.components);
-    let installed = ready.install(host, &project, components, &scope, Some(&journal));
-    let registry = match installed.await {
-        Ok(registry) => registry,
+    let locked = prepared.locked;
+    let mut stages = locked.map(|locked| locked.of(host, &ledger, run.id()));
+    let begins = async {
+        // Before any plugin is started: without its evidence a stage has not happened, and nothing may follow from it.
+        let warnings = match &mut stages {
+            Some(stages) => stages.left(&journal, left).await?,
+            None => Vec::new(),
+        };
+        let installed = ready.install(host, &project, components, &scope, Some(&journal));
+        Ok::<_, Failure>((installed.await?, warnings))
+    };
+    let (registry, warnings) = match begins.await {
+        Ok(begun) => begun,
         Err(failure) => {
             refused(host, &scope, (&journal, &ledger), goes_on, &failure).await?;
             return Err(revealed.clean_failure(failure));
@@ -342,9 +354,8 @@ pub(crate) async fn conduct(
         workers: host.config.workers,
         desk,
         world: host.config.world.clone(),
-        stages: prepared
-            .locked
-            .map(|locked| locked.of(host, &ledger, run.id())),
+        stages,
+        warnings,
         reuse: work.reuse,
         ledger: Some(ledger.clone()),
     };

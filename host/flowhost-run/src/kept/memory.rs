@@ -31,7 +31,7 @@ pub const ENTRY_BYTES_MAX: u64 = 256 << 10;
 pub struct Entry {
     /// Names it: run, step and agent.
     pub id: String,
-    /// When it was kept, RFC 3339.
+    /// When the stage had ended, RFC 3339.
     pub at: String,
     /// The run.
     pub run: String,
@@ -73,6 +73,18 @@ pub(crate) struct Stage<'a> {
     pub(crate) wanted: &'a Remember,
 }
 
+impl Stage<'_> {
+    /// The id of what this agent said.
+    pub(crate) fn entry(&self, agent: &str) -> String {
+        format!(
+            "{}.{}.{}",
+            self.run,
+            plain(&self.step.step_id),
+            plain(agent)
+        )
+    }
+}
+
 /// Keeps what was said of the stage, each with its record. Gives what a person should know.
 ///
 /// # Errors
@@ -99,7 +111,7 @@ pub(crate) fn keep(
         )));
     }
     for said in said {
-        let entry = entry(world.now_ms(), journal, stage, said);
+        let entry = entry(journal, stage, said);
         let bytes = serde_json::to_vec_pretty(&entry).map_err(|error| {
             Failure::new(Exit::Internal, "an entry of the memory cannot be made").caused_by(&error)
         })?;
@@ -112,11 +124,12 @@ pub(crate) fn keep(
     Ok(None)
 }
 
-fn entry(now_ms: u64, journal: &Journal, stage: &Stage<'_>, said: Said) -> Entry {
+fn entry(journal: &Journal, stage: &Stage<'_>, said: Said) -> Entry {
     let Said {
         agent,
         status,
         agreement_ratio,
+        at,
         mut text,
     } = said;
     // Before it is cut: of a key that is cut in two, no half is found.
@@ -140,8 +153,8 @@ fn entry(now_ms: u64, journal: &Journal, stage: &Stage<'_>, said: Said) -> Entry
     tags.sort();
     tags.dedup();
     Entry {
-        id: format!("{}.{}.{}", stage.run, plain(&step.step_id), plain(&agent)),
-        at: flowhost_ledger::timestamp(now_ms.saturating_mul(1_000)),
+        id: stage.entry(&agent),
+        at,
         run: stage.run.to_owned(),
         spec: stage.spec.to_owned(),
         stage: name,

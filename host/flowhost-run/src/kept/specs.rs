@@ -555,6 +555,12 @@ pub(crate) fn counts(path: &str) -> bool {
     folder.is_some_and(|folder| FOLDERS.contains(&folder))
 }
 
+/// Whether a file takes the place of another stage's, by its path below the evidence root: the latest synthesis and the
+/// cost summary do.
+pub(crate) fn is_shared(path: &str) -> bool {
+    path.contains('/') && Name::of(path).is_none()
+}
+
 /// Whether a file's name has the time of a stage.
 pub(crate) fn has_time(path: &str) -> bool {
     Name::of(path).is_some_and(|name| name.time.is_some())

@@ -4,8 +4,12 @@
 //! run, signed), then the files that are read from them, then the records that name the files. What the files say
 //! is a view's ([`crate::StageViews::stage`]). Must never write outside of the evidence root, and never into the
 //! folders of another spec.
+//!
+//! A kill may come between a stage's end on record and the last of its files. Nothing else of the run goes on before
+//! they are written, so only what ended last can be without them: whoever takes the run up writes them before anything
+//! of it is begun, from the same records and so with the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,12 +19,13 @@ use flowhost_flow::plan::{Evidence, Remember};
 use flowhost_flow::planner::StepSummary;
 use flowhost_flow::{Exit, StepStatus};
 use flowhost_ledger::{Durability, Ledger};
+use serde_json::Value;
 
 use crate::base::failure::{Failure, ledger_failure};
 use crate::base::nofollow;
 use crate::base::tasks::blocking;
 use crate::given::project::Project;
-use crate::given::world::{StageMade, StageViews, StageWanted};
+use crate::given::world::{StageMade, StageViews, StageWanted, Taken};
 use crate::host::Inner;
 use crate::kept::journal::Journal;
 use crate::kept::memory;
@@ -50,6 +55,19 @@ pub(crate) struct Stages {
     views: Option<Box<dyn StageViews>>,
     /// Released by the system when this is dropped, also when the process dies.
     _lock: std::fs::File,
+}
+
+/// Whether a stage ends with this step: a whole step that ran, and no item of one.
+pub(crate) fn is_stage(step: &StepSummary) -> bool {
+    let whole = !step.path.contains(['[', '!']);
+    whole && step.attempts > 0 && step.stage.is_some()
+}
+
+/// A stage that an earlier process of the run had ended, and may not have left all of.
+pub(crate) struct Left {
+    pub(crate) step: StepSummary,
+    /// Files of it, and entries of the memory, that are on record: these are there, or somebody has taken them away.
+    pub(crate) recorded: BTreeSet<String>,
 }
 
 /// The spec's lock, taken before anything of a run is there.
@@ -224,6 +242,35 @@ impl Stages {
         journal: &Journal,
         step: &StepSummary,
     ) -> Result<Vec<String>, Failure> {
+        self.leave(journal, step, None).await
+    }
+
+    /// Leaves what is missing of stages that an earlier process had ended, as it would have been; gives what the person
+    /// should know.
+    ///
+    /// # Errors
+    /// As [`Stages::ended`].
+    pub(crate) async fn left(
+        &mut self,
+        journal: &Journal,
+        stages: Vec<Left>,
+    ) -> Result<Vec<String>, Failure> {
+        let mut messages = Vec::new();
+        for Left { step, recorded } in stages {
+            let told = self.leave(journal, &step, Some(recorded)).await?;
+            let told = told.into_iter();
+            messages.extend(told.map(|message| format!("{}: {message}", step.path)));
+        }
+        Ok(messages)
+    }
+
+    /// Writes what a stage leaves; of one that an earlier process had ended, what is not among these.
+    async fn leave(
+        &mut self,
+        journal: &Journal,
+        step: &StepSummary,
+        recorded: Option<BTreeSet<String>>,
+    ) -> Result<Vec<String>, Failure> {
         self.readable().await?;
         let remembered = self.remembered.get(&step.path).cloned();
         let wanted = StageWanted {
@@ -249,13 +296,16 @@ impl Stages {
             let dir = specs::root(&*host.config.world, &plan_dir, &root);
             let dir = dir.map_err(|error| unwritten(&root, &error))?;
             let to = (&dir, root.as_str(), durability);
-            let (made, grown) = write(&mut *views, to, &path, wanted)?;
+            let (made, grown) = write(&mut *views, to, &path, wanted, recorded.as_ref())?;
+            let recorded = recorded.unwrap_or_default();
             for (path, bytes) in &made.files {
-                journal_of_files.view_below(&root, path, bytes)?;
+                if !recorded.contains(path) {
+                    journal_of_files.view_below(&root, path, bytes)?;
+                }
             }
-            Ok((made, grown, views))
+            Ok((made, grown, views, recorded))
         });
-        let (made, grown, views) = written.await?;
+        let (made, grown, views, recorded) = written.await?;
         self.views = Some(views);
         self.footprint = grown;
         let mut messages = Vec::new();
@@ -269,7 +319,9 @@ impl Stages {
                     step: &step,
                     wanted: &wanted,
                 };
-                memory::keep(&host, &journal, &stage, made.said)
+                let said = made.said.into_iter();
+                let said = said.filter(|said| !recorded.contains(&stage.entry(&said.agent)));
+                memory::keep(&host, &journal, &stage, said.collect())
             });
             messages.extend(kept.await?);
         }
@@ -296,12 +348,14 @@ impl Stages {
     }
 }
 
-/// Makes the files and writes them, each whole or not at all. Gives how many bytes the spec's files have then.
+/// Makes the files and writes them, each whole or not at all; of a stage that an earlier process had ended, those that
+/// are not `recorded`. Gives how many bytes the spec's files have then.
 fn write(
     views: &mut dyn StageViews,
     (dir, root, durability): (&Dir, &str, Durability),
     step: &str,
     mut wanted: StageWanted,
+    recorded: Option<&BTreeSet<String>>,
 ) -> Result<(StageMade, u64), Failure> {
     wanted.costs = costs(dir, &wanted.spec_id);
     let mut footprint = wanted.footprint_bytes;
@@ -310,9 +364,23 @@ fn write(
     let spec = spec.map_err(|error| unwritten(root, &error))?;
     let spec = Spec::within(spec, &wanted.spec_id);
     let run = wanted.run_id.clone();
-    let made = views.stage(wanted, &|path| spec.is_of_another(path, &run, step))?;
+    let taken = |path: &str| spec.is_of_another(path, &run, step);
+    if recorded.is_some() {
+        wanted.footprint_bytes = footprint_before(views, dir, &wanted, &taken)?;
+    }
+    let mut made = views.stage(wanted, &taken)?;
+    if recorded.is_some() {
+        made.files
+            .retain(|(path, bytes)| !is_newer(dir, path, bytes));
+    }
     let mut files = nofollow::Together::new(dir, durability);
-    for (path, bytes) in &made.files {
+    // Those that take the place of another stage's come last: while they have not, it can be told what was there before.
+    let (own, shared): (Vec<_>, Vec<_>) = made
+        .files
+        .iter()
+        .filter(|(path, _)| !recorded.is_some_and(|it| it.contains(path)))
+        .partition(|(path, _)| !specs::is_shared(path));
+    for (path, bytes) in own.into_iter().chain(shared) {
         let before = files
             .write(path, bytes)
             .map_err(|error| unwritten(&format!("{root}/{path}"), &error))?;
@@ -323,6 +391,57 @@ fn write(
     }
     files.end().map_err(|error| unwritten(root, &error))?;
     Ok((made, footprint))
+}
+
+/// Bytes that the spec's files had when the stage ended, of which an earlier process may have left some: its telemetry
+/// names them.
+fn footprint_before(
+    views: &mut dyn StageViews,
+    dir: &Dir,
+    wanted: &StageWanted,
+    taken: &Taken<'_>,
+) -> Result<u64, Failure> {
+    // Made for the sake of the names, and of what the files that are counted add.
+    let once = StageWanted {
+        footprint_bytes: 0,
+        answers: false,
+        ..wanted.clone()
+    };
+    let made = views.stage(once, taken)?;
+    let told = |bytes: &[u8]| {
+        let line: Value = serde_json::from_slice(bytes).ok()?;
+        line.get("evidenceFootprintBytes")?.as_u64()
+    };
+    let mut own = 0_u64;
+    for (path, bytes) in &made.files {
+        // The latest synthesis has not taken the place of another where the telemetry is not there.
+        if !specs::counts(path) || specs::is_shared(path) {
+            continue;
+        }
+        let Ok(there) = nofollow::read(dir, path, COSTS_BYTES_MAX) else {
+            continue;
+        };
+        if let (Some(all), Some(added)) = (told(&there), told(bytes)) {
+            return Ok(all.saturating_sub(added));
+        }
+        own = own.saturating_add(there.len() as u64);
+    }
+    Ok(wanted.footprint_bytes.saturating_sub(own))
+}
+
+/// Whether the latest synthesis that is there is of a stage that ended later than the one in `bytes`: another run has gone
+/// on while this one lay still.
+fn is_newer(dir: &Dir, path: &str, bytes: &[u8]) -> bool {
+    if !specs::is_shared(path) || !path.ends_with("_synthesis.json") {
+        return false;
+    }
+    let ended = |bytes: &[u8]| -> Option<String> {
+        let synthesis: Value = serde_json::from_slice(bytes).ok()?;
+        Some(synthesis.get("timestamp")?.as_str()?.to_owned())
+    };
+    let there = nofollow::read(dir, path, COSTS_BYTES_MAX).ok();
+    // Times of records have one form, in which the later one is the greater text.
+    there.is_some_and(|there| ended(&there) > ended(bytes))
 }
 
 fn unwritten(path: &str, error: &io::Error) -> Failure {

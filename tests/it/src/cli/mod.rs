@@ -64,6 +64,7 @@ mod scripted;
 mod shared;
 mod shown;
 mod spec_kit;
+mod stage_files;
 mod stopped;
 mod stranger;
 mod stretch;

@@ -252,7 +252,7 @@ fn what_agents_said_of_a_stage_is_found_by_its_tags_when_the_run_is_gone() {
         .iter()
         .find(|record| record["agent"] == "claude")
         .unwrap();
-    assert_eq!(said["sha256"], sha256(&file), "{said:#}");
+    assert_eq!(said["sha256"], sha256_of(file.as_bytes()), "{said:#}");
     let run = report["run_id"].as_str().unwrap();
     home.flowhost(&["runs", "rm", run]).expect(0);
     assert_eq!(list(&[]).as_array().unwrap().len(), 3);
@@ -272,9 +272,10 @@ fn what_agents_said_of_a_stage_is_found_by_its_tags_when_the_run_is_gone() {
     }
 }
 
-fn sha256(text: &str) -> String {
+/// Of bytes, hexadecimal.
+pub(super) fn sha256_of(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    let digest = sha2::Sha256::digest(text.as_bytes());
+    let digest = sha2::Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

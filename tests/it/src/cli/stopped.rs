@@ -1,5 +1,7 @@
 //! Whatever record a run stops at, it ends as if it had not.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::evidence::run_dir;
@@ -9,7 +11,11 @@ use crate::support::Home;
 /// A folder whose run lost everything behind its record `keep`, as a loss of power leaves it that comes
 /// before the first checkpoint.
 pub(super) fn cut(home: &Home, whole: &[String], keep: usize) {
-    let dir = run_dir(home);
+    cut_in(&run_dir(home), whole, keep);
+}
+
+/// The same of the run in `dir`.
+pub(super) fn cut_in(dir: &Path, whole: &[String], keep: usize) {
     let text: String = whole[..keep]
         .iter()
         .map(|line| format!("{line}\n"))

@@ -26,10 +26,3 @@ impl Driver {
         }
     }
 }
-
-/// The step whose stage has ended with it: a whole step that ran, and no item of one.
-pub(super) fn stage_of(summary: &StepSummary) -> Option<StepSummary> {
-    let whole = !summary.path.contains(['[', '!']);
-    let ran = summary.attempts > 0 && summary.stage.is_some();
-    (whole && ran).then(|| summary.clone())
-}

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use flowhost_bus::Ulid;
-use flowhost_flow::planner::ReplayError;
+use flowhost_flow::planner::{Note, ReplayError, StepSummary};
 use flowhost_flow::{Call, Exit, RunSetup};
 use flowhost_ledger::{DataKey, Ledger, LedgerOptions, OpenError};
 use serde_json::{Map, Value};
@@ -27,6 +27,8 @@ use crate::host::Inner;
 use crate::host::execute::{Conduct, conduct, journal_of, prepare};
 use crate::host::handle::Run;
 use crate::kept::finished::Finished;
+use crate::kept::specs;
+use crate::kept::stages::{Left, is_stage};
 use crate::plugins::wiring;
 
 pub(crate) mod fed;
@@ -117,6 +119,31 @@ impl Resumed {
             }
             _ => Fate::Make,
         }
+    }
+
+    /// Stages that had ended, of which files may be missing: the one that ended last on record, and those of which a kill
+    /// kept the end from being recorded. A run that was forked leaves no files of the past that it began with.
+    pub(crate) fn stages(&self) -> Vec<Left> {
+        if self.past.processes == 0 {
+            return Vec::new(); // it is forked now, and has no past of its own
+        }
+        let ends = self.rebuilt.notes.iter().filter_map(|note| match note {
+            Note::StepEnded(step) => Some(step),
+            _ => None,
+        });
+        let ended: Vec<&StepSummary> = ends.skip(self.past.ends_whole).collect();
+        let mut recorded = self.past.viewed.clone();
+        if ended.len() > 1 {
+            // Files that stages share have to be as the last one leaves them.
+            recorded.retain(|name| !specs::is_shared(name));
+        }
+        let stages = ended.into_iter().filter(|step| is_stage(step));
+        stages
+            .map(|step| Left {
+                step: step.clone(),
+                recorded: recorded.clone(),
+            })
+            .collect()
     }
 
     /// The calls that a person has to speak for before the run can go on.

@@ -136,6 +136,10 @@ pub(crate) struct Past {
     pub(crate) denials: Vec<Denial>,
     /// What the driver wrote of the planner's notes, in order.
     pub(crate) notes: Vec<Written>,
+    /// How many of the first ends of steps among them are of stages that left all of their files, or leave none.
+    pub(crate) ends_whole: usize,
+    /// Files below the evidence root and entries of the memory that were recorded behind the first end that is none of these.
+    pub(crate) viewed: BTreeSet<String>,
     /// Bytes of records and payloads, for the run's account.
     pub(crate) bytes: u64,
 }

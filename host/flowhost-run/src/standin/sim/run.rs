@@ -370,6 +370,7 @@ impl Simulated {
             desk: Arc::new(desk),
             world: Arc::new(Lent(self.world.clone())),
             stages: None,
+            warnings: Vec::new(),
             reuse: None,
             ledger: None,
         };

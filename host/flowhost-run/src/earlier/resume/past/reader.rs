@@ -56,6 +56,11 @@ pub(super) struct Reader<'p> {
     /// what, and how many messages are still to come. A process that is gone by then leaves a message that
     /// was not read to its end.
     answering: HashMap<String, ((String, String), u64)>,
+    /// Ends of steps that were recorded.
+    ends: usize,
+    /// A process takes the run up, and its driver has not begun: it records all ends that a kill kept from being recorded,
+    /// and leaves the files of their stages then.
+    taking_up: bool,
 }
 
 impl<'p> Reader<'p> {
@@ -71,6 +76,8 @@ impl<'p> Reader<'p> {
             intents: HashMap::new(),
             open_messages: BTreeMap::new(),
             answering: HashMap::new(),
+            ends: 0,
+            taking_up: false,
         }
     }
 
@@ -97,8 +104,15 @@ impl<'p> Reader<'p> {
             Some(Record::ViewWrite(view)) if view.path == crate::given::bundle::BUNDLE => {
                 self.past.bundle_sha256 = Some(view.sha256.into_owned());
             }
+            Some(Record::ViewWrite(view)) if view.root.is_some() => {
+                self.past.viewed.insert(view.path.into_owned());
+            }
+            Some(Record::MemoryWrite(write)) => {
+                self.past.viewed.insert(write.entry.into_owned());
+            }
             Some(Record::RunResume(resume)) => {
                 self.past.processes += 1;
+                self.taking_up = true;
                 let replaced = resume.replaced.unwrap_or_default().into_keys();
                 self.past.swapped.extend(replaced.map(Cow::into_owned));
             }
@@ -109,7 +123,10 @@ impl<'p> Reader<'p> {
             Some(Record::ToolResult(result)) => self.ended(record, &result),
             Some(Record::ModelIntent(intent)) => self.asked(record, &intent),
             Some(Record::ModelResult(result)) => self.answered(record, &result),
-            Some(Record::PlannerEvent(event)) => self.event(&event),
+            Some(Record::PlannerEvent(event)) => {
+                self.taking_up = false;
+                self.event(&event);
+            }
             Some(Record::RunSettle(settle)) => self.settled(record, &settle)?,
             Some(Record::Gate(gate)) => self.gate(record, &gate)?,
             Some(Record::Message(message)) => {
@@ -135,10 +152,26 @@ impl<'p> Reader<'p> {
     /// A note of the planner that was written.
     fn noted(&mut self, kind: Kind, record: &LentRecord<'_>) {
         self.past.notes.push(Written::of(kind, record));
+        if kind == Kind::StepEnd {
+            self.step_ended();
+        }
         if let (Some(step), Kind::StepStart | Kind::AttemptStart) = (&self.past.fork_at, kind) {
             let path = record.text("path").unwrap_or_default();
             let rest = path.strip_prefix(step.as_str());
             self.past.fork_reached |= rest.is_some_and(|it| it.is_empty() || it.starts_with('['));
+        }
+    }
+
+    fn step_ended(&mut self) {
+        // A driver leaves all files of a stage before it goes on.
+        if !self.taking_up {
+            self.past.ends_whole = self.ends;
+            self.past.viewed.clear();
+        }
+        self.ends += 1;
+        // Of the past that a run was forked with it leaves none.
+        if self.past.fork_at.is_some() && !self.past.fork_reached {
+            self.past.ends_whole = self.ends;
         }
     }
 
