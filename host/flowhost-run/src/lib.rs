@@ -35,8 +35,8 @@ pub use given::options::{RunOptions, WorkTree};
 pub use given::project::{Documented, Member, OwnProfile, Project};
 pub use given::redaction::redaction;
 pub use given::world::{
-    AtHand, FactObserver, HostConfig, Listener, Operator, Said, StageMade, StageViews, StageWanted,
-    Taken, Views, Workers, World, local_bus,
+    AtHand, FactObserver, HostConfig, Listener, Operator, Said, StageViews, StageWanted, Taken,
+    Views, Workers, World, local_bus,
 };
 pub use host::elsewhere::Work;
 pub use host::handle::{Events, Heard, Run, RunEvent, RunState};

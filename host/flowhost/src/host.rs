@@ -18,8 +18,8 @@ use flowhost_ledger::{Durability, HostKey, LentRecord, Reached};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
-    AtHand, FactObserver, Host, HostConfig, Listener, Member, Operator, Project, Said, StageMade,
-    StageViews, StageWanted, Taken, Views, Workers, World,
+    AtHand, FactObserver, Host, HostConfig, Listener, Member, Operator, Project, Said, StageViews,
+    StageWanted, Taken, Views, Workers, World,
 };
 
 use crate::ambient::Ambient;
@@ -412,21 +412,26 @@ fn page_of(story: &story::Story) -> Vec<(String, Vec<u8>)> {
 struct Stages(stage::Stages);
 
 impl StageViews for Stages {
-    fn stage(&mut self, wanted: StageWanted, taken: &Taken<'_>) -> Result<StageMade, Failure> {
-        let costs = wanted.costs.and_then(|it| serde_json::from_slice(&it).ok());
+    fn stage(
+        &mut self,
+        wanted: StageWanted,
+        taken: &Taken<'_>,
+        each: &mut dyn FnMut(String, Vec<u8>),
+    ) -> Result<Vec<Said>, Failure> {
         let wanted = stage::Wanted {
             spec_id: wanted.spec_id,
             run_id: wanted.run_id,
             step_id: wanted.step_id,
             footprint_bytes: wanted.footprint_bytes,
-            costs,
+            costs: wanted.costs,
             answers: wanted.answers,
         };
-        let (views, answers) = self.0.views(&wanted, taken).map_err(|error| {
+        let mut hand_over = |view: stage::View| each(view.path, view.bytes);
+        let answers = self.0.views(&wanted, taken, &mut hand_over);
+        let answers = answers.map_err(|error| {
             let message = "the evidence of a stage cannot be made";
             Failure::new(Exit::Internal, message).caused_by(&error)
         })?;
-        let files = views.into_iter().map(|view| (view.path, view.bytes));
         let said = answers.into_iter().map(|answer| Said {
             agent: answer.agent,
             status: answer.status,
@@ -434,10 +439,7 @@ impl StageViews for Stages {
             at: answer.at,
             text: answer.text,
         });
-        Ok(StageMade {
-            files: files.collect(),
-            said: said.collect(),
-        })
+        Ok(said.collect())
     }
 }
 

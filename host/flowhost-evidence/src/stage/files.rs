@@ -98,12 +98,43 @@ impl Names<'_> {
     }
 }
 
-/// All files of the stage, each held against its schema.
+/// A file that was made, as later ones tell of it.
+struct Made {
+    path: String,
+    bytes: usize,
+    /// Of an agent's answer.
+    sha256: Option<String>,
+}
+
+/// Files are handed over one by one, so that they can be written beside the making of the next.
+struct Making<'e> {
+    each: &'e mut dyn FnMut(View),
+    made: Vec<Made>,
+}
+
+impl Making<'_> {
+    fn put(&mut self, view: View) {
+        self.put_hashed(view, None);
+    }
+
+    fn put_hashed(&mut self, view: View, sha256: Option<String>) {
+        self.made.push(Made {
+            path: view.path.clone(),
+            bytes: view.bytes.len(),
+            sha256,
+        });
+        (self.each)(view);
+    }
+}
+
+/// Makes all files of the stage, each held against its schema. `costs` has what the spec cost until now, if somebody knows.
 pub(super) fn files(
     stage: &Stage,
     wanted: &Wanted,
     taken: &Taken<'_>,
-) -> Result<Vec<View>, StageError> {
+    costs: &mut costs::Lines,
+    each: &mut dyn FnMut(View),
+) -> Result<(), StageError> {
     let names = Names {
         stage: &stage.stage,
         spec: &wanted.spec_id,
@@ -112,38 +143,36 @@ pub(super) fn files(
     }
     .apart_from(taken)?;
     let agents = agents(stage);
-    let mut views = Vec::new();
+    let made = Vec::new();
+    let mut views = Making { each, made };
     if let Some((recorded_at, verdict)) = &stage.verdict {
         consensus_files(stage, verdict, &agents, &names, &mut views)?;
-        let artifacts = artifacts(&agents, &names, &views);
+        let artifacts = artifacts(&agents, &names, &views.made);
         let synthesis = synthesis(stage, verdict, &agents, &names, recorded_at);
         let synthesis = document(names.consensus("synthesis.json"), &synthesis)?;
         let latest = View {
             path: names.latest(),
             bytes: synthesis.bytes.clone(),
         };
-        views.extend([synthesis, latest]);
+        views.put(synthesis);
+        views.put(latest);
         let ruled = ruling(stage, verdict, &agents, &names, recorded_at, &artifacts);
-        views.push(document(names.consensus("verdict.json"), &ruled)?);
+        views.put(document(names.consensus("verdict.json"), &ruled)?);
     }
-    let command = v1(stage, &names, &views);
-    views.push(document(names.telemetry(taken)?, &command)?);
+    let command = v1(stage, &names, &views.made);
+    views.put(document(names.telemetry(taken)?, &command)?);
     let life = lifecycle::lines(stage, wanted);
-    views.push(lines(names.lifecycle(), &life)?);
-    let spent = costs::summary(stage, &agents, wanted);
-    views.push(document(
-        format!("costs/{}_cost_summary.json", names.spec),
-        &spent,
-    )?);
+    views.put(lines(names.lifecycle(), &life)?);
+    views.put(costs::summary(costs, stage, &agents, wanted)?);
     let verdict = stage.verdict.as_ref().map(|(_, verdict)| verdict);
     // A tool's step is a stage too, and has nothing to say of models.
     if verdict.is_some() || agents.iter().any(|it| it.usage.model_id.is_some()) {
-        let written: usize = views.iter().map(|view| view.bytes.len()).sum();
+        let written: usize = views.made.iter().map(|made| made.bytes).sum();
         let footprint = wanted.footprint_bytes.saturating_add(written as u64);
-        let line = telemetry(stage, verdict, &agents, &names, &views, footprint);
-        views.push(lines(names.consensus("telemetry.jsonl"), &[line])?);
+        let line = telemetry(stage, verdict, &agents, &names, &views.made, footprint);
+        views.put(lines(names.consensus("telemetry.jsonl"), &[line])?);
     }
-    Ok(views)
+    Ok(())
 }
 
 /// What the agents said, where their answers count. The arbiter puts together what they said, and is none of
@@ -237,7 +266,7 @@ fn consensus_files(
     verdict: &Verdict,
     agents: &[Agent<'_>],
     names: &Names<'_>,
-    views: &mut Vec<View>,
+    views: &mut Making<'_>,
 ) -> Result<(), StageError> {
     for agent in agents {
         let file = file_name(&agent.name);
@@ -245,13 +274,14 @@ fn consensus_files(
             // Its form is the plan's: an answer that looks like a file of the host's is none.
             let path = names.output(&agent.name);
             let bytes = written(&path, output)?;
-            views.push(View { path, bytes });
+            let sha256 = hex::encode(Sha256::digest(&bytes));
+            views.put_hashed(View { path, bytes }, Some(sha256));
         }
         let metrics = Value::Object(metrics(agent, Some(verdict), names));
         let path = names.consensus(&format!("{file}_metrics.json"));
-        views.push(document(path, &metrics)?);
+        views.put(document(path, &metrics)?);
         if let Some(prompt) = agent.last.and_then(|call| prompt(stage, call)) {
-            views.push(View {
+            views.put(View {
                 path: names.consensus(&format!("prompt_{file}.txt")),
                 bytes: prompt.into_bytes(),
             });
@@ -306,14 +336,14 @@ fn metrics(agent: &Agent<'_>, verdict: Option<&Verdict>, names: &Names<'_>) -> M
 }
 
 /// The files that hold answers, with their hashes.
-fn artifacts(agents: &[Agent<'_>], names: &Names<'_>, views: &[View]) -> Value {
+fn artifacts(agents: &[Agent<'_>], names: &Names<'_>, made: &[Made]) -> Value {
     let of = |agent: &Agent<'_>| {
         let path = names.output(&agent.name);
-        let view = views.iter().find(|view| view.path == path)?;
+        let file = made.iter().find(|file| file.path == path)?;
         Some(json!({
             "agent": agent.name,
             "version": agent.usage.model_release,
-            "sha256": hex::encode(Sha256::digest(&view.bytes)),
+            "sha256": file.sha256,
             "path": path,
         }))
     };
@@ -505,7 +535,7 @@ fn telemetry(
     verdict: Option<&Verdict>,
     agents: &[Agent<'_>],
     names: &Names<'_>,
-    views: &[View],
+    made: &[Made],
     footprint: u64,
 ) -> Value {
     let present = agents.iter().filter(|it| it.is_ok()).count();
@@ -534,7 +564,7 @@ fn telemetry(
         "promptVersion": stage.prompt().0,
         "promptSha256": stage.prompt().1,
         "runProfile": stage.labels.get("run_profile"),
-        "artifacts": paths(views),
+        "artifacts": paths(made),
         "notes": notes(stage, verdict),
         "consensus": consensus(stage, verdict, agents, names),
         "quality_metrics": {
@@ -574,7 +604,7 @@ fn telemetry(
 }
 
 /// Stage telemetry, schema 1.
-fn v1(stage: &Stage, names: &Names<'_>, views: &[View]) -> Value {
+fn v1(stage: &Stage, names: &Names<'_>, made: &[Made]) -> Value {
     let policy = |phase: &Phase| json!({ "model": phase.model, "status": phase.status, "note": phase.note() });
     let mut document = json!({
         "schemaVersion": 1,
@@ -584,7 +614,7 @@ fn v1(stage: &Stage, names: &Names<'_>, views: &[View]) -> Value {
         "step": stage.path,
         "timestamp": stage.ended,
         "policy": { "prefilter": policy(&stage.guards.before), "final": policy(&stage.guards.after) },
-        "artifacts": paths(views),
+        "artifacts": paths(made),
     });
     let status = stage.status.as_str();
     let more = match names.stage {
@@ -607,10 +637,9 @@ fn v1(stage: &Stage, names: &Names<'_>, views: &[View]) -> Value {
     document
 }
 
-fn paths(views: &[View]) -> Vec<Value> {
-    views
-        .iter()
-        .map(|view| json!({ "path": view.path }))
+fn paths(made: &[Made]) -> Vec<Value> {
+    made.iter()
+        .map(|file| json!({ "path": file.path }))
         .collect()
 }
 

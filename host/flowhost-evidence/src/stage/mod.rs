@@ -10,7 +10,6 @@ use std::io;
 use std::path::Path;
 
 use flowhost_ledger::{Payloads, RealDisk, Tail};
-use serde_json::Value;
 
 use crate::Unreadable;
 
@@ -43,7 +42,7 @@ pub struct Wanted {
     /// Bytes that the spec's folders hold already.
     pub footprint_bytes: u64,
     /// The spec's cost summary as it stands, if there is one.
-    pub costs: Option<Value>,
+    pub costs: Option<Vec<u8>>,
     /// Whether somebody wants the answers beside the files.
     pub answers: bool,
 }
@@ -103,6 +102,7 @@ pub struct Stages {
     tail: Tail,
     gather: gather::Gather,
     payloads: Payloads<'static>,
+    costs: costs::Lines,
 }
 
 impl Stages {
@@ -115,28 +115,29 @@ impl Stages {
             tail: Tail::open(run_dir)?,
             gather: gather::Gather::default(),
             payloads: Payloads::growing(&RealDisk, run_dir),
+            costs: costs::Lines::default(),
         })
     }
 
-    /// Makes the files of a stage from what is in the ledger now, each held against its schema, and gives the answers
-    /// that count beside them, where they are wanted.
+    /// Makes the files of a stage from what is in the ledger now, each held against its schema and then handed to `each`,
+    /// and gives the answers that count, where they are wanted. The names that `taken` is asked for are handed over later.
     ///
     /// # Errors
-    /// [`StageError`].
+    /// [`StageError`]; some of the files may have been handed over.
     pub fn views(
         &mut self,
         wanted: &Wanted,
         taken: &Taken<'_>,
-    ) -> Result<(Vec<View>, Vec<Answer>), StageError> {
+        each: &mut dyn FnMut(View),
+    ) -> Result<Vec<Answer>, StageError> {
         self.read_on()?;
         let stage = self.gather.stage(&wanted.step_id, &self.payloads);
         let stage = stage.ok_or(StageError::NoStep)?;
-        let views = files::files(&stage, wanted, taken)?;
-        let answers = match wanted.answers {
+        files::files(&stage, wanted, taken, &mut self.costs, each)?;
+        Ok(match wanted.answers {
             true => files::answers(&stage),
             false => Vec::new(),
-        };
-        Ok((views, answers))
+        })
     }
 
     /// Reads what has come since the last time.

@@ -9,8 +9,9 @@ use flowhost_ledger::records::{
 use flowhost_ledger::{Fact, StoredRecord};
 use serde_json::Value;
 
-use super::gather::Gather;
-use super::{Judged, StageError, View, Wanted, files, judge};
+use super::costs::Lines;
+use super::gather::{Gather, Stage};
+use super::{Judged, StageError, Taken, View, Wanted, files, judge};
 use crate::story::PayloadSource;
 
 struct Nothing;
@@ -89,7 +90,23 @@ fn made(facts: Vec<Fact>, wanted: &Wanted) -> Vec<View> {
 fn made_beside(facts: Vec<Fact>, wanted: &Wanted, taken: &BTreeSet<String>) -> Vec<View> {
     let gather = gathered(facts);
     let stage = gather.stage("s1", &Nothing).expect("the step has ended");
-    files::files(&stage, wanted, &|path| Ok(taken.contains(path))).unwrap()
+    views_of(&stage, wanted, &|path| Ok(taken.contains(path))).unwrap()
+}
+
+fn views_of(stage: &Stage, wanted: &Wanted, taken: &Taken<'_>) -> Result<Vec<View>, StageError> {
+    views_beside(stage, wanted, taken, &mut Lines::default())
+}
+
+/// The files of a stage where somebody knows what the spec cost.
+fn views_beside(
+    stage: &Stage,
+    wanted: &Wanted,
+    taken: &Taken<'_>,
+    costs: &mut Lines,
+) -> Result<Vec<View>, StageError> {
+    let mut views = Vec::new();
+    files::files(stage, wanted, taken, costs, &mut |view| views.push(view))?;
+    Ok(views)
 }
 
 fn assert_valid(views: &[View]) {
@@ -224,7 +241,7 @@ fn nothing_is_made_where_nobody_can_say_which_names_are_taken() {
     let gather = gathered(facts(false));
     let stage = gather.stage("s1", &Nothing).unwrap();
     let unreadable = |_: &str| Err(std::io::Error::other("no such disk"));
-    let failed = files::files(&stage, &wanted(), &unreadable).unwrap_err();
+    let failed = views_of(&stage, &wanted(), &unreadable).unwrap_err();
     assert!(matches!(failed, StageError::Names(_)), "{failed}");
 }
 
@@ -244,7 +261,7 @@ fn lines_of_other_stages_stay_in_the_costs_and_those_of_this_one_are_replaced() 
         { "stage": "plan", "agent": "old", "cost_usd": 9.0 },
     ] });
     let wanted = Wanted {
-        costs: Some(before),
+        costs: serde_json::to_vec(&before).ok(),
         ..wanted()
     };
     let files = by_name(&made(facts(false), &wanted));
@@ -261,6 +278,51 @@ fn lines_of_other_stages_stay_in_the_costs_and_those_of_this_one_are_replaced() 
 }
 
 #[test]
+fn a_summary_that_this_process_wrote_is_known_and_another_in_its_place_is_read() {
+    let path = "costs/SPEC-1_cost_summary.json";
+    let nobody = |_: &str| Ok(false);
+    let mut known = Lines::default();
+    let mut there: Option<Vec<u8>> = None;
+    for (step, name, call) in [
+        ("s1", "plan", "3"),
+        ("s2", "tasks", "4"),
+        ("s1", "plan", "3"),
+    ] {
+        let of = of_step(facts(false), step, name, call);
+        let stage = gathered(of).stage(step, &Nothing).unwrap();
+        let wanted = Wanted {
+            step_id: step.to_owned(),
+            costs: there.clone(),
+            ..wanted()
+        };
+        let made = |known: &mut Lines| {
+            let views = views_beside(&stage, &wanted, &nobody, known).unwrap();
+            assert_valid(&views);
+            by_name(&views).remove(path).unwrap()
+        };
+        let text = made(&mut known);
+        assert_eq!(text, made(&mut Lines::default()), "known or read");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(text, format!("{value:#}\n"), "as any document is printed");
+        there = Some(text.into_bytes());
+    }
+    // Somebody has changed it since: what is there counts, and is not believed unseen.
+    let stage = gathered(facts(false)).stage("s1", &Nothing).unwrap();
+    let changed = |line: &str| Wanted {
+        costs: Some(format!("{{\"breakdown\": [{line}]}}").into_bytes()),
+        ..wanted()
+    };
+    let line = "{\"stage\": \"audit\", \"agent\": \"x\", \"cost_usd\": 2.5}";
+    let views = views_beside(&stage, &changed(line), &nobody, &mut known).unwrap();
+    let costs: Value = serde_json::from_str(&by_name(&views)[path]).unwrap();
+    assert_eq!(costs["per_stage"]["audit"], 2.5, "{costs:#}");
+    assert_eq!(costs["breakdown"].as_array().unwrap().len(), 2);
+    let odd = changed("{\"stage\": \"audit\"}");
+    let failed = views_beside(&stage, &odd, &nobody, &mut known).unwrap_err();
+    assert!(matches!(failed, StageError::Schema { .. }), "{failed}");
+}
+
+#[test]
 fn two_steps_of_one_stage_have_their_own_telemetry_and_both_their_costs() {
     let first = by_name(&made(facts(false), &wanted()));
     let path = format!("commands/SPEC-1/spec-plan_{}", wanted().run_id);
@@ -268,13 +330,13 @@ fn two_steps_of_one_stage_have_their_own_telemetry_and_both_their_costs() {
     let costs = "costs/SPEC-1_cost_summary.json";
     let second = Wanted {
         step_id: "s2".to_owned(),
-        costs: serde_json::from_str(&first[costs]).ok(),
+        costs: Some(first[costs].clone().into_bytes()),
         ..wanted()
     };
     let of_second = of_step(facts(false), "s2", "replan", "4");
     let stage = gathered(of_second).stage("s2", &Nothing).unwrap();
     let taken = |path: &str| Ok(path == one);
-    let views = files::files(&stage, &second, &taken).unwrap();
+    let views = views_of(&stage, &second, &taken).unwrap();
     assert_valid(&views);
     let files = by_name(&views);
     let steps = [&first[&one], &files[&format!("{path}_2.json")]];
@@ -286,17 +348,17 @@ fn two_steps_of_one_stage_have_their_own_telemetry_and_both_their_costs() {
     assert_eq!(steps, ["plan", "replan"]);
     // Made once more, it takes its own place; of another run, that of both.
     let again = Wanted {
-        costs: Some(spent.clone()),
+        costs: Some(files[costs].clone().into_bytes()),
         ..second.clone()
     };
-    let again = by_name(&files::files(&stage, &again, &taken).unwrap());
+    let again = by_name(&views_of(&stage, &again, &taken).unwrap());
     assert_eq!(again[costs], files[costs]);
     let other = Wanted {
         run_id: "01KBGHJKMNPQRSTVWXYZ012346".to_owned(),
-        costs: Some(spent),
+        costs: Some(files[costs].clone().into_bytes()),
         ..second
     };
-    let other = by_name(&files::files(&stage, &other, &taken).unwrap());
+    let other = by_name(&views_of(&stage, &other, &taken).unwrap());
     let other: Value = serde_json::from_str(&other[costs]).unwrap();
     assert_eq!(other["breakdown"].as_array().unwrap().len(), 1);
 }

@@ -169,12 +169,19 @@ pub trait Views: Send + Sync + 'static {
 /// Makes the files of a run's stages while the run goes on. It is asked once for each stage, and may remember what it
 /// has read.
 pub trait StageViews: Send + Sync {
-    /// Files of a stage that has ended, by their paths below the evidence root, each what its schema says. May take
-    /// its time, as [`Views::of`].
+    /// Hands over the files of a stage that has ended, each by its path below the evidence root as soon as it is made and
+    /// is what its schema says; gives what each agent said, where its answer counts and answers are wanted. May take its
+    /// time, as [`Views::of`].
     ///
     /// # Errors
-    /// When the ledger cannot be read, a file would not be what its schema says, or `taken` fails.
-    fn stage(&mut self, wanted: StageWanted, taken: &Taken<'_>) -> Result<StageMade, Failure>;
+    /// When the ledger cannot be read, a file would not be what its schema says, or `taken` fails; some of the files may
+    /// have been handed over.
+    fn stage(
+        &mut self,
+        wanted: StageWanted,
+        taken: &Taken<'_>,
+        each: &mut dyn FnMut(String, Vec<u8>),
+    ) -> Result<Vec<Said>, Failure>;
 }
 
 /// Whether another run, or another step of this one, has left a file at a path below the evidence root.
@@ -204,15 +211,6 @@ pub struct AtHand<'k> {
     pub payloads: &'k Payloads<'k>,
     /// The text of its plan, and what that says.
     pub plan: Option<(&'k str, &'k Plan)>,
-}
-
-/// What a stage leaves.
-#[derive(Debug, Clone, Default)]
-pub struct StageMade {
-    /// Files by their paths below the evidence root.
-    pub files: Vec<(String, Vec<u8>)>,
-    /// What each agent said, where its answer counts and answers were wanted.
-    pub said: Vec<Said>,
 }
 
 /// What an agent said of a stage.

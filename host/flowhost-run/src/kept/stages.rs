@@ -1,7 +1,7 @@
 //! The evidence files of a run's stages: who may write them, when, and how much there may be.
 //!
 //! Owns the lock of a spec, the bounds of its footprint, and the order of writing: the records first (and, of a durable
-//! run, signed), then the files that are read from them, then the records that name the files. What the files say
+//! run, signed), then the files that are read from them, each with the record that names it. What the files say
 //! is a view's ([`crate::StageViews::stage`]). Must never write outside of the evidence root, and never into the
 //! folders of another spec.
 //!
@@ -19,20 +19,21 @@ use flowhost_flow::plan::{Evidence, Remember};
 use flowhost_flow::planner::StepSummary;
 use flowhost_flow::{Exit, StepStatus};
 use flowhost_ledger::{Durability, Ledger};
-use serde_json::Value;
 
 use crate::base::failure::{Failure, ledger_failure};
 use crate::base::nofollow;
 use crate::base::tasks::blocking;
 use crate::given::project::Project;
-use crate::given::world::{StageMade, StageViews, StageWanted, Taken};
+use crate::given::world::{StageViews, StageWanted};
 use crate::host::Inner;
 use crate::kept::journal::Journal;
 use crate::kept::memory;
 use crate::kept::specs::{self, Put, Spec};
 
-/// Most bytes of a cost summary that are read: some hundred lines, each a few hundred bytes.
-const COSTS_BYTES_MAX: u64 = 4 << 20;
+mod write;
+
+use write::{To, write};
+
 /// What the files end with that a person looks at first when a stage did not go well.
 const SHOWN: [&str; 3] = ["_synthesis.json", "_verdict.json", "_telemetry.jsonl"];
 /// Bytes of a megabyte, as `warn_mb` and `max_mb` count them. Decimal, as disks and people count.
@@ -177,12 +178,6 @@ fn footprint(dir: &Dir, spec_id: &str) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// The spec's cost summary as it stands; none where there is none that can be read.
-fn costs(dir: &Dir, spec_id: &str) -> Option<Vec<u8>> {
-    let path = format!("costs/{spec_id}_cost_summary.json");
-    nofollow::read(dir, &path, COSTS_BYTES_MAX).ok()
-}
-
 impl Locked {
     /// Records where the files of older runs are now.
     ///
@@ -295,19 +290,18 @@ impl Stages {
             };
             let dir = specs::root(&*host.config.world, &plan_dir, &root);
             let dir = dir.map_err(|error| unwritten(&root, &error))?;
-            let to = (&dir, root.as_str(), durability);
-            let (made, grown) = write(&mut *views, to, &path, wanted, recorded.as_ref())?;
-            let recorded = recorded.unwrap_or_default();
-            for (path, bytes) in &made.files {
-                if !recorded.contains(path) {
-                    journal_of_files.view_below(&root, path, bytes)?;
-                }
-            }
-            Ok((made, grown, views, recorded))
+            let to = To {
+                dir: &dir,
+                root: &root,
+                durability,
+                journal: &journal_of_files,
+            };
+            let made = write(&mut *views, &to, &path, wanted, recorded.as_ref())?;
+            Ok((made, views, recorded.unwrap_or_default()))
         });
-        let (made, grown, views, recorded) = written.await?;
+        let (made, views, recorded) = written.await?;
         self.views = Some(views);
-        self.footprint = grown;
+        self.footprint = made.footprint;
         let mut messages = Vec::new();
         if let Some(wanted) = remembered {
             let (host, journal, step) = (self.host.clone(), journal.clone(), step.clone());
@@ -326,9 +320,8 @@ impl Stages {
             messages.extend(kept.await?);
         }
         if step.status != StepStatus::Ok {
-            let paths = made.files.iter().map(|(path, _)| path);
             // The latest synthesis, which has no time in its name, is there a second time with one.
-            let told = paths.filter(|path| {
+            let told = made.paths.iter().filter(|path| {
                 specs::has_time(path) && SHOWN.iter().any(|end| path.ends_with(end))
             });
             let root = self.plan_dir.join(&self.spec.root);
@@ -346,102 +339,6 @@ impl Stages {
         }
         Ok(messages)
     }
-}
-
-/// Makes the files and writes them, each whole or not at all; of a stage that an earlier process had ended, those that
-/// are not `recorded`. Gives how many bytes the spec's files have then.
-fn write(
-    views: &mut dyn StageViews,
-    (dir, root, durability): (&Dir, &str, Durability),
-    step: &str,
-    mut wanted: StageWanted,
-    recorded: Option<&BTreeSet<String>>,
-) -> Result<(StageMade, u64), Failure> {
-    wanted.costs = costs(dir, &wanted.spec_id);
-    let mut footprint = wanted.footprint_bytes;
-    // Under the spec's lock: what is there now stays as it is until the files are written.
-    let spec = dir.try_clone();
-    let spec = spec.map_err(|error| unwritten(root, &error))?;
-    let spec = Spec::within(spec, &wanted.spec_id);
-    let run = wanted.run_id.clone();
-    let taken = |path: &str| spec.is_of_another(path, &run, step);
-    if recorded.is_some() {
-        wanted.footprint_bytes = footprint_before(views, dir, &wanted, &taken)?;
-    }
-    let mut made = views.stage(wanted, &taken)?;
-    if recorded.is_some() {
-        made.files
-            .retain(|(path, bytes)| !is_newer(dir, path, bytes));
-    }
-    let mut files = nofollow::Together::new(dir, durability);
-    // Those that take the place of another stage's come last: while they have not, it can be told what was there before.
-    let (own, shared): (Vec<_>, Vec<_>) = made
-        .files
-        .iter()
-        .filter(|(path, _)| !recorded.is_some_and(|it| it.contains(path)))
-        .partition(|(path, _)| !specs::is_shared(path));
-    for (path, bytes) in own.into_iter().chain(shared) {
-        let before = files
-            .write(path, bytes)
-            .map_err(|error| unwritten(&format!("{root}/{path}"), &error))?;
-        if specs::counts(path) {
-            let less = footprint.saturating_sub(before);
-            footprint = less.saturating_add(bytes.len() as u64);
-        }
-    }
-    files.end().map_err(|error| unwritten(root, &error))?;
-    Ok((made, footprint))
-}
-
-/// Bytes that the spec's files had when the stage ended, of which an earlier process may have left some: its telemetry
-/// names them.
-fn footprint_before(
-    views: &mut dyn StageViews,
-    dir: &Dir,
-    wanted: &StageWanted,
-    taken: &Taken<'_>,
-) -> Result<u64, Failure> {
-    // Made for the sake of the names, and of what the files that are counted add.
-    let once = StageWanted {
-        footprint_bytes: 0,
-        answers: false,
-        ..wanted.clone()
-    };
-    let made = views.stage(once, taken)?;
-    let told = |bytes: &[u8]| {
-        let line: Value = serde_json::from_slice(bytes).ok()?;
-        line.get("evidenceFootprintBytes")?.as_u64()
-    };
-    let mut own = 0_u64;
-    for (path, bytes) in &made.files {
-        // The latest synthesis has not taken the place of another where the telemetry is not there.
-        if !specs::counts(path) || specs::is_shared(path) {
-            continue;
-        }
-        let Ok(there) = nofollow::read(dir, path, COSTS_BYTES_MAX) else {
-            continue;
-        };
-        if let (Some(all), Some(added)) = (told(&there), told(bytes)) {
-            return Ok(all.saturating_sub(added));
-        }
-        own = own.saturating_add(there.len() as u64);
-    }
-    Ok(wanted.footprint_bytes.saturating_sub(own))
-}
-
-/// Whether the latest synthesis that is there is of a stage that ended later than the one in `bytes`: another run has gone
-/// on while this one lay still.
-fn is_newer(dir: &Dir, path: &str, bytes: &[u8]) -> bool {
-    if !specs::is_shared(path) || !path.ends_with("_synthesis.json") {
-        return false;
-    }
-    let ended = |bytes: &[u8]| -> Option<String> {
-        let synthesis: Value = serde_json::from_slice(bytes).ok()?;
-        Some(synthesis.get("timestamp")?.as_str()?.to_owned())
-    };
-    let there = nofollow::read(dir, path, COSTS_BYTES_MAX).ok();
-    // Times of records have one form, in which the later one is the greater text.
-    there.is_some_and(|there| ended(&there) > ended(bytes))
 }
 
 fn unwritten(path: &str, error: &io::Error) -> Failure {

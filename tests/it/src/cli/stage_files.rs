@@ -134,14 +134,13 @@ impl Ledger {
         records.take_while(|it| it["kind"] == kind).collect()
     }
 
-    /// The files that the stage whose end is at `end` has left, in the order in which they are written.
+    /// The files that the stage whose end is at `end` has left: they are written in the order of their records.
     fn written(&self, end: usize) -> Vec<String> {
         let views = self.behind(end + 1, "view.write");
-        let paths = views
+        views
             .iter()
-            .map(|it| it["path"].as_str().unwrap().to_owned());
-        let (shared, own): (Vec<String>, Vec<String>) = paths.partition(|path| is_shared(path));
-        [own, shared].concat()
+            .map(|it| it["path"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
