@@ -17,7 +17,10 @@
 #[cfg(target_arch = "wasm32")]
 mod entropy;
 mod multiple;
+mod plain;
 mod work;
+
+use std::cell::OnceCell;
 
 use boon::{CompileError, Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::Value;
@@ -52,10 +55,20 @@ pub struct Violation {
 
 /// A schema that values can be checked against.
 pub struct Schema {
+    form: Form,
+    work: Work,
+}
+
+enum Form {
+    Compiled(Compiled),
+    /// Of plain words, and compiled when a value does not fit it.
+    Plain(Value, OnceCell<Result<Compiled, SchemaError>>),
+}
+
+struct Compiled {
     schemas: Schemas,
     index: SchemaIndex,
     multipliers: Multipliers,
-    work: Work,
 }
 
 impl Schema {
@@ -67,8 +80,16 @@ impl Schema {
         Self::compiled(schema, SCHEMA)
     }
 
+    fn compiled(schema: &Value, name: &str) -> Result<Self, SchemaError> {
+        Ok(Self {
+            form: Form::Compiled(Compiled::of(schema, name)?),
+            work: Work::of(schema),
+        })
+    }
+
     /// As [`Schema::compile`], for a schema that somebody has found to be one: the host, for the schema of a
-    /// task's answer. It costs a fiftieth. A keyword with a value that the metaschema does not allow is passed
+    /// task's answer. It costs a fiftieth, and one that says no more than types, members, lists, lengths and choices costs
+    /// nothing before a value does not fit it. A keyword with a value that the metaschema does not allow is passed
     /// over, so that it checks nothing.
     ///
     /// # Errors
@@ -82,10 +103,36 @@ impl Schema {
     /// assert_eq!(schema.violations(&serde_json::json!("one")).len(), 1);
     /// ```
     pub fn compile_checked(schema: &Value) -> Result<Self, SchemaError> {
+        if plain::is_plain(schema) {
+            return Ok(Self {
+                form: Form::Plain(schema.clone(), OnceCell::new()),
+                work: Work::of(schema),
+            });
+        }
         Self::compiled(schema, CHECKED)
     }
 
-    fn compiled(schema: &Value, name: &str) -> Result<Self, SchemaError> {
+    /// What does not fit, in the order of the schema, at most [`VIOLATIONS_MAX`].
+    #[must_use]
+    pub fn violations(&self, value: &Value) -> Vec<Violation> {
+        // A check that is not made has not passed.
+        if let Some(refusal) = self.work.refusal(value) {
+            return vec![whole(refusal)];
+        }
+        let compiled = match &self.form {
+            Form::Compiled(compiled) => return compiled.violations(value),
+            Form::Plain(schema, _) if plain::fits(schema, value) => return Vec::new(),
+            Form::Plain(schema, cell) => cell.get_or_init(|| Compiled::of(schema, CHECKED)),
+        };
+        match compiled {
+            Ok(compiled) => compiled.violations(value),
+            Err(error) => vec![whole(error.to_string())],
+        }
+    }
+}
+
+impl Compiled {
+    fn of(schema: &Value, name: &str) -> Result<Self, SchemaError> {
         let wrong = |error: CompileError| SchemaError(told(&error));
         let mut compiler = Compiler::new();
         compiler.enable_format_assertions();
@@ -100,27 +147,24 @@ impl Schema {
             schemas,
             index,
             multipliers,
-            work: Work::of(schema),
         })
     }
 
-    /// What does not fit, in the order of the schema, at most [`VIOLATIONS_MAX`].
-    #[must_use]
-    pub fn violations(&self, value: &Value) -> Vec<Violation> {
+    fn violations(&self, value: &Value) -> Vec<Violation> {
         let mut found = Vec::new();
-        if let Some(refusal) = self.work.refusal(value) {
-            // A check that is not made has not passed.
-            found.push(Violation {
-                pointer: String::new(),
-                message: refusal,
-            });
-            return found;
-        }
         let _in_force = self.multipliers.enter();
         if let Err(error) = self.schemas.validate(value, self.index) {
             collect(&error, &mut found);
         }
         found
+    }
+}
+
+/// What is wrong with a value as a whole.
+fn whole(message: String) -> Violation {
+    Violation {
+        pointer: String::new(),
+        message,
     }
 }
 
