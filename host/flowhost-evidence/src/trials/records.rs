@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{CRITERIA, MOCK, Place, place, texts};
-use crate::analysis::{chance, mean, median};
+use crate::analysis::{chance, cost_of_stage, mean, median};
 use crate::stage::{Form, Judged, judge};
 
 /// Runs of each variant below which no difference can be told from chance: of three of each, 2 of 20 ways lie as far apart
@@ -49,7 +49,7 @@ pub struct Record {
     pub override_type: Option<String>,
     /// Prompt and completion.
     pub total_tokens: Option<f64>,
-    /// US dollars.
+    /// US dollars of its agents, and of what its guardrails asked models for.
     pub total_cost_usd: Option<f64>,
     /// Milliseconds from its start to its end.
     pub latency_ms: Option<f64>,
@@ -355,7 +355,7 @@ fn record(value: &Value) -> Record {
         arbiter_override: value.get("arbiter_override").and_then(Value::as_bool),
         override_type: text("override_type"),
         total_tokens: number("/consensus/total_tokens"),
-        total_cost_usd: number("/consensus/total_cost_usd"),
+        total_cost_usd: cost_of_stage(value),
         latency_ms: number("/consensus/wall_ms"),
         quality_metrics: BTreeMap::new(),
         reviewer_assessment: None,

@@ -239,3 +239,22 @@ fn variants_are_held_beside_each_other_by_runs_and_savings_are_estimated() {
     assert_eq!((adaptive.overridden, full.against.is_none()), (4, true));
     assert_eq!(report.records[0].method, "single");
 }
+
+#[test]
+fn what_a_guardrail_asked_a_model_for_is_a_cost_of_its_variant() {
+    let cost = |guardrail: Value| {
+        let (path, bytes) = telemetry("r1", "x", 1);
+        let mut line: Value = serde_json::from_slice(&bytes).unwrap();
+        line["guardrail"] = json!({ "cost_usd": guardrail });
+        let mut records = Records::default();
+        records.add(&path, line.to_string().as_bytes());
+        let report = records.report("e", false, None);
+        (
+            report.records[0].total_cost_usd,
+            report.variants[0].cost_usd,
+        )
+    };
+    assert_eq!(cost(json!(0.25)), (Some(0.75), Some(0.75)));
+    // Where nobody spoke it is null, and the agents' cost is all.
+    assert_eq!(cost(Value::Null), (Some(0.5), Some(0.5)));
+}
