@@ -34,6 +34,6 @@ pub use json_text::{parse_json_schema, parse_json_text};
 pub use plan::{Plan, PluginDecl, plan_reference, plan_schema};
 pub use planner::{Action, Call, CallResult, Event, Planner, RunSetup, Time, planner_for};
 pub use problem::{Places, Problem};
-pub use schema_check::{Misfit, OutputSchema};
+pub use schema_check::{Compiled, Misfit, OutputSchema};
 // A step's path may be no plain word of a shell: whoever prints a command about a step quotes it alike.
 pub use flowhost_words::shell_word;

@@ -167,7 +167,7 @@ impl OutputSchema {
 /// Compiled schemas, by where they stand: the steps of a plan are held against the same few, and each takes as long to
 /// compile as a step takes to run.
 #[derive(Debug, Default)]
-pub(crate) struct Compiled<'s> {
+pub struct Compiled<'s> {
     by_place: RefCell<HashMap<usize, Result<OutputSchema, String>>>,
     /// What stands in a place stays there as long as this lives, and neither more nor less.
     stands: PhantomData<Cell<&'s Value>>,
@@ -320,6 +320,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::expr::Template;
 
     #[test]
     fn a_schema_is_compiled_once_where_it_stands_and_another_for_itself() {
@@ -331,6 +332,21 @@ mod tests {
         let other = compiled.of(&number).unwrap();
         assert_eq!(first.violations(&json!("a")), None);
         assert!(other.violations(&json!("a")).is_some());
+    }
+
+    #[test]
+    fn templates_that_are_held_against_one_schema_share_it() {
+        let schema = json!({ "required": ["n"], "properties": { "n": { "type": "integer" } } });
+        let compiled = Compiled::default();
+        for (with, misfits) in [
+            (json!({ "n": 1 }), 0),
+            (json!({}), 1),
+            (json!({ "n": "a" }), 1),
+        ] {
+            let found = Template::fixed(with).misfits_among(&schema, &compiled);
+            assert_eq!(found.len(), misfits, "{found:?}");
+        }
+        assert_eq!(compiled.by_place.borrow().len(), 1);
     }
 
     #[test]

@@ -33,7 +33,13 @@ impl Template {
     /// ```
     #[must_use]
     pub fn misfits(&self, schema: &Value) -> Vec<Misfit> {
-        self.misfits_of(schema, &Compiled::default(), &|_| Known::ANYTHING.kinds)
+        self.misfits_among(schema, &Compiled::default())
+    }
+
+    /// The same for one of several templates, with the schemas that were compiled for the others.
+    #[must_use]
+    pub fn misfits_among<'s>(&self, schema: &'s Value, compiled: &Compiled<'s>) -> Vec<Misfit> {
+        self.misfits_of(schema, compiled, &|_| Known::ANYTHING.kinds)
     }
 
     /// The same, with the schemas that were compiled before, and what kinds of values its expressions can give.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flowhost_flow::expr::Template;
 use flowhost_flow::plan::Guard;
-use flowhost_flow::{Exit, Misfit, OutputSchema, Plan};
+use flowhost_flow::{Compiled, Exit, Misfit, OutputSchema, Plan};
 use flowhost_models::Gateway;
 use flowhost_words::PluginKind;
 use serde_json::{Value, json};
@@ -199,11 +199,22 @@ fn unread(project: &Project, key: &str, member: &Member) -> Option<Finding> {
 /// Every guardrail's `with` against the schema of its manifest.
 fn guards(project: &Project) -> Vec<Finding> {
     let mut found = Vec::new();
-    guards_of(project, &project.plan, "", &mut found);
+    guards_of(
+        project,
+        &project.plan,
+        "",
+        (&Compiled::default(), &mut found),
+    );
     found
 }
 
-fn guards_of(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding>) {
+/// `schemas` has those that were compiled: a guardrail may be on a thousand steps, and has one.
+fn guards_of<'p>(
+    project: &'p Project,
+    plan: &'p Plan,
+    prefix: &str,
+    (schemas, found): (&Compiled<'p>, &mut Vec<Finding>),
+) {
     let steps = plan.everything().into_iter().map(|(step, _)| step);
     let of_steps = steps.flat_map(|step| step.before.iter().chain(&step.after));
     let of_plan = plan.guardrails.before.iter().chain(&plan.guardrails.after);
@@ -212,21 +223,26 @@ fn guards_of(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Findi
     for guard in of_plan.chain(of_steps).filter(|it| seen.insert(it.at)) {
         let member = project.members.get(&format!("{prefix}{}", guard.plugin));
         let schema = member.and_then(|member| member.manifest.config.as_ref());
-        found.extend(schema.and_then(|schema| guard_problem(plan, guard, schema)));
+        found.extend(schema.and_then(|schema| guard_problem(plan, guard, schema, schemas)));
     }
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
             let prefix = format!("{prefix}{}::", wanted.reference);
-            guards_of(project, child, &prefix, found);
+            guards_of(project, child, &prefix, (schemas, found));
         }
     }
 }
 
-fn guard_problem(plan: &Plan, guard: &Guard, schema: &Value) -> Option<Finding> {
+fn guard_problem<'p>(
+    plan: &Plan,
+    guard: &Guard,
+    schema: &'p Value,
+    schemas: &Compiled<'p>,
+) -> Option<Finding> {
     let misfits = match guard.with.constant() {
         // Nothing written is an empty configuration to the guardrail.
-        Some(Value::Null) => Template::fixed(json!({})).misfits(schema),
-        _ => guard.with.misfits(schema),
+        Some(Value::Null) => Template::fixed(json!({})).misfits_among(schema, schemas),
+        _ => guard.with.misfits_among(schema, schemas),
     };
     if misfits.is_empty() {
         return None;
