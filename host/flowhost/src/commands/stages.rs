@@ -5,6 +5,7 @@
 //! gave that was another one then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::kept::Kept;
@@ -46,7 +47,7 @@ pub(super) fn stretch(
     let past = match comes_after_a_stage(&project.plan, step) {
         false => None,
         true => {
-            let run = earlier(project, &step.id, context)?;
+            let run = earlier(project, &step.id, kept, context)?;
             let before = kept.setup(&context.state.run_dir(&run))?;
             let alone = args.only.is_some();
             same_steps(&run, &before, project, step, alone, kept, context)?;
@@ -110,16 +111,36 @@ fn comes_after_a_stage(plan: &Plan, step: &Step) -> bool {
     })
 }
 
-/// The newest run of the plan that is not at work.
-fn earlier(project: &Project, step: &str, context: &Context) -> Result<String, Failure> {
+/// The newest run of the plan that is not at work and leads to the step: one that was to do another step only has not all
+/// that comes before it. Where none does, the newest, of which it is said how far it came.
+fn earlier(
+    project: &Project,
+    step: &str,
+    kept: &Kept,
+    context: &Context,
+) -> Result<String, Failure> {
     super::settle(context);
     let spec = project.plan.evidence.as_ref().map(|it| &it.spec_id);
     let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
-    let newest = all.into_iter().rev().find(|run| {
+    let mut newest = all.into_iter().rev().filter(|run| {
         let same = run.plan == project.plan.name && run.spec.as_ref() == spec;
         same && run.removed.is_none() && run.status != runs::UNFINISHED
     });
-    newest.map(|run| run.run_id).ok_or_else(|| {
+    let first = newest.next().map(|run| run.run_id);
+    let has_past = |run: &String| leads(&context.state.run_dir(run), project, step, kept);
+    let mut others = newest.map(|run| run.run_id);
+    let found = match &first {
+        Some(run) if !has_past(run) => others.find(&has_past),
+        _ => None,
+    };
+    if let (Some(taken), Some(newest), false) = (&found, &first, context.output.json) {
+        let text = format!(
+            "what comes before `{step}` is taken from run {taken}: the newest, {newest}, did not do all of it"
+        );
+        let text = format!("note: {}\n", one_line(&text));
+        context.output.message(&text);
+    }
+    found.or(first).ok_or_else(|| {
         let of = spec.map_or_else(String::new, |spec| format!(" for {spec}"));
         let name = &project.plan.name;
         Failure::new(
@@ -131,6 +152,16 @@ fn earlier(project: &Project, step: &str, context: &Context) -> Result<String, F
              `{name}`{of} that is over"
         ))
         .hint("run the plan whole once, or its stages one by one from the first")
+    })
+}
+
+/// Whether a run was to do all that comes before the step. What cannot be read of it is told when it is taken.
+fn leads(dir: &Path, project: &Project, step: &str, kept: &Kept) -> bool {
+    let only = kept.setup(dir).ok().and_then(|setup| setup.only);
+    only.is_none_or(|only| {
+        let mut done = project.plan.with_needs(&only);
+        done.insert(step.to_owned());
+        project.plan.with_needs(step).is_subset(&done)
     })
 }
 

@@ -114,6 +114,26 @@ fn stages_run_one_by_one_each_on_what_the_one_before_gave() {
 }
 
 #[test]
+fn a_run_of_one_stage_does_not_hide_the_run_that_has_what_comes_before_another() {
+    let home = example("spec-kit-900");
+    let whole = run(&home, &[]).expect(0).json();
+    let tasks = run(&home, &["--only", "tasks"]).expect(0).json();
+    assert_eq!(start(&home, &tasks)["parent"], whole["run_id"]);
+    // It has what comes before the next stage, and the older run what comes before a later one.
+    let next = run(&home, &["--only", "implement"]).expect(0).json();
+    assert_eq!(start(&home, &next)["parent"], tasks["run_id"]);
+    let told = home.flowhost(&["run", "plan.yaml", "--only", "audit"]);
+    let told = told.expect(0);
+    let names = |report: &Value| report["run_id"].as_str().unwrap().to_owned();
+    let note = format!(
+        "note: what comes before `audit` is taken from run {}: the newest, {}, did not do all of it",
+        names(&whole),
+        names(&next)
+    );
+    assert!(told.stderr.contains(&note), "{}", told.all());
+}
+
+#[test]
 fn another_specs_run_gives_nothing_and_another_input_is_told() {
     let home = example("spec-kit-900");
     run(&home, &["--only", "plan"]).expect(0);
