@@ -122,19 +122,37 @@ impl<'d> Together<'d> {
     /// # Errors
     /// As [`write`].
     pub(crate) fn write(&mut self, path: &str, bytes: &[u8]) -> io::Result<u64> {
+        self.put(path, bytes, Folder::rename)
+    }
+
+    /// As [`Together::write`], of what stands in another file as well. Of a relaxed one, a loss of power may leave an empty
+    /// file here: it costs a third where it takes the place of another.
+    ///
+    /// # Errors
+    /// As [`write`].
+    pub(crate) fn write_copy(&mut self, path: &str, bytes: &[u8]) -> io::Result<u64> {
+        let rename: Rename = match self.durability {
+            Durability::Durable => Folder::rename,
+            Durability::Relaxed => Folder::change_places,
+        };
+        self.put(path, bytes, rename)
+    }
+
+    fn put(&mut self, path: &str, bytes: &[u8], rename: Rename) -> io::Result<u64> {
         let (folder, name) = split(path);
         let folder = match self.folders.entry(folder.to_owned()) {
             Entry::Occupied(held) => held.into_mut(),
             Entry::Vacant(free) => free.insert(create(self.dir, folder)?),
         };
-        let before = match folder.symlink_metadata(name) {
-            Ok(about) if about.is_file() => about.len(),
+        let (before, rename) = match folder.symlink_metadata(name) {
+            Ok(about) if about.is_file() => (about.len(), rename),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => 0,
+            // What is no file gives way to none, or is a folder, which must stay.
+            _ => (0, Folder::rename as Rename),
         };
         let fresh = format!(".{name}.tmp");
         let written = fill(folder, &fresh, bytes, self.durability)
-            .and_then(|()| folder.rename(&fresh, folder, name));
+            .and_then(|()| rename(folder, &fresh, name));
         if let Err(error) = written {
             // What failed is told; that this stays behind as well is not worth another word.
             let _ = folder.remove_file(&fresh);
@@ -154,6 +172,36 @@ impl<'d> Together<'d> {
             }
         }
         Ok(())
+    }
+}
+
+/// Gives what stands at the first name the second one.
+type Rename = fn(&Dir, &str, &str) -> io::Result<()>;
+
+/// Ways to do so.
+struct Folder;
+
+impl Folder {
+    fn rename(folder: &Dir, fresh: &str, name: &str) -> io::Result<()> {
+        folder.rename(fresh, folder, name)
+    }
+
+    /// A file that takes another's place is brought to the disk at once by ext4, and whoever renames it waits for that; not
+    /// so where the two change places. A reader sees the old or the new one all the same.
+    #[cfg(target_os = "linux")]
+    fn change_places(folder: &Dir, fresh: &str, name: &str) -> io::Result<()> {
+        use rustix::fs::{RenameFlags, renameat_with};
+
+        match renameat_with(folder, fresh, folder, name, RenameFlags::EXCHANGE) {
+            Ok(()) => folder.remove_file(fresh),
+            // There is nothing to change places with, or the file system cannot.
+            Err(_) => Self::rename(folder, fresh, name),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn change_places(folder: &Dir, fresh: &str, name: &str) -> io::Result<()> {
+        Self::rename(folder, fresh, name)
     }
 }
 
@@ -299,6 +347,33 @@ mod tests {
         let gone = read(&dir, "a/b/c", 4).unwrap_err();
         assert_eq!(gone.kind(), io::ErrorKind::NotFound);
         assert!(files(&dir, "none").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_copy_takes_the_place_of_a_file_of_a_link_and_of_nothing() {
+        let (folder, dir) = here();
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        for durability in [Durability::Durable, Durability::Relaxed] {
+            let mut together = Together::new(&dir, durability);
+            symlink("/etc/passwd", folder.path().join("a/link")).unwrap();
+            for path in ["a/link", "a/none", "a/none"] {
+                together.write_copy(path, b"new").unwrap();
+                assert_eq!(read(&dir, path, 3).unwrap(), b"new");
+            }
+            let replaced = together.write_copy("a/none", b"newer").unwrap();
+            assert_eq!(replaced, 3);
+            assert_eq!(read(&dir, "a/none", 5).unwrap(), b"newer");
+            together.end().unwrap();
+            let names = std::fs::read_dir(folder.path().join("a")).unwrap();
+            assert_eq!(names.count(), 2, "nothing is left beside them");
+            std::fs::create_dir(folder.path().join("a/folder")).unwrap();
+            let mut together = Together::new(&dir, durability);
+            assert!(together.write_copy("a/folder", b"new").is_err());
+            std::fs::remove_dir(folder.path().join("a/folder")).unwrap();
+            for name in ["a/link", "a/none"] {
+                std::fs::remove_file(folder.path().join(name)).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -106,7 +106,10 @@ fn written(to: &To<'_>, files: Receiver<Named>, before: u64) -> Result<u64, Fail
     let mut together = nofollow::Together::new(to.dir, to.durability);
     let mut unrecorded = Vec::new();
     for (path, bytes) in files {
-        let replaced = together.write(&path, &bytes);
+        let replaced = match is_latest(&path) {
+            true => together.write_copy(&path, &bytes),
+            false => together.write(&path, &bytes),
+        };
         let replaced = replaced.map_err(|error| unwritten(&format!("{root}/{path}"), &error))?;
         if specs::counts(&path) {
             let less = footprint.saturating_sub(replaced);
