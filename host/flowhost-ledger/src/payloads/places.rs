@@ -72,6 +72,8 @@ impl Places {
     fn read_on(&mut self, disk: &dyn Source, dir: &Path, end: End) -> Result<(), PayloadError> {
         // A writer goes on to the next file only when this one is whole, so only the last one can have grown.
         let known = self.files.len().saturating_sub(1);
+        // What was known is in order: a ledger that grows is looked at many times.
+        let sorted = self.all.len().saturating_sub(1);
         for (place, name) in files(disk, dir)?.into_iter().enumerate().skip(known) {
             let path = dir.join(&name);
             if place == self.files.len() {
@@ -83,10 +85,8 @@ impl Places {
                 break;
             }
         }
-        if !self
-            .all
-            .is_sorted_by(|(before, _), (after, _)| before < after)
-        {
+        let new = self.all.get(sorted..).unwrap_or_default();
+        if !new.is_sorted_by(|(before, _), (after, _)| before < after) {
             // No writer left it so. Of two lines for one record the later counts.
             self.all.sort_by_key(|(seq, _)| *seq);
             self.all.dedup_by(|later, earlier| {
