@@ -25,6 +25,9 @@ pub struct Finding {
     /// What a profile lacks, where this tells of that.
     #[serde(skip)]
     pub lack: Option<Box<Lack>>,
+    /// What there is to do where another finding says before how the file is made that this one writes into.
+    #[serde(skip)]
+    pub made: Option<Box<Made>>,
 }
 
 /// What a plugin's profile lacks: cures of one profile are told as one.
@@ -34,6 +37,16 @@ pub struct Lack {
     pub plugin: String,
     /// The lines of a profile that grant it.
     pub lines: String,
+}
+
+/// A cure that begins with making a file. A second command would be refused, because the file is there by then, so that
+/// only the first finding of a file tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The file.
+    pub file: String,
+    /// The whole cure of every finding but the first.
+    pub again: String,
 }
 
 impl Finding {
@@ -47,6 +60,7 @@ impl Finding {
             message: message.into(),
             hint: String::new(),
             lack: None,
+            made: None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::base::finding::Finding;
 use crate::before::estimate::{ANSWER_TOKENS, Amount, First, LLM_AGENT, Money, one_call_each};
 use crate::before::guesses::{Guesses, listed};
 use crate::before::preflight::Preflight;
-use crate::before::rights::{lacking, lacks};
+use crate::before::rights::{cured, lacks};
 use crate::given::project::{Member, Project, at_part};
 use crate::plugins::router::prefix;
 
@@ -147,20 +147,22 @@ fn not_paid(project: &Project, key: &str, member: &Member, call: Option<First>) 
     );
     let value = money.written(wanted);
     let less = "a smaller `max_tokens` in its `config:` needs less";
-    let cure = match &member.own {
-        _ if money.of(wide) >= wanted => {
-            format!("narrow `{word}` of its `model` less in the plan; {less}")
-        }
+    let finding = at_part(project, key, "/config/max_tokens", &message);
+    Some(match &member.own {
+        _ if money.of(wide) >= wanted => finding.cure(format!(
+            "narrow `{word}` of its `model` less in the plan; {less}"
+        )),
         None => {
             let file = &member.profile.file;
-            format!("write `{word} = {value}` or more in [model] of {file}; {less}")
+            finding.cure(format!(
+                "write `{word} = {value}` or more in [model] of {file}; {less}"
+            ))
         }
-        Some(_) => format!(
-            "{}\n{less}",
-            lacking(member, &format!("[model]\n{word} = {value}"))
-        ),
-    };
-    Some(at_part(project, key, "/config/max_tokens", &message).cure(cure))
+        Some(_) => {
+            let lines = format!("[model]\n{word} = {value}");
+            cured(finding, member, &lines, &format!("\n{less}"))
+        }
+    })
 }
 
 /// Peers that are no agents of the plan.

@@ -1,12 +1,12 @@
 //! The preflight: every missing right of every plugin, before anything runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flowhost_engine::{Capability, unanswered};
 use flowhost_policy::{Ask, Layer, Outcome, Profile, Right, TraceEntry};
 
-use crate::base::finding::{Finding, Lack};
+use crate::base::finding::{Finding, Lack, Made};
 use crate::before::preflight::Preflight;
 use crate::given::project::{Member, OwnProfile, Project, file_of};
 
@@ -19,10 +19,20 @@ pub(crate) struct Missing {
     interface: String,
     /// The profile that does not grant it.
     profile: String,
-    /// Who takes it away, if the profile has it, and where.
-    taken: Option<(Layer, String)>,
+    /// Who takes it away, if the profile has it.
+    taken: Option<Taken>,
     /// The lines that would grant it; empty when this build serves no such interface.
     lines: String,
+}
+
+/// A right that the profile grants and that does not arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Taken {
+    /// Its key, as profiles and manifests write it.
+    right: &'static str,
+    by: Layer,
+    /// Where that stands.
+    at: String,
 }
 
 /// Rights that are missing, as findings.
@@ -48,25 +58,28 @@ fn finding(project: &Project, missing: &Missing) -> Finding {
         lines,
     } = missing;
     let member = project.members.get(plugin);
-    let part = match taken {
-        Some((Layer::Plan, _)) => "/narrow",
+    let part = match taken.as_ref().map(|taken| taken.by) {
+        Some(Layer::Plan) => "/narrow",
         _ => "/profile",
     };
     let place = member.map(|member| member.decl.place(part));
     let place = place.unwrap_or_default();
     let why = match taken {
         None => format!("which profile `{profile}` does not grant"),
-        Some((Layer::Operator, _)) => {
+        Some(Taken {
+            by: Layer::Operator,
+            ..
+        }) => {
             format!("which profile `{profile}` may not give: it came with the plan")
         }
-        Some((by, at)) => {
+        Some(Taken { by, at, .. }) => {
             format!("which profile `{profile}` grants and the {by} ({at}) takes away")
         }
     };
     let message = format!("plugin `{plugin}` imports `{interface}`, {why}");
     let finding = Finding::new(file_of(project, plugin), message).at(place.line, place.column);
     match (taken, member) {
-        (Some((by, _)), _) => finding.cure(left(*by, lines)),
+        (Some(taken), _) => finding.cure(left(taken)),
         (None, _) if lines.is_empty() => {
             finding.cure("no profile can: this build serves no such interface")
         }
@@ -78,10 +91,9 @@ fn finding(project: &Project, missing: &Missing) -> Finding {
 }
 
 /// What lets a plugin keep what its profile grants.
-fn left(by: Layer, lines: &str) -> String {
-    let right = lines.trim_start_matches('[');
-    let key = right.split([' ', ']', '\n']).next().unwrap_or(right);
-    match by {
+fn left(taken: &Taken) -> String {
+    let key = taken.right;
+    match taken.by {
         Layer::Plan => format!("take `{key}` out of `grants` in the plugin's `narrow`"),
         Layer::Operator => {
             "if you have read the profile and stand behind it, name its folder with `--policies`"
@@ -94,35 +106,33 @@ fn left(by: Layer, lines: &str) -> String {
 /// The finding with what to do about lines that the profile of the plugin `key` lacks.
 pub(crate) fn lacks(finding: Finding, key: &str, member: &Member, lines: String) -> Finding {
     let plugin = key.to_owned();
-    let mut finding = finding.cure(lacking(member, &lines));
+    let mut finding = cured(finding, member, &lines, "");
     finding.lack = Some(Box::new(Lack { plugin, lines }));
     finding
 }
 
-/// What to do about lines that a plugin's profile lacks: where they go. A shipped profile is part of the build and
-/// means the same everywhere, so that the cure is one's own.
-pub(crate) fn lacking(member: &Member, lines: &str) -> String {
+/// The finding with where lines go that a plugin's profile lacks, and what else there is to say. A shipped profile is
+/// part of the build and means the same everywhere, so that the cure is one's own.
+pub(crate) fn cured(mut finding: Finding, member: &Member, lines: &str, more: &str) -> Finding {
     let profile = &member.profile;
-    match &member.own {
-        Some(own) => {
-            let placed = profile.placed(&own.file, lines);
-            format!("{} {placed}", copied(own, &profile.name))
-        }
-        None => {
-            let placed = profile.placed(&profile.file, lines);
-            format!("this would grant it, {placed}")
-        }
-    }
-}
-
-/// How a shipped profile becomes one's own, up to what is to be written into it.
-fn copied(own: &OwnProfile, shipped: &str) -> String {
-    format!(
+    let Some(own) = &member.own else {
+        let placed = profile.placed(&profile.file, lines);
+        return finding.cure(format!("this would grant it, {placed}{more}"));
+    };
+    let (shipped, placed) = (&profile.name, profile.placed(&own.file, lines));
+    finding.made = Some(Box::new(Made {
+        file: own.file.clone(),
+        again: format!(
+            "`{shipped}` is shipped and stays as it is. When {} is made, as is said above, write this {placed}{more}",
+            own.file
+        ),
+    }));
+    finding.cure(format!(
         "`{shipped}` is shipped and stays as it is. Make a profile of your own:\n{}\n\
-         then write `profile: {}` in the plan, and this",
+         then write `profile: {}` in the plan, and this {placed}{more}",
         own.command(shipped),
         own.name
-    )
+    ))
 }
 
 /// Tells once what is to be done once: how a plugin's profile becomes one's own, since a second time the command is
@@ -135,19 +145,12 @@ pub(crate) fn told_once(project: &Project, found: &mut Preflight) {
     let mut all: Vec<&mut Finding> = all.collect();
     // In the order in which they are told, so that it is the first that says it.
     all.sort_by_cached_key(|it| (it.file.clone(), it.line, it.column));
-    for member in project.members.values() {
-        let Some(own) = &member.own else {
-            continue;
-        };
-        let shipped = &member.profile.name;
-        let how = copied(own, shipped);
-        let again = format!(
-            "`{shipped}` is shipped and stays as it is. When {} is made, as is said above, write this",
-            own.file
-        );
-        let theirs = all.iter_mut().filter(|it| it.hint.starts_with(&how));
-        for finding in theirs.skip(1) {
-            finding.hint = finding.hint.replacen(&how, &again, 1);
+    let mut files = BTreeSet::new();
+    for finding in &mut all {
+        if let Some(made) = finding.made.take()
+            && !files.insert(made.file)
+        {
+            finding.hint = made.again;
         }
     }
     as_one(project, &mut all);
@@ -262,11 +265,15 @@ fn lines_for(member: &Member, right: &str, usual: &str) -> String {
 }
 
 /// Who takes a right away that the profile grants, and where.
-fn taken(member: &Member, right: &str) -> Option<(Layer, String)> {
+fn taken(member: &Member, right: &'static str) -> Option<Taken> {
     let of_it =
         |entry: &&TraceEntry| Right::of_path(&entry.right).is_some_and(|it| it.key == right);
     let gone = |entry: &TraceEntry| match &entry.outcome {
-        Outcome::Removed { by, at } => Some((*by, at.clone())),
+        Outcome::Removed { by, at } => Some(Taken {
+            right,
+            by: *by,
+            at: at.clone(),
+        }),
         _ => None,
     };
     member.trace.iter().filter(of_it).find_map(gone)

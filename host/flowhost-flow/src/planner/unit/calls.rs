@@ -236,12 +236,16 @@ impl Unit {
         }
     }
 
-    /// An agent knows the text of a prompt and not whose it is: a failure that speaks of it gets the file's name.
+    /// An agent knows the text of a prompt and not whose it is: a failure of what it was given gets the file's name. Which
+    /// of the two parts it does not take, only its message says, and that is the agent's own text: both are named.
     fn of_prompt(&self, failure: Failure) -> Failure {
         let bare = failure.class == FailureClass::Invalid && failure.hint.is_empty();
         match &self.spec.prompt {
-            Some(prompt) if bare && failure.message.contains("prompt") => {
-                let hint = format!("the step's prompt is `{}`", prompt.file);
+            Some(prompt) if bare => {
+                let hint = format!(
+                    "the step's prompt is `{}`, and what it is given stands in its `with`",
+                    prompt.file
+                );
                 failure.with_hint(hint)
             }
             _ => failure,
