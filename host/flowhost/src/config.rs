@@ -349,7 +349,8 @@ fn checked(text: &str, name: &str) -> Result<Document, Vec<Finding>> {
             finding.cure("no key of this file needs more than a table in a table"),
         ]);
     }
-    let (document, mut problems) = read::document::<Document>(name, text);
+    let (document, read) = read::problems::<Document>(name, text);
+    let mut problems = Vec::new();
     for (key, value) in [("tenant", &document.tenant), ("host", &document.host)] {
         if let Some(value) = value.as_deref().filter(|value| !is_name(value)) {
             problems.push(
@@ -380,14 +381,15 @@ fn checked(text: &str, name: &str) -> Result<Document, Vec<Finding>> {
     }
     problems.extend(sources::problems(&document.sources, text, name));
     problems.extend(tls::problems(&document.tls, text, name));
-    if !problems.is_empty() {
-        providers::complete(&mut problems, &document.models, text, name);
+    if read.is_empty() && problems.is_empty() {
+        return Ok(document);
     }
-    problems.sort_by_key(|problem| (problem.line, problem.column));
-    match problems.is_empty() {
-        true => Ok(document),
-        false => Err(problems),
-    }
+    // What only a run would refuse of providers is told here because something else stops the command anyway: a file
+    // that is sound but for a provider that nobody asks must not stop what needs none.
+    let mut all = providers::complete(read, &document.models, text, name);
+    all.append(&mut problems);
+    all.sort_by_key(|problem| (problem.line, problem.column));
+    Err(all)
 }
 
 /// Where an operator's file is without a word of his. A relative `XDG_CONFIG_HOME` counts as none, as the

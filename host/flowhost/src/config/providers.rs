@@ -10,22 +10,29 @@ use flowhost_models::{Config, ConfigProblem, ProviderKind};
 use toml::de::{DeTable, DeValue};
 
 use super::place;
+use super::read::{Problem, Stop};
 use crate::finding::Finding;
 
-/// Adds to what a reader found in `text` what else is wrong with its providers.
-pub(super) fn complete(found: &mut Vec<Finding>, models: &Config, text: &str, file: &str) {
+/// What is told of a file whose reader found this in `text`: that, and what else is wrong with its providers.
+pub(super) fn complete(
+    read: Vec<Problem>,
+    models: &Config,
+    text: &str,
+    file: &str,
+) -> Vec<Finding> {
     let lacking = lacking(text, file);
-    // The reader says the same of the first key alone.
-    let is_said = |it: &Finding| {
-        let mut lacking = lacking.iter();
-        it.message == missing(&["kind"]) && lacking.any(|other| other.line == it.line)
-    };
-    found.retain(|it| !is_said(it));
-    found.extend(lacking);
     // One that is misspelt is not missing too.
-    let misspelt = found
-        .iter()
-        .any(|it| it.hint.starts_with("did you mean `url`?"));
+    let misspelt = read.iter().any(
+        |it| matches!(&it.stop, Stop::Unknown { meant: Some(meant) } if meant.as_str() == "url"),
+    );
+    // The reader says the same of the first key alone.
+    let is_said = |it: &Problem| {
+        let no_kind = matches!(&it.stop, Stop::Missing(key) if key == "kind");
+        no_kind && lacking.iter().any(|other| other.line == it.finding.line)
+    };
+    let read = read.into_iter().filter(|it| !is_said(it));
+    let mut found: Vec<Finding> = read.map(|it| it.finding).collect();
+    found.extend(lacking);
     let is_written = |name: &str| {
         models
             .providers
@@ -40,6 +47,7 @@ pub(super) fn complete(found: &mut Vec<Finding>, models: &Config, text: &str, fi
         !misspelt || url.is_none_or(is_written)
     });
     found.extend(of_providers.map(|problem| at(problem, text, file)));
+    found
 }
 
 /// A problem of `[models]` where it stands in the file, or its table does.

@@ -11,35 +11,64 @@ use toml::de::{DeTable, DeValue, Deserializer, Error};
 
 use crate::finding::Finding;
 
-/// More problems than this are of one cause.
+/// More problems than this are of one cause. Each takes a reading of the whole text, too: a hostile text has no more.
 const PROBLEMS_MAX: usize = 64;
+
+/// What a reader stopped at, for who decides by it what else is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// This key is not there.
+    Missing(String),
+    /// A key that nobody knows, and the one that was meant, where one is near.
+    Unknown { meant: Option<String> },
+    /// Anything else.
+    Other,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// As it is told.
+    pub(super) finding: Finding,
+    /// What it is.
+    pub(super) stop: Stop,
+}
 
 /// What can be read of `text`, and all that cannot.
 pub(crate) fn document<T: DeserializeOwned + Default>(file: &str, text: &str) -> (T, Vec<Finding>) {
+    let (document, problems) = problems(file, text);
+    let findings = problems.into_iter().map(|problem| problem.finding);
+    (document, findings.collect())
+}
+
+/// The same, with what each problem is.
+pub(super) fn problems<T: DeserializeOwned + Default>(file: &str, text: &str) -> (T, Vec<Problem>) {
     let (mut root, errors) = DeTable::parse_recoverable(text);
-    let mut findings: Vec<Finding> = errors.iter().map(|it| finding(file, text, it)).collect();
-    if !findings.is_empty() {
-        return (T::default(), findings);
+    let mut found: Vec<Problem> = errors.iter().map(|it| problem(file, text, it)).collect();
+    // Of a text that is no TOML nothing is read: what is missing may be what was broken.
+    if !found.is_empty() {
+        return (T::default(), found);
     }
     let mut taken_out: Vec<TakenOut> = Vec::new();
-    while findings.len() < PROBLEMS_MAX {
+    while found.len() < PROBLEMS_MAX {
         let error = match T::deserialize(Deserializer::from(root.clone())) {
-            Ok(document) => return (document, findings),
+            Ok(document) => return (document, found),
             Err(error) => error,
         };
         let at = error.span().map(|span| span.start);
         // A table within a wrong one is read again after it was taken out, and says the same.
-        let told = finding(file, text, &error);
-        if !taken_out.iter().any(|key| key.is_missed(&error, at)) && !findings.contains(&told) {
-            findings.push(told);
+        let told = problem(file, text, &error);
+        if !taken_out.iter().any(|key| key.is_missed(&told.stop, at)) && !found.contains(&told) {
+            found.push(told);
         }
         let start = root.span().start;
+        // Nothing to take out, so that the reader would stop at the same for ever.
         let Some(key) = at.and_then(|at| take_out(root.get_mut(), start, at)) else {
             break;
         };
         taken_out.push(key);
     }
-    (T::default(), findings)
+    (T::default(), found)
 }
 
 /// A key that was wrong, and is told.
@@ -51,8 +80,8 @@ struct TakenOut {
 
 impl TakenOut {
     /// Whether the reader misses this very key now, which is no other problem.
-    fn is_missed(&self, error: &Error, at: Option<usize>) -> bool {
-        at == Some(self.table) && error.message() == format!("missing field `{}`", self.name)
+    fn is_missed(&self, stop: &Stop, at: Option<usize>) -> bool {
+        at == Some(self.table) && matches!(stop, Stop::Missing(name) if *name == self.name)
     }
 }
 
@@ -123,27 +152,32 @@ fn parts(key: &str) -> Vec<String> {
 }
 
 /// What may stand there instead is the cure.
-fn finding(file: &str, text: &str, error: &Error) -> Finding {
-    let Plain { message, expected } = plain(error.message());
+fn problem(file: &str, text: &str, error: &Error) -> Problem {
+    let Plain {
+        message,
+        expected,
+        stop,
+    } = plain(error.message());
     let finding = Finding::at_offset(file, text, error.span(), &message);
-    match (expected.as_str(), nearest(&message, &expected)) {
-        ("", _) => match message.strip_prefix("the key ") {
-            Some(rest) => finding.cure(format!("add {}", rest.trim_end_matches(" is missing"))),
-            None => finding,
-        },
-        (_, Some(near)) => finding.cure(format!("did you mean `{near}`? expected {expected}")),
-        (_, None) => finding.cure(format!("expected {expected}")),
-    }
+    let finding = match (&stop, expected.as_str(), nearest(&message, &expected)) {
+        (Stop::Missing(name), ..) => finding.cure(format!("add `{name}`")),
+        (_, "", _) => finding,
+        (_, _, Some(near)) => finding.cure(format!("did you mean `{near}`? expected {expected}")),
+        (_, _, None) => finding.cure(format!("expected {expected}")),
+    };
+    Problem { finding, stop }
 }
 
 /// What a reader said, in the words of a person who writes the file.
 struct Plain {
     message: String,
     expected: String,
+    stop: Stop,
 }
 
 /// The reader speaks of fields, variants and types of its own language, and quotes the value that it found: which
-/// may be a key that somebody wrote in the place of its name, so that no value is handed on.
+/// may be a key that somebody wrote in the place of its name, so that no value is handed on. Its words are all that it
+/// says of an error; this is the only place that reads them.
 fn plain(message: &str) -> Plain {
     if let Some(rest) = message.strip_prefix("invalid type: ") {
         // A text that was found may hold the words itself: what is expected stands after the last of them.
@@ -151,22 +185,27 @@ fn plain(message: &str) -> Plain {
         return Plain {
             message: format!("this is {}", kind(found)),
             expected: kind(expected).to_owned(),
+            stop: Stop::Other,
         };
     }
     let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     let named = |prefix: &str| what.strip_prefix(prefix);
-    let message = if let Some(name) = named("unknown field ") {
-        format!("unknown key {name}")
+    let (message, stop) = if let Some(name) = named("unknown field ") {
+        let message = format!("unknown key {name}");
+        let meant = nearest(&message, expected).map(str::to_owned);
+        (message, Stop::Unknown { meant })
     } else if let Some(name) = named("unknown variant ") {
-        format!("{name} is not a choice")
+        (format!("{name} is not a choice"), Stop::Other)
     } else if let Some(name) = named("missing field ") {
-        format!("the key {name} is missing")
+        let key = name.trim_matches('`').to_owned();
+        (format!("the key {name} is missing"), Stop::Missing(key))
     } else {
-        what.to_owned()
+        (what.to_owned(), Stop::Other)
     };
     Plain {
         message,
         expected: expected.to_owned(),
+        stop,
     }
 }
 
@@ -239,6 +278,31 @@ mod tests {
             ("a mapping", "a mapping"),
         ] {
             assert_eq!(kind(words), wanted, "{words}");
+        }
+    }
+
+    #[derive(Default, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Provider {
+        kind: String,
+        url: Option<String>,
+    }
+
+    #[test]
+    fn what_the_reader_stopped_at_is_known_without_its_words() {
+        let stops = |text: &str| -> Vec<Stop> {
+            let (read, found) = problems::<Provider>("a.toml", text);
+            assert_eq!((read.kind.as_str(), read.url), ("", None), "{text}");
+            found.into_iter().map(|it| it.stop).collect()
+        };
+        let no_kind = Stop::Missing("kind".to_owned());
+        let url = Some("url".to_owned());
+        for (text, meant) in [("ulr = \"x\"\n", url), ("something = 1\n", None)] {
+            assert_eq!(
+                stops(text),
+                [Stop::Unknown { meant }, no_kind.clone()],
+                "{text}"
+            );
         }
     }
 
