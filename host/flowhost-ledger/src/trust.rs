@@ -1,8 +1,13 @@
-//! `trust.toml`: the keys that a verifier believes.
+//! The verifier's `trust.toml`: the keys by which `flowhost verify --trust FILE` believes the records of runs.
 //!
 //! ```toml
+//! # whose runs are believed: for `flowhost verify --trust`
 //! keys = ["host.example+0123abcd+AQ…"]
 //! ```
+//!
+//! Another file has the same usual name: the operator's, which says whose *plugins* may run and has more keys
+//! (`plugin/trust.rs` of the binary). Both have `keys`, and whoever signs plugins need not be believed for runs, so that
+//! the operator's is told as what it is and never read for its `keys`.
 //!
 //! A key under a host's id is believed for all of that host's ledgers, one under an origin for
 //! that ledger only. Unknown keys of the file are errors: a misspelt `keys` must not mean "none".
@@ -13,6 +18,12 @@ use crate::checkpoint::VKey;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
+    /// It is the operator's file of the same name.
+    #[error(
+        "this is the operator's `trust.toml`, which says whose plugins may run (it has `{0}`): it does not say whose \
+         runs to believe"
+    )]
+    Operators(&'static str),
     /// The text is not of the form.
     #[error("the trust file is malformed: {0}")]
     Toml(String),
@@ -34,6 +45,9 @@ pub enum TrustError {
 struct File {
     keys: Vec<String>,
 }
+
+/// What the operator's file has and this one has not.
+const OPERATORS: [&str; 3] = ["revoked", "plugins", "tools"];
 
 /// Most opening brackets in a trust file. It needs one, and comments may have some; the TOML parser
 /// recurses once for each that broken text leaves open, and its own bound can be undone by such text.
@@ -57,6 +71,9 @@ pub fn parse_trust(text: &str) -> Result<Vec<VKey>, TrustError> {
         let what = format!("it has more than {BRACKETS_MAX} opening brackets");
         return Err(TrustError::Toml(what));
     }
+    if let Some(key) = operators_key(text) {
+        return Err(TrustError::Operators(key));
+    }
     let file: File = toml::from_str(text).map_err(|error| TrustError::Toml(error.to_string()))?;
     if file.keys.is_empty() {
         return Err(TrustError::Empty);
@@ -71,6 +88,12 @@ pub fn parse_trust(text: &str) -> Result<Vec<VKey>, TrustError> {
     file.keys.iter().enumerate().map(parse).collect()
 }
 
+/// A key that only the operator's file has. A text that is no TOML has none: its reader says why.
+fn operators_key(text: &str) -> Option<&'static str> {
+    let table: toml::Table = toml::from_str(text).ok()?;
+    OPERATORS.into_iter().find(|key| table.contains_key(*key))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +106,13 @@ mod tests {
             Err(TrustError::Toml(_))
         ));
         assert!(matches!(parse_trust("keys = []"), Err(TrustError::Empty)));
+        for more in ["revoked = []", "[plugins]\nsigned = true", "[tools]"] {
+            let operators = parse_trust(&format!("keys = []\n{more}"));
+            assert!(
+                matches!(operators, Err(TrustError::Operators(_))),
+                "{more}: {operators:?}"
+            );
+        }
         let deep = parse_trust(&"a = { b = 1 [x]\n".repeat(10_000));
         assert!(matches!(deep, Err(TrustError::Toml(_))));
         let wrong = parse_trust("keys = [\"a+b+c\"]");

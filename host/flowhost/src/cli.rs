@@ -300,7 +300,7 @@ pub(crate) struct VerifyArgs {
     /// The key that must have signed: NAME+ID+BASE64, as `keys show` prints it; may be repeated
     #[arg(long = "key", value_name = "VKEY")]
     pub(crate) keys: Vec<String>,
-    /// A file of trusted keys (trust.toml)
+    /// A file of keys that runs are signed with; not the operator's trust.toml, which is about plugins
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
     /// Accept whatever key the evidence itself names: shows only that it agrees with itself

@@ -1,6 +1,7 @@
-//! Whose plugins an operator believes: `trust.toml` beside the operator's own `flowhost.toml`.
+//! The operator's `trust.toml`, beside the operator's own `flowhost.toml`: whose *plugins* a host believes.
 //!
 //! ```toml
+//! # whose plugins this host believes: `trust.toml` beside its flowhost.toml
 //! keys = ["author.example+0123abcd+AQ…"]      # as `flowhost keys show` prints them
 //! revoked = ["other.example+89abcdef+AQ…"]    # refused, whoever else signed
 //! [plugins]
@@ -11,6 +12,10 @@
 //!
 //! A working folder has no say in it. What comes with the program (`builtin:`) is the operator's own and
 //! is not asked for a signature.
+//!
+//! The file of `flowhost verify --trust` often has the same name: it holds `keys` alone and says whose *runs* a verifier
+//! believes ([`flowhost_ledger::parse_trust`]), which refuses this file by its other keys. The other way round there is
+//! nothing to tell them apart by: `keys` alone is sound here, and asks for nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +32,9 @@ use crate::finding::Finding;
 
 /// The file's name.
 pub const TRUST_FILE: &str = "trust.toml";
+/// Which of the two files of the name it is, where it cannot be read.
+const WHICH: &str = "this file says whose plugins may run, by `keys`, `revoked`, [plugins] and [tools]; the file of \
+                     `verify --trust`, which says whose runs are believed, is another one";
 /// Bytes of it: a thousand keys fit.
 const TRUST_BYTES_MAX: u64 = 256 << 10;
 
@@ -95,7 +103,8 @@ impl Trust {
     /// What is wrong with it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Failure> {
         let wrong = || Failure::new(Exit::Internal, format!("cannot use `{}`", file.display()));
-        let read: Document = toml::from_str(text).map_err(|error| wrong().caused_by(&error))?;
+        let read: Document =
+            toml::from_str(text).map_err(|error| wrong().caused_by(&error).hint(WHICH))?;
         let keys = |texts: &[String]| -> Result<Vec<VKey>, Failure> {
             let parse = |text: &String| VKey::parse(text);
             let parsed: Result<Vec<VKey>, _> = texts.iter().map(parse).collect();

@@ -132,10 +132,17 @@ fn the_operators_trust_file_is_told_from_the_keys_that_runs_are_signed_with() {
     run(&home, &["run", "plan.yaml"]).expect(0);
     let refused = run(&home, &["verify", "latest", "--trust", "both.toml"]).expect(64);
     for words in [
-        "unknown field `plugins`",
-        "whose plugins may run, is another file",
+        "the operator's `trust.toml`, which says whose plugins may run (it has `plugins`)",
+        "the keys that runs are signed with",
     ] {
         assert!(refused.stderr.contains(words), "{words}: {}", refused.all());
+    }
+    home.file("op/trust.toml", "kees = []\n");
+    let refused = run(&home, &["validate", "plan.yaml"]).expect(1);
+    let said: Vec<&str> = refused.stderr.split_whitespace().collect();
+    let said = said.join(" ").replace("│ ", "");
+    for words in ["says whose plugins may run", "`verify --trust`"] {
+        assert!(said.contains(words), "{words}: {}", refused.all());
     }
 }
 
