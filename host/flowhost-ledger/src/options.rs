@@ -66,7 +66,7 @@ pub enum Writing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// It resolves after `fdatasync`: the record survives a loss of power. Records of several
-    /// callers share one sync (group commit).
+    /// callers share one sync (group commit), and so do those that nobody waits for.
     #[default]
     Durable,
     /// It resolves at once. Records reach the kernel within [`LINGER`]; they are synced when a

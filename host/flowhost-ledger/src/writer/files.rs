@@ -338,12 +338,15 @@ impl Files {
         Ok(())
     }
 
-    /// Hands everything to the kernel, payloads first.
+    /// Hands everything to the kernel, payloads first; in durable mode they are on the disk then, because nobody knows in
+    /// which order the system brings there what it has.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        if let Some(payload) = &mut self.payload {
-            match self.durability {
-                Durability::Durable => payload.sync()?,
-                Durability::Relaxed => payload.flush()?,
+        match self.durability {
+            Durability::Durable => self.sync_payload()?,
+            Durability::Relaxed => {
+                if let Some(payload) = &mut self.payload {
+                    payload.flush()?;
+                }
             }
         }
         self.segment.flush()
@@ -351,16 +354,21 @@ impl Files {
 
     /// Brings everything to the disk, payloads first.
     pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.sync_payload()?;
+        self.segment.sync()
+    }
+
+    fn sync_payload(&mut self) -> io::Result<()> {
         // The names first: a file whose name a loss of power takes is not there, whatever is on the
         // disk of it.
         if self.names_unsynced {
             self.disk.sync_dir(&self.dir)?;
             self.names_unsynced = false;
         }
-        if let Some(payload) = &mut self.payload {
-            payload.sync()?;
+        match &mut self.payload {
+            Some(payload) => payload.sync(),
+            None => Ok(()),
         }
-        self.segment.sync()
     }
 
     /// Signs the ledger as it is. Everything must be synced, because a note that outlives the records

@@ -32,6 +32,10 @@ use thread::{Place, Worker};
 pub use recover::OpenError;
 pub(crate) use recover::{Lock, take_folder, write_meta};
 
+/// Records that are worth getting up for, although nobody waits for one: half a millisecond of hashing, done beside
+/// whoever makes more of them and not when they are waited for. With fewer the waking would cost more than it spares.
+const COMPANY: usize = 1_024;
+
 fn owner_of(options: &LedgerOptions) -> Owner {
     Owner {
         tenant: options.tenant.clone(),
@@ -94,11 +98,15 @@ struct Queue {
     since: Option<Instant>,
     /// Records below this number are waited for, so the thread must not linger.
     wanted: u64,
-    /// How many records whoever wrote last has made.
-    written: u64,
+    /// Records below this number are where the ledger's mode has them: in the system's hands, or on the disk.
+    settled: u64,
+    /// Since when the oldest record waits that was taken and is not settled.
+    unsettled_since: Option<Instant>,
     /// Since when there are records that no note covers.
     unsigned_since: Option<Instant>,
     urgent: bool,
+    /// Somebody waits for room.
+    crowded: bool,
     closed: bool,
     sleeping: bool,
     /// When a thread that sleeps wakes by itself.
@@ -128,6 +136,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     records_max: usize,
     bytes_max: usize,
+    /// With so many records in the queue the thread begins with them, also where nobody waits for one.
+    company: usize,
     writing: Writing,
     /// When the oldest record without a note is this old, a checkpoint is due.
     unsigned_max: Duration,
@@ -176,7 +186,7 @@ impl Shared {
             if empty || fits || self.writing == Writing::Caller {
                 break;
             }
-            queue.urgent = true;
+            queue.crowded = true;
             self.wake(&mut queue);
             queue = self
                 .space
@@ -189,14 +199,16 @@ impl Shared {
         // Under the lock, so that times are taken in the order of the numbers.
         let ts_us = self.clock.now_us();
         queue.items.push_back(Item::Fact { fact, ts_us });
-        // Only the first wakes the thread, which then lingers for the others; and not even that where it wakes by itself
-        // before the record has waited for as long as one may.
+        // Only the first wakes the thread, which then lingers for the others, and whoever makes them many enough to begin
+        // with; and not even the first where it wakes by itself before the record has waited for as long as one may.
         if queue.since.is_none() {
             let now = Instant::now();
             queue.since = Some(now);
             if queue.wakes_at.is_none_or(|at| at > now + LINGER) {
                 self.wake(&mut queue);
             }
+        } else if queue.items.len() == self.company {
+            self.wake(&mut queue);
         }
         Ok((seq, queue))
     }
@@ -238,7 +250,12 @@ impl Handle {
             let mut queue = shared.queue();
             let little = queue.items.len() <= HERE_RECORDS_MAX && queue.bytes <= HERE_BYTES_MAX;
             // Who asked for more than records to be written, or waits for room, has said that it is urgent.
-            if !little || queue.urgent || queue.closed || !place.as_ref()?.has_room() {
+            if !little
+                || queue.urgent
+                || queue.crowded
+                || queue.closed
+                || !place.as_ref()?.has_room()
+            {
                 return None;
             }
             Worker::take(&mut queue, &mut batch);
@@ -351,9 +368,11 @@ impl Ledger {
                 next_seq: opened.files.size(),
                 since: None,
                 wanted: 0,
-                written: opened.files.size(),
+                settled: opened.files.size(),
+                unsettled_since: None,
                 unsigned_since: None,
                 urgent: false,
+                crowded: false,
                 closed: false,
                 sleeping: false,
                 wakes_at: None,
@@ -369,6 +388,8 @@ impl Ledger {
             clock: options.clock.clone(),
             records_max: options.queue_records_max.max(1),
             bytes_max: options.queue_bytes_max,
+            // Half a queue leaves room for those who come meanwhile.
+            company: COMPANY.min(options.queue_records_max / 2).max(1),
             writing: options.writing,
             unsigned_max: options.checkpoints.age,
         });

@@ -14,6 +14,11 @@ use super::{Command, Item, Queue, Reply, Sealed, Shared};
 use crate::options::{CheckpointPolicy, Durability, LINGER, LedgerOptions};
 use crate::recorder::LedgerError;
 
+/// How long a record that was written and that nobody waits for may be the system's alone, in durable mode: a loss of
+/// power takes it, as it would take what was never recorded. Ten times [`LINGER`], so that a call that asks the host
+/// thousands of things has mostly ended, and waits for one sync; where it has not, a sync each time costs little.
+const UNSETTLED_MAX: Duration = Duration::from_millis(50);
+
 /// Where the worker is between two pieces of work. Whoever takes it out holds the lock until it is back; it is gone when
 /// the ledger has ended.
 pub(super) type Place = Mutex<Option<Worker>>;
@@ -34,24 +39,39 @@ fn run(shared: &Shared, place: &Place) {
         let Some(worker) = place.take() else {
             return; // a caller's write has failed
         };
-        Worker::take(&mut shared.queue(), &mut batch);
+        let settles = {
+            let mut queue = shared.queue();
+            let settles = !matches!(shared.next(&queue), Next::Write);
+            Worker::take(&mut queue, &mut batch);
+            settles
+        };
         shared.space.notify_all();
-        *place = worker.work(&mut batch);
+        *place = worker.work(&mut batch, settles);
         if place.is_none() {
             return;
         }
     }
 }
 
+/// What there is to do for the thread.
+enum Next {
+    /// Nothing for so long; without end where there is no time.
+    Sleep(Option<Duration>),
+    /// To write what waits. Nobody waits for any of it, and there is so much that more is to be expected: the disk, which
+    /// takes as long for many records as for few, is asked once for all of them.
+    Write,
+    /// To write what waits, and to settle it with all that was written before.
+    Settle,
+}
+
 impl Shared {
-    /// Blocks until there is work for the thread; a checkpoint that is due is some as well.
+    /// Blocks until there is work for the thread; a sync and a checkpoint that are due are some as well.
     fn await_work(&self) {
         let mut queue = self.queue();
         loop {
-            let wait = self.wait(&queue);
-            if wait == Some(Duration::ZERO) {
+            let Next::Sleep(wait) = self.next(&queue) else {
                 return;
-            }
+            };
             queue.sleeping = true;
             queue.wakes_at = wait.and_then(|wait| Instant::now().checked_add(wait));
             queue = match wait {
@@ -70,25 +90,23 @@ impl Shared {
         }
     }
 
-    /// How long there is nothing to do; zero when there is, `None` without end.
-    fn wait(&self, queue: &Queue) -> Option<Duration> {
-        let signing = queue
-            .unsigned_since
-            .map(|since| self.unsigned_max.saturating_sub(since.elapsed()));
-        let Some(since) = queue.since.filter(|_| !queue.urgent) else {
-            return if queue.urgent {
-                Some(Duration::ZERO)
-            } else {
-                signing
-            };
-        };
-        // Half a queue is company enough, and leaves room for those who come meanwhile.
-        let crowded = queue.items.len() * 2 >= self.records_max;
-        if crowded || queue.wanted > queue.written {
-            return Some(Duration::ZERO);
+    fn next(&self, queue: &Queue) -> Next {
+        let left = |most: Duration, since: Instant| most.saturating_sub(since.elapsed());
+        let sleep = [
+            queue.since.map(|since| left(LINGER, since)),
+            queue.unsettled_since.map(|it| left(UNSETTLED_MAX, it)),
+            queue.unsigned_since.map(|it| left(self.unsigned_max, it)),
+        ];
+        let sleep = sleep.into_iter().flatten().min();
+        let any = queue.since.or(queue.unsettled_since).is_some();
+        let wanted = any && queue.wanted > queue.settled;
+        if queue.urgent || wanted || sleep == Some(Duration::ZERO) {
+            return Next::Settle;
         }
-        let linger = LINGER.saturating_sub(since.elapsed());
-        Some(signing.map_or(linger, |signing| signing.min(linger)))
+        match queue.crowded || queue.items.len() >= self.company {
+            true => Next::Write,
+            false => Next::Sleep(sleep),
+        }
     }
 }
 
@@ -97,6 +115,8 @@ pub(super) struct Worker {
     files: Files,
     policy: CheckpointPolicy,
     unsigned_since: Option<Instant>,
+    /// Whether all that was made is where the ledger's mode has it.
+    is_settled: bool,
     /// Who waits for what came before, and for no more than that it is written.
     waiting: Vec<Reply<u64>>,
 }
@@ -110,11 +130,13 @@ impl Worker {
             files,
             policy: options.checkpoints,
             unsigned_since,
+            is_settled: true,
             waiting: Vec::new(),
         }
     }
 
-    /// Does everything that waits, on the caller's thread. Gives itself back unless the ledger has ended.
+    /// Does everything that waits, on the caller's thread. Gives itself back unless the ledger has ended. Leaves nothing
+    /// unsettled: nobody would come for it later.
     pub(super) fn turn(mut self) -> Option<Self> {
         let mut batch = VecDeque::new();
         loop {
@@ -122,7 +144,7 @@ impl Worker {
             if batch.is_empty() {
                 return Some(self);
             }
-            self = self.work(&mut batch)?;
+            self = self.work(&mut batch, true)?;
         }
     }
 
@@ -130,17 +152,19 @@ impl Worker {
     pub(super) fn take(queue: &mut Queue, batch: &mut VecDeque<Item>) {
         std::mem::swap(&mut queue.items, batch);
         queue.bytes = 0;
+        queue.unsettled_since = queue.unsettled_since.or(queue.since);
         queue.since = None;
         queue.urgent = false;
+        queue.crowded = false;
         // From now on: until whoever took them says how far it came, nobody else knows that there are any.
         if !batch.is_empty() {
             queue.unsigned_since.get_or_insert_with(Instant::now);
         }
     }
 
-    /// Does a batch. Gives itself back unless the ledger has ended.
-    fn work(mut self, batch: &mut VecDeque<Item>) -> Option<Self> {
-        match self.process(batch) {
+    /// Does a batch, and settles it where it has to be. Gives itself back unless the ledger has ended.
+    fn work(mut self, batch: &mut VecDeque<Item>, settles: bool) -> Option<Self> {
+        match self.process(batch, settles) {
             Ok(true) => {
                 self.is_done();
                 Some(self)
@@ -159,7 +183,7 @@ impl Worker {
             batch.iter().all(|item| matches!(item, Item::Fact { .. })),
             "a command is urgent, and the thread's"
         );
-        match self.process_all(batch) {
+        match self.process_all(batch, true) {
             Ok(_) => {
                 self.is_done();
                 Ok(self)
@@ -171,8 +195,11 @@ impl Worker {
     /// Says how far it came to who looks at the queue.
     fn is_done(&self) {
         let mut queue = self.shared.queue();
-        queue.written = self.files.size();
         queue.unsigned_since = self.unsigned_since;
+        if self.is_settled {
+            queue.settled = self.files.size();
+            queue.unsettled_since = None;
+        }
     }
 
     /// Whether a small batch goes into the files that are open: before others are made, these are brought to the disk.
@@ -186,9 +213,13 @@ impl Worker {
     }
 
     /// Writes a batch; false when the ledger is closed.
-    fn process(&mut self, batch: &mut VecDeque<Item>) -> io::Result<bool> {
-        if !self.process_all(batch)? {
+    fn process(&mut self, batch: &mut VecDeque<Item>, settles: bool) -> io::Result<bool> {
+        if !self.process_all(batch, settles)? {
             return Ok(false);
+        }
+        // A note signs what is on the disk, and is no reason to go there.
+        if !settles {
+            return Ok(true);
         }
         let due = self
             .unsigned_since
@@ -201,7 +232,8 @@ impl Worker {
     }
 
     /// All of a batch, but for the note that may be due after it.
-    fn process_all(&mut self, batch: &mut VecDeque<Item>) -> io::Result<bool> {
+    fn process_all(&mut self, batch: &mut VecDeque<Item>, settles: bool) -> io::Result<bool> {
+        self.is_settled &= batch.is_empty();
         while let Some(item) = batch.pop_front() {
             match item {
                 Item::Fact { fact, ts_us } => self.files.push(&fact, ts_us)?,
@@ -219,19 +251,32 @@ impl Worker {
                 }
             }
         }
-        self.settle()?;
+        match settles {
+            true => self.settle()?,
+            false => {
+                debug_assert!(self.waiting.is_empty(), "a command is urgent, and settled");
+                self.ages();
+                self.files.flush()?;
+            }
+        }
         Ok(true)
+    }
+
+    /// From the first record that no note covers it is counted when one is due.
+    fn ages(&mut self) {
+        if self.files.unsigned() > 0 && self.unsigned_since.is_none() {
+            self.unsigned_since = Some(Instant::now());
+        }
     }
 
     /// Brings everything to the kernel, and in durable mode to the disk, and acknowledges it.
     fn settle(&mut self) -> io::Result<()> {
-        if self.files.unsigned() > 0 && self.unsigned_since.is_none() {
-            self.unsigned_since = Some(Instant::now());
-        }
+        self.ages();
         match self.shared.durability {
             Durability::Durable => self.sync()?,
             Durability::Relaxed => self.files.flush()?,
         }
+        self.is_settled = true;
         let bytes = self.files.bytes();
         for reply in self.waiting.drain(..) {
             reply(Ok(bytes));

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flowhost_ledger::{
-    Durability, Fact, Kind, Ledger, LedgerError, LedgerOptions, Payloads, RealDisk, Recorder as _,
-    Source as _, Value, VerifyOptions, Writing, read_run, read_run_in, verify_dir, verify_in,
+    Durability, Fact, Kind, LINGER, Ledger, LedgerError, LedgerOptions, Payloads, RealDisk,
+    Recorder as _, Source as _, Value, VerifyOptions, Writing, read_run, read_run_in, verify_dir,
+    verify_in,
 };
 use proptest::prelude::*;
 
-use crate::sim::SimDisk;
+use crate::sim::{Rng, SimDisk};
 use crate::{fact, key, options, saying};
 
 fn on_sim(disk: &SimDisk) -> LedgerOptions {
@@ -23,6 +24,14 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()
+}
+
+/// How many records are there whole.
+fn whole(disk: &SimDisk) -> usize {
+    let Ok(read) = read_run_in(disk, Path::new("/s/r")) else {
+        return 0;
+    };
+    read.map_while(Result::ok).count()
 }
 
 fn verifies(disk: &SimDisk) {
@@ -241,6 +250,53 @@ fn many_who_wait_share_few_syncs() {
     });
     let syncs = disk.syncs() - before;
     assert!(syncs < 100, "{syncs} syncs for 200 records");
+}
+
+#[test]
+fn what_nobody_waits_for_is_synced_once_for_all_of_it() {
+    let disk = SimDisk::default();
+    let mut options = on_sim(&disk);
+    // Filled many times over, so that the thread has to take what waits.
+    options.queue_records_max = 16;
+    let ledger = Ledger::open(&options).unwrap();
+    let (before, began) = (disk.syncs(), Instant::now());
+    let mut last = 0;
+    for _ in 0..200 {
+        last = ledger.append(saying("x")).unwrap();
+    }
+    runtime().block_on(ledger.durable(last)).unwrap();
+    // On a machine that is busy, those that wait for company for too long are synced by themselves.
+    let late = began.elapsed().as_micros() / LINGER.as_micros();
+    let syncs = disk.syncs() - before;
+    assert!(u128::from(syncs) <= 1 + late, "{syncs} syncs");
+    disk.crash(&mut Rng::new(1));
+    assert_eq!(whole(&disk), 200, "what was acknowledged is there");
+}
+
+#[test]
+fn what_nobody_waits_for_is_on_the_disk_soon() {
+    let disk = SimDisk::default();
+    let mut options = on_sim(&disk);
+    options.queue_records_max = 16;
+    // No note is due that would bring them there.
+    options.checkpoints.records = u64::MAX;
+    options.checkpoints.age = Duration::from_secs(3600);
+    let ledger = Ledger::open(&options).unwrap();
+    for _ in 0..200 {
+        ledger.append(saying("x")).unwrap();
+    }
+    let mut tries = 0;
+    loop {
+        // The power goes on a copy of the disk.
+        let after = disk.copy();
+        after.crash(&mut Rng::new(1));
+        if whole(&after) == 200 {
+            break;
+        }
+        tries += 1;
+        assert!(tries < 2000, "the records never came");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
