@@ -18,6 +18,9 @@ pub(crate) struct Options {
     /// The first of them.
     #[arg(long, default_value_t = 0)]
     first: u64,
+    /// Sessions, whose requests come from a client, in place of runs that go by themselves.
+    #[arg(long)]
+    sessions: bool,
     /// With optimisation: builds for longer, and tries several times as many seeds in a minute.
     #[arg(long)]
     release: bool,
@@ -32,7 +35,11 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         false => built::How::Shared,
     };
     let mut command = built::tests(folders, &["--lib"], "flowhost_run", how)?;
-    command.args(["standin::sim::whatever_goes_wrong", "--nocapture"]);
+    let test = match options.sessions {
+        true => "standin::sim::session::what_a_client_was_answered",
+        false => "standin::sim::whatever_goes_wrong",
+    };
+    command.args([test, "--nocapture"]);
     match options.seed {
         Some(seed) => {
             say::step(format_args!("seed {seed}"));

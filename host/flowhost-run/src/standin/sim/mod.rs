@@ -11,7 +11,8 @@
 //! stand-in behind [`crate::plugins::guest::Guest`]; real components are killed by the crash campaign
 //! (`tests/it/src/cli/crash.rs`).
 //!
-//! `cargo xtask simulate --seed N` repeats one seed, `--seeds N` tries many.
+//! `cargo xtask simulate --seed N` repeats one seed, `--seeds N` tries many; `--sessions` those of runs that are open to
+//! the requests of a client, which are other plans and other interruptions under the same numbers.
 #![expect(
     clippy::disallowed_methods,
     reason = "the number of seeds comes from the environment, and the disk of the ledger's tests loads folders"
@@ -30,6 +31,7 @@ mod person;
 mod random;
 mod relaxed;
 mod run;
+mod session;
 mod world;
 
 use std::fmt;
@@ -61,6 +63,7 @@ struct Figures {
     disk: u64,
     signals: u64,
     words: u64,
+    answers: u64,
     effects: u64,
     records: u64,
     /// The run with the most records, and its seed: a campaign is as slow as its plans are large.
@@ -72,7 +75,7 @@ impl fmt::Display for Figures {
         write!(
             f,
             "{} seeds: {} processes; {} kills, {} losses of power, {} broken disks, {} signals; {} words of a \
-             person, {} effects, {} records; the largest run has {} (seed {})",
+             person, {} answers to clients, {} effects, {} records; the largest run has {} (seed {})",
             self.seeds,
             self.processes,
             self.kills,
@@ -80,6 +83,7 @@ impl fmt::Display for Figures {
             self.disk,
             self.signals,
             self.words,
+            self.answers,
             self.effects,
             self.records,
             self.largest.0,
@@ -97,6 +101,7 @@ impl Figures {
         self.disk += more.disk;
         self.signals += more.signals;
         self.words += more.words;
+        self.answers += more.answers;
         self.effects += more.effects;
         self.records += more.records;
         self.largest = self.largest.max(more.largest);
@@ -132,6 +137,9 @@ fn interrupted(simulated: &Simulated) -> (Figures, RunEnd) {
         }
         let ended = simulated.process(fault, &mut chance);
         check::acknowledged(&simulated.world, &simulated.dir());
+        if simulated.on_request {
+            figures.answers = session::left(simulated, fault, &mut chance);
+        }
         match ended {
             Ended::Over(end) => break end,
             Ended::Interrupted => {}
@@ -181,6 +189,12 @@ impl Named {
         Self { seed, repeat }
     }
 
+    /// A seed of the sessions.
+    fn session(seed: u64) -> Self {
+        let repeat = format!("cargo xtask simulate --sessions --seed {seed}");
+        Self { seed, repeat }
+    }
+
     /// A seed of another test, which tries few.
     fn of(test: &str, seed: u64) -> Self {
         let repeat = format!("cargo test -p flowhost-run --lib {test}");
@@ -201,24 +215,29 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// The seeds to try: one, or as many as wanted, from a first.
-fn seeds() -> std::ops::Range<u64> {
+/// The seeds to try: one, or as many as wanted, from a first; else so many.
+fn seeds(many: u64) -> std::ops::Range<u64> {
     match number("FLOWHOST_SIM_SEED") {
         Some(seed) => seed..seed + 1,
         None => {
             let first = number("FLOWHOST_SIM_FIRST").unwrap_or(0);
-            first..first + number("FLOWHOST_SIM_SEEDS").unwrap_or(SEEDS)
+            first..first + number("FLOWHOST_SIM_SEEDS").unwrap_or(many)
         }
     }
 }
 
 #[test]
 fn whatever_goes_wrong_a_run_loses_nothing_and_does_nothing_twice() {
-    let seeds = seeds();
     if let Some(seed) = number("FLOWHOST_SIM_SEED") {
         let [plan, inner] = random::bodies(seed, mood_of(seed));
         eprintln!("{plan}\n# s.yaml\n{inner}");
     }
+    campaign(SEEDS, Named::seed, |seed| simulate(seed).0);
+}
+
+/// Tries many seeds, on all processors.
+fn campaign(many: u64, named: fn(u64) -> Named, simulate: fn(u64) -> Figures) {
+    let seeds = seeds(many);
     let next = AtomicU64::new(seeds.start);
     let lanes = std::thread::available_parallelism().map_or(1, |lanes| lanes.get().min(4));
     let since = Instant::now();
@@ -231,8 +250,8 @@ fn whatever_goes_wrong_a_run_loses_nothing_and_does_nothing_twice() {
                 if seed >= seeds.end {
                     return figures;
                 }
-                let _named = Named::seed(seed);
-                figures.add(&simulate(seed).0);
+                let _named = named(seed);
+                figures.add(&simulate(seed));
             }
         };
         let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(lane)).collect();
@@ -247,15 +266,20 @@ fn whatever_goes_wrong_a_run_loses_nothing_and_does_nothing_twice() {
 fn the_same_seed_gives_the_same_records() {
     for seed in 0..20 {
         let _named = Named::seed(seed);
-        let records = || {
-            let simulated = simulate(seed).1;
-            check::lines(&simulated.world.disk, &simulated.dir())
-        };
-        let (first, second) = (records(), records());
-        let differs = first.iter().zip(&second).position(|(one, two)| one != two);
-        if let Some(at) = differs {
-            panic!("record {at}:\n{}\n{}", first[at], second[at]);
-        }
-        assert_eq!(first.len(), second.len());
+        twice(|| simulate(seed).1);
     }
+}
+
+/// That two runs leave the same records.
+fn twice(run: impl Fn() -> Simulated) {
+    let records = || {
+        let simulated = run();
+        check::lines(&simulated.world.disk, &simulated.dir())
+    };
+    let (first, second) = (records(), records());
+    let differs = first.iter().zip(&second).position(|(one, two)| one != two);
+    if let Some(at) = differs {
+        panic!("record {at}:\n{}\n{}", first[at], second[at]);
+    }
+    assert_eq!(first.len(), second.len());
 }

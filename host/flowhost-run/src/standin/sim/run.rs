@@ -24,6 +24,7 @@ use super::bus::SimBus;
 use super::disk::Rng;
 use super::guest::StandIn;
 use super::random::{self, Mood};
+use super::session;
 use super::world::{BEGINNING_MS, Lent, Slow, World};
 use crate::calls::afresh::afresh;
 use crate::calls::channel::Channel;
@@ -117,9 +118,11 @@ pub(super) struct Simulated {
     starts: AtomicU64,
     /// What the ledger promises of each record.
     pub(super) durability: Durability,
+    /// It is open to the requests of a client, as long as the process lives that began it.
+    pub(super) on_request: bool,
 }
 
-fn parsed(body: &str) -> Plan {
+pub(super) fn parsed(body: &str) -> Plan {
     let kind = match body.starts_with("kind: ") || body.contains("\nkind: ") {
         true => "",
         false => "kind: workflow\n",
@@ -149,6 +152,7 @@ impl Simulated {
             queue,
             starts: AtomicU64::new(0),
             durability: Durability::Durable,
+            on_request: false,
         }
     }
 
@@ -285,7 +289,14 @@ impl Simulated {
         {
             let mut seen = self.world.seen();
             assert_eq!(seen.acknowledged, 0, "what was acknowledged is gone");
+            assert!(seen.answers.is_empty(), "an answer without a record");
+            if self.durability == Durability::Relaxed {
+                // What it did before anything of it was written is nobody's.
+                seen.effects.clear();
+                seen.charged = 0;
+            }
             assert!(seen.effects.is_empty(), "an effect without a record");
+            seen.unheard.clear();
             seen.handed.clear();
             seen.orders.clear();
             seen.said.clear();
@@ -320,7 +331,7 @@ impl Simulated {
             inputs: Map::new(),
             components: BTreeMap::new(),
             only: None,
-            on_request: false,
+            on_request: self.on_request,
             estimates: plugins.into_iter().map(|(key, _)| (key, tokens)).collect(),
         }
     }
@@ -351,7 +362,12 @@ impl Simulated {
         resumed: Option<TakenUp>,
         fault: Fault,
     ) -> Result<Ended, String> {
-        let run = Run::new(RUN);
+        // Who takes a run up is asked nothing.
+        let asked = self.on_request && resumed.is_none();
+        let run = match asked {
+            true => Run::on_request(RUN),
+            false => Run::new(RUN),
+        };
         let journal = self.journal(&ledger);
         let told = |error: crate::Failure| format!("{error:?}");
         let setup = self.recorded((&journal, &ledger), resumed.as_ref()).await;
@@ -372,7 +388,7 @@ impl Simulated {
             stages: None,
             warnings: Vec::new(),
             reuse: None,
-            ledger: None,
+            ledger: self.on_request.then(|| ledger.clone()),
         };
         let course = Course {
             plan: self.plan.clone(),
@@ -380,10 +396,14 @@ impl Simulated {
             resumed,
         };
         spoken_to(run.clone(), fault);
+        let client = asked.then(|| session::client(self.world.clone(), run.clone()));
         let outcome = driver::drive(course, drive, &run).await.map_err(told)?;
         books.close(&outcome, || Ok(())).map_err(told)?;
         let closed = ledger.close().await;
         closed.map_err(|error| format!("close: {error}"))?;
+        if let Some(client) = client {
+            session::over(&run, outcome.clone(), client).await;
+        }
         Ok(match outcome.paused {
             None => Ended::Over(outcome.end),
             Some(_) if outcome.end.exit == Exit::Waiting => Ended::Waits,
@@ -460,9 +480,13 @@ impl Simulated {
     ) -> Result<Machinery, BusError> {
         let funds: Arc<dyn Funds> = purse.clone();
         let bus = SimBus::new(self.world.clone());
-        let ended = resumed.map(|(_, resumed)| {
-            let ended = resumed.rebuilt.paths.keys();
-            ended.map(|call| call.0).collect()
+        let ended = resumed.map(|(_, resumed)| match self.on_request {
+            // Nobody waits for any call of a session that is over.
+            true => self.world.seen().orders.keys().copied().collect(),
+            false => {
+                let ended = resumed.rebuilt.paths.keys();
+                ended.map(|call| call.0).collect()
+            }
         });
         bus.outlives(ended.unwrap_or_default());
         Ok(Machinery {
@@ -480,7 +504,11 @@ fn spoken_to(run: Run, fault: Fault) {
         match fault {
             Fault::Signal(ms) => {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
-                run.pause(Exit::Terminated);
+                // A server that is told to go ends its sessions.
+                match run.is_on_request() && ms % 2 == 0 {
+                    true => run.close(Some("the server was interrupted")),
+                    false => run.pause(Exit::Terminated),
+                }
             }
             Fault::Cancel(ms) => {
                 tokio::time::sleep(Duration::from_millis(ms)).await;

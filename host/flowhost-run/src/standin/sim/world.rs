@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use flowhost_bus::{Envelope, Pattern, Subject, Ulid};
-use flowhost_ledger::{Clock, Entropy, Fact, Ledger, LedgerError, Recorder};
+use flowhost_ledger::{Clock, Durability, Entropy, Fact, Ledger, LedgerError, Recorder};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -26,6 +26,17 @@ pub(super) const BEGINNING_MS: u64 = 1_795_651_200_000;
 pub(super) struct Effect {
     pub(super) call: u64,
     pub(super) key: String,
+}
+
+/// An answer that a client got.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// Where the work of its request stands.
+    pub(super) path: String,
+    /// Where the answer says that it stood.
+    pub(super) told: String,
+    /// The step that the result says it is of, or the class of the failure.
+    pub(super) result: Result<String, &'static str>,
 }
 
 /// What happened.
@@ -46,6 +57,10 @@ pub(super) struct Seen {
     pub(super) reads: BTreeSet<(String, u64)>,
     /// Tokens that the provider charges for.
     pub(super) charged: u64,
+    /// What the client of a session was answered.
+    pub(super) answers: Vec<Answered>,
+    /// Paths of the requests of which it was told that nothing is on record.
+    pub(super) unheard: BTreeSet<String>,
     /// What the ledger was handed, by number: kind, call and step.
     pub(super) handed: BTreeMap<u64, String>,
     /// Records below this number were said to be on the disk.
@@ -253,8 +268,10 @@ impl Recorder for Slow {
             world.pause().await;
             ledger.durable(seq).await?;
             world.alive().await;
-            let mut seen = world.seen();
-            seen.acknowledged = seen.acknowledged.max(seq + 1);
+            if ledger.durability() == Durability::Durable {
+                let mut seen = world.seen();
+                seen.acknowledged = seen.acknowledged.max(seq + 1);
+            }
             Ok(())
         })
     }
