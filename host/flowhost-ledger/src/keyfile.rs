@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use zeroize::Zeroizing;
 
@@ -64,8 +65,8 @@ impl HostKey {
         };
         let fresh = write_beside(path, &key)?;
         // A hard link fails when the name exists, so that nobody's key is ever overwritten.
-        let linked = fs::hard_link(&fresh, path);
-        fs::remove_file(&fresh).map_err(|error| file_error(&fresh, error))?;
+        let linked = fs::hard_link(&fresh.0, path);
+        drop(fresh);
         match linked {
             Ok(()) => sync_parent(path).map(|()| key),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Self::load(path),
@@ -81,7 +82,7 @@ impl HostKey {
     /// Any [`KeyError`]; the old file stays in place then.
     pub fn replace(path: &Path, new: &Self) -> Result<(), KeyError> {
         let fresh = write_beside(path, new)?;
-        fs::rename(&fresh, path).map_err(|error| file_error(path, error))?;
+        fs::rename(&fresh.0, path).map_err(|error| file_error(path, error))?;
         sync_parent(path)
     }
 }
@@ -104,21 +105,39 @@ fn sync_parent(path: &Path) -> Result<(), KeyError> {
         .map_err(|error| file_error(path, error))
 }
 
-fn write_beside(path: &Path, key: &HostKey) -> Result<PathBuf, KeyError> {
+/// A key that was written beside its place. Whatever becomes of it there, no copy of it stays behind.
+struct Fresh(PathBuf);
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // It may have been renamed. One that cannot be removed is for its owner only, as the key is.
+        let _gone = fs::remove_file(&self.0);
+    }
+}
+
+/// Keys that this process wrote: two of its threads must not meet in one file.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
+fn write_beside(path: &Path, key: &HostKey) -> Result<Fresh, KeyError> {
     fs::create_dir_all(parent(path)).map_err(|error| file_error(path, error))?;
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let fresh = PathBuf::from(name);
-    let write = || {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&fresh)?;
-        file.write_all(key.secret_text().as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()
-    };
-    write().map_err(|error: std::io::Error| file_error(&fresh, error))?;
-    Ok(fresh)
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    name.push(format!(".{}-{number}.tmp", std::process::id()));
+    let at = PathBuf::from(name);
+    let opened = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&at);
+    let mut file = opened.map_err(|error| file_error(&at, error))?;
+    // From here on the file is ours to remove.
+    let fresh = Fresh(at);
+    let written = file
+        .write_all(key.secret_text().as_bytes())
+        .and_then(|()| file.write_all(b"\n"))
+        .and_then(|()| file.sync_all());
+    match written {
+        Ok(()) => Ok(fresh),
+        Err(error) => Err(file_error(&fresh.0, error)),
+    }
 }

@@ -67,6 +67,37 @@ fn replaces_a_key_when_it_is_told_to() {
 }
 
 #[test]
+fn a_key_that_cannot_be_put_in_its_place_leaves_no_copy_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("host.key");
+    std::fs::create_dir(&path).unwrap();
+    let new = HostKey::generate("h").unwrap();
+    assert!(HostKey::replace(&path, &new).is_err());
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn threads_that_need_a_key_at_once_agree_on_one() {
+    const THREADS: usize = 8;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("host.key");
+    let together = std::sync::Barrier::new(THREADS);
+    let keys: Vec<String> = std::thread::scope(|scope| {
+        let make = || {
+            together.wait();
+            HostKey::load_or_create(&path, None).map(|key| key.vkey().to_string())
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(make)).collect();
+        let made = threads.into_iter().map(|thread| thread.join().unwrap());
+        made.collect::<Result<_, _>>().unwrap()
+    });
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
 fn debug_shows_the_public_half_only() {
     let key = HostKey::from_seed("h", [7; 32]).unwrap();
     let shown = format!("{key:?}");
