@@ -95,7 +95,8 @@ fn over(used: usize, allowed: usize) -> SendError {
     }
 }
 
-/// Removes what described the connection, which ended here.
+/// Removes what described the connection, which ended here. What a body is compressed with stays, also where a server
+/// names it in `connection`: a body that could hide a secret is refused by it, after this.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -103,6 +104,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|list| list.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| *name != header::CONTENT_ENCODING)
         .collect();
     // What a server names in `connection` as well (RFC 9110, 7.6.1).
     let own = [
@@ -122,6 +124,18 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_cannot_have_the_compression_of_its_body_forgotten() {
+        let mut headers = HeaderMap::new();
+        let of = HeaderValue::from_static;
+        headers.insert(header::CONNECTION, of("Content-Encoding, x-hop"));
+        headers.insert(header::CONTENT_ENCODING, of("gzip"));
+        headers.insert("x-hop", of("1"));
+        strip_hop_by_hop(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["content-encoding"]);
+    }
 
     #[test]
     fn what_a_guest_may_not_set_no_profile_injects_either() {
