@@ -9,9 +9,19 @@ pub const LEGACY: &str = "2025-11-25";
 pub const SUPPORTED: [&str; 5] = [MODERN, LEGACY, "2025-06-18", "2025-03-26", "2024-11-05"];
 
 /// Whether a revision says of itself in every request what older ones agreed on once.
+/// What is no date is none of them, although `latest` compares greater than every date.
 #[must_use]
 pub fn is_modern(version: &str) -> bool {
-    version >= MODERN
+    is_date(version) && version >= MODERN
+}
+
+/// Whether it has the form `2026-07-28`, in which dates compare as text.
+fn is_date(version: &str) -> bool {
+    let digit_or_dash = |(at, byte): (usize, u8)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    };
+    version.len() == MODERN.len() && version.bytes().enumerate().all(digit_or_dash)
 }
 
 /// Whether a revision is spoken here.
@@ -24,7 +34,6 @@ pub fn is_supported(version: &str) -> bool {
 /// spoken, else the newest that has it.
 #[must_use]
 pub fn negotiate(asked: &str) -> &'static str {
-    // Looked for before it is compared: `latest` is greater than every date.
     let spoken = SUPPORTED.into_iter().find(|version| *version == asked);
     spoken
         .filter(|version| !is_modern(version))
@@ -34,6 +43,22 @@ pub fn negotiate(asked: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_date_is_no_revision_of_the_modern_era() {
+        for version in [
+            "latest",
+            "3",
+            "2026-07-2x",
+            "2026-07-28-draft",
+            "20260728xx",
+            "",
+            LEGACY,
+        ] {
+            assert!(!is_modern(version), "{version}");
+        }
+        assert!(is_modern(MODERN) && is_modern("2027-01-01"));
+    }
 
     #[test]
     fn initialize_never_agrees_on_a_revision_without_it() {
