@@ -42,6 +42,7 @@ pub use host::elsewhere::Work;
 pub use host::handle::{Events, Heard, Run, RunEvent, RunState};
 pub use host::introduce::{Introduced, Introduction};
 pub use host::requests::{Replied, Requested, Unheard, Withdrawal};
+pub use host::rest::Rests;
 pub use host::{Host, asks};
 pub use kept::document::{self, RunDocument};
 pub use kept::finished::{Evidence, Finished};

@@ -6,11 +6,20 @@
 //! before.
 
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a thread keeps what it may need again. One that gave it back whenever it waits would fetch it anew for each
 /// message.
 const KEPT: Duration = Duration::from_secs(1);
+
+/// How long a thread that has given back waits for the others at most. All of them are idle, so that they meet at once
+/// unless the machine is busy with something else.
+const MEETING: Duration = Duration::from_millis(50);
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_micros(100);
 
 thread_local! {
     /// When this thread gave back last; at first, when it was asked to.
@@ -27,6 +36,38 @@ pub(crate) fn give_back() {
     GAVE_BACK.set(Some(now));
     if last.is_some() {
         collect();
+    }
+}
+
+/// Lets each thread of the runtime give back what it keeps and nothing uses, and the calling one after them, which finds
+/// what they let go of.
+///
+/// For a process that has come to rest. A thread that begins to wait and gave back a moment before keeps what it freed
+/// since, and what others free in its pages while it waits: until it is woken next, which may be hours later.
+pub(crate) async fn all_give_back() {
+    let threads = tokio::runtime::Handle::current().metrics().num_workers();
+    let here = Arc::new(AtomicUsize::new(0));
+    let each: Vec<_> = (0..threads)
+        .map(|_| {
+            let here = here.clone();
+            tokio::spawn(async move {
+                collect();
+                meet(&here, threads);
+            })
+        })
+        .collect();
+    for one in each {
+        let _ended = one.await;
+    }
+    collect();
+}
+
+/// Holds this thread until all are here, so that none gives back twice and another not at all.
+fn meet(here: &AtomicUsize, all: usize) {
+    here.fetch_add(1, Ordering::AcqRel);
+    let until = Instant::now() + MEETING;
+    while here.load(Ordering::Acquire) < all && Instant::now() < until {
+        std::thread::sleep(LOOK);
     }
 }
 
@@ -83,5 +124,58 @@ mod tests {
         assert!(resident_pages(block, SIZE) > 0, "nobody has looked yet");
         collect();
         assert_eq!(resident_pages(block, SIZE), 0);
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "asks the allocator itself")]
+    fn all_threads_give_back_at_once_also_those_that_did_a_moment_before() {
+        const SIZE: usize = 300_000;
+        const THREADS: usize = 4;
+        let layout = Layout::from_size_align(SIZE, 1).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .build()
+            .unwrap();
+        let pages = runtime.block_on(async {
+            let here = Arc::new(AtomicUsize::new(0));
+            let each: Vec<_> = (0..THREADS)
+                .map(|_| {
+                    let here = here.clone();
+                    tokio::spawn(async move {
+                        // SAFETY: the size is not zero, and all of the block is written.
+                        let block = unsafe {
+                            let block = Mimalloc.alloc(layout);
+                            block.write_bytes(1, SIZE);
+                            block as usize
+                        };
+                        // None takes the task of another.
+                        here.fetch_add(1, Ordering::AcqRel);
+                        while here.load(Ordering::Acquire) < THREADS {
+                            std::thread::yield_now();
+                        }
+                        block
+                    })
+                })
+                .collect();
+            let mut blocks = Vec::new();
+            for one in each {
+                blocks.push(one.await.unwrap());
+            }
+            for block in &blocks {
+                // SAFETY: each came from this allocator with this layout, and goes back once.
+                unsafe { Mimalloc.dealloc(*block as *mut u8, layout) }
+            }
+            let pages = || -> usize { blocks.iter().map(|it| resident_pages(*it, SIZE)).sum() };
+            assert!(pages() > 0, "nobody has looked yet");
+            // More than once where the machine is so busy that the threads did not meet.
+            for _ in 0..20 {
+                all_give_back().await;
+                if pages() == 0 {
+                    break;
+                }
+            }
+            pages()
+        });
+        assert_eq!(pages, 0);
     }
 }

@@ -15,8 +15,10 @@ use flowhost_engine::{Engine, EngineConfig, Inspected, ShapeLimits};
 use flowhost_flow::Exit;
 use flowhost_ledger::RunIndex;
 use futures::FutureExt as _;
+use tokio::sync::watch;
 
 use self::handle::Run;
+use self::rest::{Course, Rests};
 use crate::base::failure::Failure;
 use crate::base::tasks;
 use crate::earlier::fork::Of;
@@ -35,6 +37,7 @@ pub(crate) mod introduce;
 pub(crate) mod ledgers;
 mod opening;
 pub(crate) mod requests;
+pub(crate) mod rest;
 
 /// A process that runs plans. Clones are the same host.
 #[derive(Clone)]
@@ -52,6 +55,8 @@ pub(crate) struct Inner {
     /// What killed runs left has been signed.
     pub(crate) swept: OnceLock<()>,
     runs: Mutex<BTreeMap<String, Run>>,
+    /// How many of them there are and were, for who waits for none.
+    course: watch::Sender<Course>,
     /// Somebody looks for what other processes ask of the runs.
     heeded: AtomicBool,
 }
@@ -82,6 +87,7 @@ impl Host {
             network: OnceLock::new(),
             swept: OnceLock::new(),
             runs: Mutex::default(),
+            course: watch::Sender::default(),
             heeded: AtomicBool::default(),
         })))
     }
@@ -176,6 +182,7 @@ impl Host {
         {
             let mut runs = self.runs_mut();
             runs.insert(run.id().to_owned(), run.clone());
+            inner.course.send_modify(Course::begin);
             // Under the lock of the runs, under which whoever looks sees that none is left, and ends.
             if !inner.heeded.swap(true, Ordering::Relaxed) {
                 tasks::spawn(asks::heed(inner.clone()));
@@ -193,6 +200,7 @@ impl Host {
             let mut runs = inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
             runs.remove(run.id());
             drop(runs);
+            inner.course.send_modify(Course::end);
             run.ended(outcome);
         });
         handle
@@ -218,6 +226,21 @@ impl Host {
     /// Outside of a tokio runtime.
     pub fn keep_compiler_ready(&self) {
         self.0.engine.keep_compiler_ready();
+    }
+
+    /// The times at which the host has come to rest from now on, for who serves for long: each is one for
+    /// [`Host::give_back`].
+    #[must_use]
+    pub fn rests(&self) -> Rests {
+        Rests::new(self.0.course.subscribe())
+    }
+
+    /// Gives back what is kept because the next run may come soon, which begins a little later for it: see
+    /// [`Engine::rest`]. Takes some milliseconds.
+    pub fn give_back(&self) {
+        if let Err(error) = self.0.engine.rest() {
+            tracing::warn!(%error, "memory is not given back");
+        }
     }
 
     /// Compiles a component that a run may soon want: whoever loads it meanwhile waits for this and has it compiled no

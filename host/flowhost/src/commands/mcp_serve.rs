@@ -21,11 +21,15 @@ use super::run::durability;
 use super::running::runtime;
 use crate::cli::{LogFormat, OfferArgs, ServeArgs};
 use crate::commands::{Context, logging};
+use crate::give_back::all_give_back;
 use crate::streams;
 
 /// Guests alive at once: four for each of the calls at once. The next one waits; and each place costs the start of the
 /// process a guard page, of which a thousand take longer than all else in it.
 const GUESTS: u32 = 4 * CALLS_MAX;
+/// How long no run has gone on when the server gives back what it kept for the next one, which begins a millisecond
+/// later then, or twenty with the largest script engine: a client that waits longer between two calls does not notice.
+const STILL: Duration = Duration::from_secs(5);
 /// The variable that holds the token.
 const TOKEN: &str = "FLOWHOST_MCP_TOKEN";
 /// How long calls at work may take to end when the server is to. Whoever stops a server waits for it; a run that
@@ -100,6 +104,10 @@ async fn serve(args: &ServeArgs, context: &mut Context, host: Coming) -> Result<
     };
     tokio::select! {
         served = serving => served,
+        () = give_back_at_rest(&host) => {
+            debug_assert!(false, "it ends with the server");
+            Ok(Exit::Internal)
+        }
         () = interrupted() => {
             tokio::select! {
                 () = end(&host) => {}
@@ -107,6 +115,19 @@ async fn serve(args: &ServeArgs, context: &mut Context, host: Coming) -> Result<
             }
             Ok(Exit::Interrupted)
         }
+    }
+}
+
+/// Gives back, each time that the server has come to rest, what it kept for the next call, and then what no thread uses
+/// any more. The thread that this is awaited on is one that no runtime counts among its own.
+async fn give_back_at_rest(host: &Host) {
+    let mut rests = host.rests();
+    loop {
+        rests.next(STILL).await;
+        let resting = host.clone();
+        // Beside the requests that may come meanwhile.
+        let _given = tokio::task::spawn_blocking(move || resting.give_back()).await;
+        all_give_back().await;
     }
 }
 
