@@ -20,19 +20,20 @@ use crate::support::{Home, confines, repository};
 
 /// Seconds in the test command.
 const SECONDS: u64 = 40;
-/// Rounds after which memory counts, and a tenth of the time. Before, caches fill: code is mapped, and slots for instances
-/// are touched for the first time, until as many have been at work together as hardly ever are.
+/// The warm-up, after which memory counts: so many rounds, and a tenth of the time. Before, caches fill and code is mapped.
 const WARM: usize = 8;
-/// Rounds after them that are made at least, as far as the machine makes them within [`MORE`].
+/// Rounds after it that are made at least, as far as the machine makes them within [`MORE`].
 const MEASURED: usize = 8;
 /// Seconds more that they may take. On a machine that does not make them memory is not judged, and all else is.
 const MORE: u64 = 45;
-/// The growth of its own memory that is borne after them, in percent of all that it held, from one rest to another. What a
-/// process holds while it works follows how much of it is done at once, and on a machine that is busy with other things
-/// that is less: a leak shows at rest. Pages of files are not its own, as often as it shows them to guests.
+/// The growth of its own memory that is borne at each rest after the warm-up, in percent of its own memory at the first.
+/// What a process holds while it works follows how much of it is done at once, and on a machine that is busy with other
+/// things that is less: a leak shows at rest. Pages of files are not its own, as often as it shows them to guests.
 const GROWTH: f64 = 5.0;
-/// How long a rest is: longer than threads wait for more to do, and than they keep memory for it.
-const REST: Duration = Duration::from_secs(4);
+/// How long a rest is: longer than the server waits for a next call before it gives back what it kept for that.
+const REST: Duration = Duration::from_secs(8);
+/// Rests after the first, as far as the time is enough for a minute between two.
+const RESTS: u32 = 10;
 /// Runs that are at work together.
 const TOGETHER: u32 = 3;
 /// File descriptors more than at the first look that are no leak: a thread more has its own.
@@ -289,14 +290,23 @@ fn settled(process: u32, sessions: &Sessions) -> Look {
     }
 }
 
-/// A look at a process that has had nothing to do. It is woken for it: a thread that sleeps looks at nothing that it keeps.
+/// A look at a process that has had nothing to do, and answers all the same.
 fn rested(peer: &mut Peer, sessions: &Sessions) -> Look {
     std::thread::sleep(REST);
-    for _ in 0..4 {
-        let pinged = peer.ask(&request(0, "ping", json!({})));
-        assert!(pinged["result"].is_object(), "{pinged}");
-    }
-    settled(peer.process(), sessions)
+    let seen = settled(peer.process(), sessions);
+    let pinged = peer.ask(&request(0, "ping", json!({})));
+    assert!(pinged["result"].is_object(), "{pinged}");
+    seen
+}
+
+/// The mean of its own memory, in MiB, in each quarter of the looks.
+fn quarters(looks: &[Look]) -> Vec<u64> {
+    let quarter = looks.len().div_ceil(4).max(1);
+    let mean = |looks: &[Look]| {
+        let all: u64 = looks.iter().map(|look| look.own_kib).sum();
+        all / 1_024 / looks.len() as u64
+    };
+    looks.chunks(quarter).map(mean).collect()
 }
 
 #[test]
@@ -329,7 +339,8 @@ fn ten_servers_of_which_half_misbehave_leave_nothing_in_the_process_that_calls_t
         Duration::from_secs(seconds + MORE),
     );
     let few = |looks: &[Look]| looks.len() < WARM + MEASURED;
-    let mut warm = None;
+    let between = (until / RESTS).max(Duration::from_secs(60));
+    let mut rests: Vec<(Duration, Look)> = Vec::new();
     while begun.elapsed() < until || looks.len() < 2 || few(&looks) && begun.elapsed() < latest {
         for _ in 0..TOGETHER {
             runs += 1;
@@ -343,12 +354,14 @@ fn ten_servers_of_which_half_misbehave_leave_nothing_in_the_process_that_calls_t
         assert_eq!(seen.children, 0, "processes after {runs} runs: {seen:?}");
         assert_eq!(sessions.left(), 0, "sessions after {runs} runs");
         looks.push(seen);
-        if warm.is_none() && looks.len() >= WARM && begun.elapsed() >= until / 10 {
-            warm = Some(rested(&mut peer, &sessions));
+        let due = rests.last().map_or(until / 10, |(at, _)| *at + between);
+        if looks.len() >= WARM && begun.elapsed() >= due {
+            let rest = rested(&mut peer, &sessions);
+            rests.push((begun.elapsed(), rest));
         }
     }
     // It still answers, and ends when it is told.
-    let last = rested(&mut peer, &sessions);
+    rests.push((begun.elapsed(), rested(&mut peer, &sessions)));
     let (code, said) = peer.end();
     assert_eq!(code, 0, "{said}");
     let files = (looks[1].files, looks[looks.len() - 1].files);
@@ -367,17 +380,25 @@ fn ten_servers_of_which_half_misbehave_leave_nothing_in_the_process_that_calls_t
         threads.unwrap_or_default(),
         mib(|look| look.own_kib),
     );
-    let Some(warm) = warm.filter(|_| !few(&looks)) else {
+    eprintln!("its own at work, MiB, by quarters: {:?}", quarters(&looks));
+    let at_rest: Vec<(u64, u64)> = rests
+        .iter()
+        .map(|(at, rest)| (at.as_secs(), rest.own_kib))
+        .collect();
+    eprintln!("its own at rest, seconds and KiB: {at_rest:?}");
+    if few(&looks) {
         eprintln!("memory is not judged: this machine makes too few rounds");
         return;
-    };
-    eprintln!("at rest: {warm:?}, then {last:?}");
-    let grown = last.own_kib as f64 - warm.own_kib as f64;
-    let growth = grown / warm.rss_kib as f64 * 100.0;
-    assert!(
-        growth < GROWTH,
-        "memory grew by {growth:.1} % over {runs} runs, from {warm:?} to {last:?}; MiB after each round: {course:?}"
-    );
+    }
+    let (_, warm) = rests[0];
+    for (at, rest) in &rests[1..] {
+        let growth = (rest.own_kib as f64 / warm.own_kib as f64 - 1.0) * 100.0;
+        assert!(
+            growth < GROWTH,
+            "memory grew by {growth:.1} % in {at:?}, from {warm:?} to {rest:?}; at rest: {at_rest:?}; \
+             MiB after each round: {course:?}"
+        );
+    }
 }
 
 /// The next answer; what is told of progress is passed over.
