@@ -155,8 +155,8 @@ pub trait Views: Send + Sync + 'static {
     /// When the ledger cannot be read.
     fn of(&self, run_dir: &Path, signed: &Reached) -> Result<Vec<(String, Vec<u8>)>, Failure>;
 
-    /// Hears the records of a run that is taken up while they are read for that, so that [`Views::of`] need not read
-    /// them again; none where a run leaves no views.
+    /// Hears the records of a run while it goes on, and those of one that is taken up while they are read for that, so that
+    /// [`Views::of`] need not read all of them at the end; none where a run leaves no views.
     fn listener(&self) -> Option<Box<dyn Listener>>;
 
     /// Who makes the files of the stages of one run, from what is on the disk in its folder.

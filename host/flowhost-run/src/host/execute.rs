@@ -23,7 +23,6 @@ use crate::calls::desk::{Desk, Greeting};
 use crate::calls::driver::{self, bus_failure, status_word};
 use crate::earlier::fork::{self, Branch, Of, Parent};
 use crate::earlier::resume::Resumed;
-use crate::earlier::resume::past::Heard;
 use crate::earlier::reuse::{Earlier, Reuse};
 use crate::given::options::RunOptions;
 use crate::given::project::Project;
@@ -35,6 +34,7 @@ use crate::host::opening::Opening;
 use crate::kept::books::Books;
 use crate::kept::finished::{Evidence, Finished, First, write_report, write_views};
 use crate::kept::journal::Journal;
+use crate::kept::page::{Follower, plan_of};
 use crate::kept::revealed::Revealed;
 use crate::kept::stages::{self, Locked};
 use crate::meters::purse::Purse;
@@ -90,7 +90,11 @@ pub(crate) async fn execute(
     };
     let opening = Opening::of(&project)?;
     let ledger = opening.ledger(host, &project, &setup, options).await?;
+    let listener = host.config.views.listener();
+    let run_dir = host.config.state.run_dir(run.id());
+    let follower = listener.map(|it| Follower::of_new(it, run_dir, plan_of(&project)));
     let journal = journal_of(host, &ledger, &project, run.id(), &prepared.revealed);
+    let journal = journal.followed(follower.clone());
     let point = branch.as_ref().map(|branch| &branch.point);
     opening.record(&journal, &project, &setup, options, &prepared, point)?;
     let resumed = match branch {
@@ -115,7 +119,7 @@ pub(crate) async fn execute(
         allow_private_network: options.allow_private_network,
         resumed,
         reuse,
-        heard: None,
+        follower,
     };
     conduct(host, work, run).await
 }
@@ -238,8 +242,8 @@ pub(crate) struct Conduct {
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
     /// What it takes from an earlier run.
     pub(crate) reuse: Option<Arc<Reuse>>,
-    /// Who has heard the records that it had when it was taken up.
-    pub(crate) heard: Option<Heard>,
+    /// Who reads its records beside it, for its page.
+    pub(crate) follower: Option<Arc<Follower>>,
 }
 
 /// The journal of a run over its ledger.
@@ -380,7 +384,7 @@ pub(crate) async fn conduct(
         true => First::Record,
         false => First::View,
     };
-    leave(host, finished, (&journal, &ledger), first, work.heard).await
+    leave(host, finished, (&journal, &ledger), first, work.follower).await
 }
 
 /// Records why the run ends before its first step, and signs that.
@@ -406,10 +410,10 @@ async fn leave(
     mut finished: Finished,
     (journal, ledger): (&Journal, &Ledger),
     first: First,
-    heard: Option<Heard>,
+    follower: Option<Arc<Follower>>,
 ) -> Result<Finished, Failure> {
     write_report(host, &finished, (journal, ledger), first).await?;
-    write_views(host, &finished, (journal, ledger), first, heard).await?;
+    write_views(host, &finished, (journal, ledger), first, follower).await?;
     let status = status_word(&finished.outcome);
     let sealed = seal(host, ledger, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);

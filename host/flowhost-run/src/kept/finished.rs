@@ -14,10 +14,10 @@ use crate::base::failure::{Failure, ledger_failure};
 use crate::base::tasks::blocking;
 use crate::before::estimate::Estimate;
 use crate::calls::driver::Outcome;
-use crate::earlier::resume::past::Heard;
 use crate::host::Inner;
 use crate::kept::document::RunDocument;
 use crate::kept::journal::Journal;
+use crate::kept::page::Follower;
 
 /// The report's name in a run's folder.
 const REPORT: &str = "report.json";
@@ -94,28 +94,27 @@ pub(crate) async fn write_report(
 
 /// Writes what people read. Made on a thread that may take its time: a page of ten thousand steps must
 /// not keep other runs waiting. The note that it names is signed, and brought to the disk, meanwhile: each takes as
-/// long as the other for a run of few steps. `heard` has all records that a run had when it was taken up, which are not
-/// read again then.
+/// long as the other for a run of few steps. What `follower` has read of the run beside it is not read again.
 pub(crate) async fn write_views(
     host: &Arc<Inner>,
     finished: &Finished,
     (journal, ledger): (&Journal, &Ledger),
     first: First,
-    heard: Option<Heard>,
+    follower: Option<Arc<Follower>>,
 ) -> Result<(), Failure> {
     if host.config.views.page().is_none() {
         return Ok(());
     }
-    let made_of = |signed: Reached, heard: Option<Heard>| {
+    let made_of = |signed: Reached, follower: Option<Arc<Follower>>| {
         let (made_by, run_dir) = (host.clone(), finished.evidence.run_dir.clone());
-        blocking(move || match heard {
+        blocking(move || match follower.and_then(|it| it.end()) {
             Some(heard) => heard.views(&run_dir, &signed),
             None => made_by.config.views.of(&run_dir, &signed),
         })
     };
     let unsigned = |error: LedgerError| ledger_failure("the ledger cannot be signed", &error);
     let reached = ledger.flush().await.map_err(unsigned)?;
-    let (made, covered) = tokio::join!(made_of(reached.clone(), heard), ledger.checkpoint());
+    let (made, covered) = tokio::join!(made_of(reached.clone(), follower), ledger.checkpoint());
     let (mut made, covered) = (made?, covered.map_err(unsigned)?);
     if !covered.covers(&reached) {
         // Something was recorded in between: a view must not name a note that was never signed.

@@ -29,6 +29,7 @@ use crate::given::options::RunOptions;
 use crate::given::project::{Documented, Member};
 use crate::given::world::FactObserver;
 use crate::kept::memory::Entry;
+use crate::kept::page::Follower;
 use crate::kept::revealed::Revealed;
 use crate::kept::specs::Put;
 use crate::meters::account;
@@ -84,6 +85,8 @@ pub(crate) struct Journal {
     tenant: Arc<str>,
     pub(crate) denials: Arc<Mutex<Vec<Denial>>>,
     observer: Option<Arc<dyn FactObserver>>,
+    /// Who is told now and then that there are more records.
+    follower: Option<Arc<Follower>>,
     /// Whether keys and personal data are taken out of what is stored.
     redacts: bool,
     /// Whether what was taken out is kept sealed beside it.
@@ -99,6 +102,7 @@ impl Journal {
             tenant: tenant.into(),
             denials: Arc::default(),
             observer: None,
+            follower: None,
             redacts,
             seals: false,
             revealed: Arc::default(),
@@ -121,6 +125,11 @@ impl Journal {
             observer.begin(&self.tenant, run);
         }
         Self { observer, ..self }
+    }
+
+    /// The same, with who reads the records beside the run.
+    pub(crate) fn followed(self, follower: Option<Arc<Follower>>) -> Self {
+        Self { follower, ..self }
     }
 
     pub(crate) fn denials(&self) -> Vec<Denial> {
@@ -497,6 +506,9 @@ impl Recorder for Journal {
         let seq = self.ledger.append(fact)?;
         if let Some(accepted) = heard {
             accepted(seq);
+        }
+        if let Some(follower) = &self.follower {
+            follower.grown(seq);
         }
         if let Some(denial) = denial {
             let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,5 +8,6 @@ pub mod specs;
 pub(crate) mod books;
 pub(crate) mod finished;
 pub(crate) mod journal;
+pub(crate) mod page;
 pub(crate) mod revealed;
 pub(crate) mod stages;

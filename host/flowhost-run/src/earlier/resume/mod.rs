@@ -27,6 +27,7 @@ use crate::host::Inner;
 use crate::host::execute::{Conduct, conduct, journal_of, prepare};
 use crate::host::handle::Run;
 use crate::kept::finished::Finished;
+use crate::kept::page::Follower;
 use crate::kept::specs;
 use crate::kept::stages::{Left, is_stage};
 use crate::plugins::wiring;
@@ -42,7 +43,7 @@ mod settle;
 pub use fed::{Fed, FedError};
 use feeding::FedBeside;
 pub use gate::{Spoken, Word};
-use past::{Beside, Heard, Made, Past, Settled};
+use past::{Beside, Made, Past, Settled};
 use rebuild::{AsItWas, Rebuilt, rebuild};
 pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};
@@ -195,7 +196,9 @@ pub(crate) async fn execute(
     let only = fed.setup.only.as_deref();
     let prepared = prepare(host, &project, &running, only, run, &channel).await?;
     let (planner, rebuilt) = rebuilt.map_err(|error| foreign(&error))?;
+    let follower = heard.map(|heard| Follower::of_heard(heard, ledger.size()));
     let journal = journal_of(host, &ledger, &project, run.id(), &prepared.revealed);
+    let journal = journal.followed(follower.clone());
     journal.knows(past.denials.clone());
     let resumed = Resumed { past, rebuilt, fed };
     {
@@ -232,7 +235,7 @@ pub(crate) async fn execute(
         resumed: Some((planner, resumed)),
         // What is still to be done is done: the run that it took from may be gone.
         reuse: None,
-        heard,
+        follower,
     };
     conduct(host, work, run).await
 }

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use flowhost_caps::budget::Left;
 use flowhost_flow::planner::GateAnswer;
-use flowhost_flow::{Amounts, CallResult, Exit, Plan};
+use flowhost_flow::{Amounts, CallResult};
 use flowhost_ledger::{
-    DataKey, Durability, Kind, LentBatch, LentRecord, LentRecords, Payloads, Reached as Signed,
-    RealDisk, Source, Tail, overheard, read_lent_in, read_run,
+    DataKey, Durability, Kind, LentBatch, LentRecord, LentRecords, Payloads, RealDisk, Source,
+    Tail, overheard, read_lent_in, read_run,
 };
 use serde_json::Value;
 
@@ -25,9 +25,9 @@ use crate::earlier::resume::feeding::{FedBeside, Feeder, PlanOf};
 use crate::earlier::resume::rebuild::Written;
 use crate::earlier::resume::unreadable;
 use crate::earlier::reuse::ReusedCall;
-use crate::given::project::Project;
-use crate::given::world::{AtHand, Listener};
+use crate::given::world::Listener;
 use crate::kept::journal::Denial;
+use crate::kept::page::Heard;
 use crate::meters::tally::Routed;
 
 mod reader;
@@ -186,12 +186,7 @@ pub(crate) fn read_beside(
     Ok(Beside {
         past: read.past,
         fed: read.fed,
-        heard: Some(Heard {
-            listener,
-            tail,
-            payloads: read.payloads,
-            plan: None,
-        }),
+        heard: Some(Heard::before(listener, tail, read.payloads)),
     })
 }
 
@@ -269,61 +264,6 @@ fn hear(
         take(&batch)?;
     }
     batches.end().map_err(|error| unreadable(&error))
-}
-
-/// Who heard the records of a run that is taken up, and where those begin that it has not heard.
-pub(crate) struct Heard {
-    listener: Box<dyn Listener>,
-    tail: Tail,
-    /// Where the payloads of those lie that it has heard.
-    payloads: Payloads<'static>,
-    /// The text of the run's plan, and what that says.
-    plan: Option<(Arc<str>, Arc<Plan>)>,
-}
-
-impl Heard {
-    /// The same, once it is known which plan it is.
-    pub(crate) fn of_plan(self, project: &Project) -> Self {
-        let text = project.texts.get(&project.file);
-        Self {
-            plan: text.map(|text| (text.clone(), project.plan.clone())),
-            ..self
-        }
-    }
-
-    /// The views of the run as its folder has it now. Blocks on the disk.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub(crate) fn views(
-        mut self,
-        run_dir: &Path,
-        signed: &Signed,
-    ) -> Result<Vec<(String, Vec<u8>)>, Failure> {
-        /// A process can add as many records to a run as the one before it.
-        const AT_ONCE: usize = 4_096;
-        loop {
-            let more = self.tail.more(AT_ONCE);
-            let more = more.map_err(|error| unheard(&error))?;
-            let is_last = more.len() < AT_ONCE;
-            for record in more {
-                self.listener.hear(&record.lent());
-            }
-            if is_last {
-                self.payloads.more().map_err(|error| unheard(&error))?;
-                let plan = self.plan.as_ref().map(|(text, plan)| (&**text, &**plan));
-                let at_hand = AtHand {
-                    payloads: &self.payloads,
-                    plan,
-                };
-                return self.listener.views(run_dir, signed, &at_hand);
-            }
-        }
-    }
-}
-
-fn unheard(error: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Internal, "the page of the run cannot be made").caused_by(error)
 }
 
 /// The past alone, of the first `most` records of the ledger in `dir`.
