@@ -19,6 +19,7 @@ use flowhost_flow::plan::Work;
 use flowhost_flow::{Exit, FailureClass, Plan, RunStatus};
 use flowhost_run::{FactObserver, Finished, Host, Run, RunDocument};
 use serde_json::json;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{LogFormat, RunningArgs};
@@ -45,13 +46,20 @@ pub(super) fn told(
 ) -> Result<Finished, Failure> {
     logging::start(context, args.log_format);
     let watched = telemetry::is_wanted(args.metrics_listen, &context.ambient);
-    let runtime = match project.plan.goes_one_by_one() && !watched {
+    let runtime = match project.plan.goes_one_by_one() {
         true => runtime_of(Some(ONE))?,
         false => runtime()?,
     };
-    let finished = runtime.block_on(observed(project, args, context, start));
+    let beside = match watched {
+        true => Some(runtime_of(Some(ONE))?),
+        false => None,
+    };
+    let own = beside.as_ref().map(Runtime::handle);
+    let finished = runtime.block_on(observed(project, args, own, context, start));
     // What telemetry left behind (a name that is looked up) must not hold the process up.
-    runtime.shutdown_background();
+    for runtime in beside.into_iter().chain([runtime]) {
+        runtime.shutdown_background();
+    }
     let finished = finished?;
     if finished.outcome.end.exit == Exit::Ok {
         flowhost::firsts::green(&context.ambient);
@@ -60,19 +68,19 @@ pub(super) fn told(
     Ok(finished)
 }
 
-/// Threads for a plan whose steps go one by one. Two would hand each step over to one another, and waking a
-/// processor that sleeps takes as long as the step.
+/// Threads for a plan whose steps go one by one, and for its telemetry. Two would hand each step over to one another, or each
+/// span, and waking a processor that sleeps takes as long as the step.
 const ONE: usize = 1;
 
 /// How long a thread that waits for the disk stays when there is nothing to wait for. One is made within a fraction of a
 /// millisecond, and each keeps memory until it ends; the burst that needed them all may never come again.
 const IDLE: Duration = Duration::from_secs(2);
 
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     runtime_of(None)
 }
 
-fn runtime_of(threads: Option<usize>) -> Result<tokio::runtime::Runtime, Failure> {
+fn runtime_of(threads: Option<usize>) -> Result<Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = threads {
         builder.worker_threads(threads);
@@ -83,16 +91,21 @@ fn runtime_of(threads: Option<usize>) -> Result<tokio::runtime::Runtime, Failure
     })
 }
 
-/// Runs the project with telemetry beside it.
+/// Runs the project with telemetry beside it, on a runtime of its own where somebody wants to be told of the run.
 async fn observed(
     project: &Project,
     args: &RunningArgs,
+    beside: Option<&Handle>,
     context: &Context,
     start: impl FnOnce(&Host) -> Result<Run, Failure>,
 ) -> Result<Finished, Failure> {
     let on_failure = context.config.on_telemetry_failure;
     let halts = on_failure == OnTelemetryFailure::Halt;
-    let telemetry = Telemetry::start(args.metrics_listen, &context.ambient, on_failure).await?;
+    let (listen, ambient) = (args.metrics_listen, &context.ambient);
+    let telemetry = match beside {
+        Some(beside) => Telemetry::start(listen, ambient, on_failure, beside).await?,
+        None => None,
+    };
     let address = telemetry.as_ref().and_then(Telemetry::metrics_address);
     if let Some(address) = address {
         let url = format!("http://{address}/metrics");

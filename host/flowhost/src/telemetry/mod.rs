@@ -25,7 +25,6 @@ use std::time::Duration;
 
 use flowhost_evidence::telemetry::{lines, span};
 use flowhost_flow::Exit;
-use futures::future::{AbortHandle, abortable};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -66,12 +65,28 @@ pub fn is_wanted(listen: Option<SocketAddr>, ambient: &Ambient) -> bool {
 
 impl Telemetry {
     /// Starts what is asked for: an endpoint for scrapers at `listen`, an export to the collector that
-    /// the environment names, log lines if anybody reads them. None when that is nothing.
+    /// the environment names, log lines if anybody reads them. None when that is nothing. All of it is done on the runtime
+    /// `beside`, which is not the run's: whoever goes through hundreds of facts or spans at once would hold up the run's own
+    /// tasks that wait for the same thread.
     ///
     /// # Errors
     /// When `listen` is not a loopback address or cannot be had. A collector is an error only where
     /// `on_failure` says so.
     pub async fn start(
+        listen: Option<SocketAddr>,
+        ambient: &Ambient,
+        on_failure: OnTelemetryFailure,
+        beside: &Handle,
+    ) -> Result<Option<Self>, Failure> {
+        let ambient = ambient.clone();
+        let started = async move { Self::started(listen, &ambient, on_failure).await };
+        beside.spawn(started).await.unwrap_or_else(|error| {
+            Err(Failure::new(Exit::Internal, "telemetry cannot be started")
+                .because(error.to_string()))
+        })
+    }
+
+    async fn started(
         listen: Option<SocketAddr>,
         ambient: &Ambient,
         on_failure: OnTelemetryFailure,
@@ -183,33 +198,23 @@ impl Telemetry {
     }
 }
 
-/// Work on a thread of its own: whatever goes through hundreds of facts or spans at once would hold up the run's own
-/// tasks that wait for the same thread. It is given up when this is dropped, so that it cannot keep the runtime from
-/// ending.
-struct Beside {
-    ended: JoinHandle<()>,
-    give_up: AbortHandle,
-}
+/// Work beside the run. It is given up when this is dropped: nobody waits for it then.
+struct Beside(JoinHandle<()>);
 
 impl Beside {
     fn start(work: impl Future<Output = ()> + Send + 'static) -> Self {
-        let (work, give_up) = abortable(work);
-        let runtime = Handle::current();
-        let ended = tokio::task::spawn_blocking(move || {
-            let _given_up = runtime.block_on(work);
-        });
-        Self { ended, give_up }
+        Self(tokio::spawn(work))
     }
 
     /// Waits for its end; false where the deadline came first.
     async fn has_ended_by(&mut self, deadline: Instant) -> bool {
-        timeout_at(deadline, &mut self.ended).await.is_ok()
+        timeout_at(deadline, &mut self.0).await.is_ok()
     }
 }
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        self.give_up.abort();
+        self.0.abort();
     }
 }
 

@@ -188,17 +188,19 @@ fn meters(
 }
 
 async fn send(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>) {
-    while let Some(first) = waiting.recv().await {
-        let mut batch = vec![first];
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let until = Instant::now() + Duration::from_millis(LINGER_MS);
         while batch.len() < BATCH {
-            match timeout_at(until, waiting.recv()).await {
-                Ok(Some(span)) => batch.push(span),
-                Ok(None) | Err(_) => break,
+            let room = BATCH - batch.len();
+            match timeout_at(until, waiting.recv_many(&mut batch, room)).await {
+                // All of them have come, or no more came in time.
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
             }
         }
         // What fails was told by the collector's client.
-        let _told = exporter.export(batch).await;
+        let _told = exporter.export(std::mem::take(&mut batch)).await;
     }
 }
 
