@@ -537,6 +537,27 @@ impl<'a> Sources<'a> {
         Ok(found.map(|(_, text)| text.into()))
     }
 
+    /// Holds a component against what the operator asks of signatures, and gives the one that came with it. Nobody has
+    /// to vouch for what is part of the build. A manifest that stands in for one that is missing cannot be signed.
+    ///
+    /// # Errors
+    /// Why it must not be loaded, without a place.
+    pub(crate) fn vouched(
+        &self,
+        source: &str,
+        component: &Path,
+        digest: &str,
+        manifest: Option<&Manifest>,
+    ) -> Result<Option<Arc<str>>, Finding> {
+        if is_builtin(source) {
+            return Ok(None);
+        }
+        let signature = self.signature(component)?;
+        let own = manifest.filter(|manifest| !manifest.is_stand_in());
+        self.admits(component, digest, own, signature.as_deref())?;
+        Ok(signature)
+    }
+
     /// Holds a component and the signature that came with it against what the operator asks of signatures.
     ///
     /// # Errors

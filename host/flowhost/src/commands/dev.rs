@@ -30,6 +30,7 @@ pub(crate) fn perform(args: &DevArgs, context: &Context) -> Result<Exit, Failure
             allow_process: args.keys.allow_process,
             ..RunOptions::default()
         },
+        locked: args.plan.locked,
     };
     let output = context.output;
     let ambient = &context.ambient;
@@ -49,6 +50,7 @@ pub(crate) fn watch(
     let options = Options {
         request: run::request(&args.plan),
         run: options,
+        locked: args.plan.locked,
     };
     watched(options, false, context)
 }

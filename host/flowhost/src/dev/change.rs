@@ -3,7 +3,9 @@
 //! Pure: it compares two projects that are sound.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use flowhost_policy::Manifest;
 use flowhost_run::{Member, Project, plan_hash, widens};
 
 use crate::failure::Failure;
@@ -42,7 +44,7 @@ impl Change {
             before
                 .members
                 .get(*key)
-                .is_none_or(|before| differs(before, after))
+                .is_none_or(|before| Build::of(before) != Build::of(after))
         });
         let changed: Vec<String> = changed.map(|(key, _)| key.clone()).collect();
         Ok(match changed.is_empty() {
@@ -52,11 +54,25 @@ impl Change {
     }
 }
 
-fn differs(before: &Member, after: &Member) -> bool {
-    before.inspection.digest != after.inspection.digest
-        || before.effective.hash != after.effective.hash
-        || before.config != after.config
-        || before.manifest != after.manifest
+/// All of a plugin that its calls could notice.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Build {
+    component: String,
+    rights: String,
+    config: Arc<str>,
+    /// A tool's words and effects stand here, which no digest covers where it is a file beside the component.
+    manifest: Manifest,
+}
+
+impl Build {
+    pub(super) fn of(member: &Member) -> Self {
+        Self {
+            component: member.inspection.digest.to_string(),
+            rights: member.effective.hash.clone(),
+            config: member.config.clone(),
+            manifest: member.manifest.clone(),
+        }
+    }
 }
 
 /// What `after` may do that `before` may not, a line each; empty when it may do no more.

@@ -20,7 +20,7 @@ pub mod lines;
 pub mod screen;
 
 pub use session::{Faces, Options, session};
-pub use told::Told;
+pub use told::{Told, Why};
 
 /// Shows what happens.
 pub trait Face: Send {

@@ -295,6 +295,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
+    use crate::dev::Why;
 
     fn shown(view: &View) -> String {
         let mut terminal = Terminal::new(TestBackend::new(100, 14)).unwrap();
@@ -312,7 +313,7 @@ mod tests {
         view.tell(&Told::RunStarted {
             run: "01JD0000000000000000000000".to_owned(),
             steps: vec!["hello".to_owned(), "each".to_owned(), "last".to_owned()],
-            why: "start",
+            why: Why::Start,
         });
         view
     }

@@ -18,6 +18,37 @@ const REFUSED: &str = "refused";
 /// Characters of an output in a line: the page of the run has it whole.
 const OUTPUT_CHARS_MAX: usize = 200;
 
+/// Why a run begins. What it may take from the run before follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// It is the first.
+    Start,
+    /// Something has changed.
+    Change,
+    /// A person asks for it, though nothing has.
+    Again,
+    /// A person has let a plugin have more rights.
+    Rights,
+    /// A plugin has gone back to an earlier build.
+    Back,
+    /// One step was chosen.
+    Only,
+}
+
+impl Why {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Change => "change",
+            Self::Again => "again",
+            Self::Rights => "rights",
+            Self::Back => "back",
+            Self::Only => "only",
+        }
+    }
+}
+
 /// One thing that happened. In JSON its name is `event`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -37,8 +68,8 @@ pub enum Told {
         run: String,
         /// Paths of the plan's own steps, in the plan's order.
         steps: Vec<String>,
-        /// Why: `start`, `change`, `again`, `rights`, `back`, or `only` (one step).
-        why: &'static str,
+        /// Why.
+        why: Why,
     },
     /// An attempt of a step begins.
     StepStarted {
@@ -228,7 +259,7 @@ impl Told {
                 }
                 one_line(&text)
             }
-            Self::RunStarted { run, why, .. } => format!("run {run} started ({why})"),
+            Self::RunStarted { run, why, .. } => format!("run {run} started ({})", why.word()),
             Self::StepStarted { path, attempt } => match attempt {
                 1 => one_line(&format!("  {path} …")),
                 more => one_line(&format!("  {path} … (attempt {more})")),

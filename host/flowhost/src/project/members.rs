@@ -24,7 +24,7 @@ use super::pins::Pins;
 use super::told::Told;
 use crate::component::{not_so, spared, undeclared};
 use crate::report::problems::Texts;
-use crate::sources::{KeptRun, Sources, Whose, is_builtin, is_shipped, read_profile};
+use crate::sources::{KeptRun, Sources, Whose, is_shipped, read_profile};
 
 /// What was not given to the project's plugins, as profiles that came with the plan give nothing of
 /// the operator's.
@@ -511,18 +511,9 @@ impl Resolver<'_> {
         inspection: &Inspection,
         manifest: &Manifest,
     ) -> Option<Option<Arc<str>>> {
-        if is_builtin(&self.home.decl.source) {
-            return Some(None);
-        }
-        let own = (!manifest.is_stand_in()).then_some(manifest);
-        let signature = self.sources.signature(path);
-        let admitted = signature.and_then(|signature| {
-            let said = signature.as_deref();
-            self.sources
-                .admits(path, &inspection.digest, own, said)
-                .map(|()| signature)
-        });
-        match admitted {
+        let source = &self.home.decl.source;
+        let digest = &inspection.digest;
+        match self.sources.vouched(source, path, digest, Some(manifest)) {
             Ok(signature) => Some(signature),
             Err(finding) => {
                 let placed = self.at("/source", &finding).cure(finding.hint);

@@ -169,6 +169,25 @@ fn wider_rights_wait_and_narrower_ones_do_not() {
 }
 
 #[test]
+fn with_a_lock_another_build_is_refused_and_the_locked_one_is_taken_again() {
+    let home = quick();
+    home.flowhost(&["plugin", "lock", "plan.yaml"]).expect(0);
+    let locked = std::fs::read(home.path().join("ok_add.wasm")).unwrap();
+    let dev = Dev::with(&home, &["dev", "plan.yaml", "--json", "--locked"]);
+    assert_eq!(dev.until("run-ended").0["exit_code"], 0);
+    rebuild(&home, "ok_add", b'a');
+    let (refused, before) = dev.until("refused");
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("flowhost plugin update"), "{message}");
+    let again = |it: &String| it.contains("run-started");
+    assert!(!before.iter().any(again), "{before:#?}");
+    home.file("ok_add.wasm", locked);
+    let (said, _) = dev.until("said");
+    let message = said["message"].as_str().unwrap();
+    assert!(message.contains("as it was before"), "{message}");
+}
+
+#[test]
 fn a_plan_that_is_not_there_ends_and_one_that_is_wrong_waits() {
     let home = Home::new();
     let ran = home.flowhost(&["dev", "plan.yaml"]).expect(1);
@@ -378,5 +397,49 @@ fn the_screen_shows_steps_and_plugins_and_gives_the_terminal_back() {
     }
     terminal.key(b'r');
     terminal.until("(again)");
+    terminal.quit();
+}
+
+#[test]
+fn a_profile_that_is_narrowed_after_the_way_back_holds() {
+    if !has_terminals() {
+        return;
+    }
+    let home = super::interrupted::sleeping();
+    let profile = home.read("policies/slow.toml");
+    let narrow = |deadline: &str| {
+        home.file("policies/slow.toml", profile.replace("60s", deadline));
+    };
+    // How often another state of the plugin went into the run: its ledger is what the screen is drawn from.
+    let until_reloads = |wanted: usize| {
+        let since = Instant::now();
+        loop {
+            let runs = home.path().join(".flowhost/default/runs");
+            let runs = std::fs::read_dir(runs).into_iter().flatten();
+            let texts = runs.filter_map(|run| {
+                let segment = run.ok()?.path().join("seg-00000000.jsonl");
+                std::fs::read_to_string(segment).ok()
+            });
+            let count = |text: String| text.matches("\"kind\":\"reload\"").count();
+            let found: usize = texts.map(count).sum();
+            if found == wanted {
+                return;
+            }
+            assert!(
+                since.elapsed() < Duration::from_secs(120),
+                "{found} reloads, and {wanted} are wanted"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let mut terminal = Terminal::open(&home);
+    terminal.until("limit_sleep");
+    terminal.until("running");
+    narrow("59s");
+    until_reloads(1);
+    terminal.key(b'b');
+    until_reloads(2);
+    narrow("58s");
+    until_reloads(3);
     terminal.quit();
 }
