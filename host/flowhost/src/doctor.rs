@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::firsts;
+use crate::keys::{self, KEY_VARIABLE};
 use crate::output::counted;
 use crate::sources::{SHIPPED, Sources};
 use crate::state::{FindRuns as _, State};
@@ -216,6 +217,7 @@ const DEPTH_MAX: u32 = 16;
 
 /// Bytes of all files below a folder; what cannot be looked at counts as nothing.
 fn size_of(dir: &Path, depth: u32) -> u64 {
+    // A folder that is not there has no size, and one that nobody may list is told where it is needed.
     let entries = RealDisk.list(dir).unwrap_or_default();
     let sizes = entries.into_iter().map(|entry| {
         let path = dir.join(&entry.name);
@@ -229,6 +231,22 @@ fn size_of(dir: &Path, depth: u32) -> u64 {
 }
 
 fn signing_key(ambient: &Ambient, state: &State) -> Check {
+    match keys::given(ambient) {
+        Ok(Some(key)) => {
+            let found = format!("{} ({KEY_VARIABLE})", key.vkey());
+            return Check::new("signing key", Level::Ok, found);
+        }
+        Ok(None) => {}
+        Err(failure) => {
+            let why = failure.causes.join(": ");
+            return Check::new(
+                "signing key",
+                Level::Error,
+                format!("{KEY_VARIABLE}: {why}"),
+            )
+            .hint("no run can be signed; give the key as its file has it, or none");
+        }
+    }
     let path = state.signing_key();
     if !ambient.is_file(&path) {
         return Check::new("signing key", Level::Ok, "none yet (made by the first run)");
@@ -272,6 +290,7 @@ fn native_processes(ambient: &Ambient) -> Check {
             "where this executable is, is not known",
         );
     };
+    // Of its own and with one thread: this command has none, and asks for one answer.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -305,13 +324,7 @@ fn secrets(ambient: &Ambient, config: &Config) -> Vec<Check> {
 
 fn author_tool(ambient: &Ambient, tool: &str) -> Check {
     let name = format!("tool {tool}");
-    let path = ambient.var("PATH").unwrap_or_default();
-    let found = path
-        .split(':')
-        .filter(|folder| !folder.is_empty())
-        .map(|folder| Path::new(folder).join(tool))
-        .find(|file| ambient.is_file(file));
-    match found {
+    match ambient.program(tool) {
         Some(file) => Check::new(&name, Level::Ok, file.display().to_string()),
         None => Check::new(&name, Level::Warning, "not on the PATH")
             .hint("only authors of plugins need it"),

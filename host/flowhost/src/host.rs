@@ -32,7 +32,7 @@ use crate::plugin::vouched::Shown;
 use crate::report::problems::unreadable;
 use crate::sources::{finding_of, is_builtin};
 use crate::state::State;
-use crate::{identities, made_here, models, roots, services};
+use crate::{identities, keys, made_here, models, roots, services};
 
 /// A host for runs whose evidence goes below `state`.
 ///
@@ -63,6 +63,7 @@ pub fn serving_host(
         views: Arc::new(Pages { at_end: false }),
         ..parts(ambient, config, state, pool, None)?
     };
+    // Named: it is told in panics, and in the list of threads of who looks for what takes long.
     let builder = thread::Builder::new().name("host".to_owned());
     let building = builder.spawn(move || Host::new(parts));
     building.map(Coming).map_err(|error| {
@@ -133,25 +134,19 @@ pub fn signing_key(
     config: &Config,
     state: &State,
 ) -> Result<Arc<HostKey>, Failure> {
-    let key = match ambient.var("FLOWHOST_SIGNING_KEY") {
-        Some(text) => HostKey::parse(text),
-        None => {
-            if !ambient.is_file(&state.signing_key()) {
-                made_here::mark(ambient, state)?;
-            }
-            HostKey::load_or_create(&state.signing_key(), config.host.as_deref())
-        }
-    };
+    if let Some(given) = keys::given(ambient)? {
+        return Ok(Arc::new(given));
+    }
+    // Before the key, or a folder whose key was just made would look like one that came along.
+    if !ambient.is_file(&state.signing_key()) {
+        made_here::mark(ambient, state)?;
+    }
+    let key = HostKey::load_or_create(&state.signing_key(), config.host.as_deref());
     key.map(Arc::new).map_err(|error| {
-        let failure = Failure::new(Exit::Internal, "the host's signing key cannot be used");
-        let failure = failure.caused_by(&error);
-        match ambient.var("FLOWHOST_SIGNING_KEY") {
-            Some(_) => failure,
-            None => failure.hint(
-                "it is kept in the state folder, which must be one that you may write: `--state DIR` or FLOWHOST_STATE \
-                 names another",
-            ),
-        }
+        keys::unusable(&error).hint(
+            "it is kept in the state folder, which must be one that you may write: `--state DIR` or FLOWHOST_STATE \
+             names another",
+        )
     })
 }
 
@@ -242,6 +237,7 @@ impl World for Here {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        // What is read this way the host wrote itself, and may be as large as its payloads are.
         self.0.read(path, u64::MAX).map_err(|error| error.source)
     }
 
@@ -298,6 +294,7 @@ impl Operator for Configured {
 
     fn gateway(&self, project: &Project) -> Result<Gateway, Failure> {
         let folder = models::scripts_folder(&self.config, project);
+        // Held while one is made: two that come at once share it, or they would each have the whole of the rate.
         let mut gateways = self.gateways.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gateway) = gateways.get(&folder) {
             return Ok(gateway.clone());
@@ -312,6 +309,7 @@ impl Operator for Configured {
             return Ok(());
         }
         let trust = Trust::find(&self.ambient, &self.config)?;
+        // Read anew for each: a key that was revoked a moment ago counts for the next swap.
         let own = (!member.manifest.is_stand_in()).then_some(&member.manifest);
         let (digest, signature) = (&member.inspection.digest, member.signature.as_deref());
         let shown = member.path.strip_prefix(self.ambient.cwd());

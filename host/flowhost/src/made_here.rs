@@ -33,9 +33,11 @@ fn mark_file(state: &State) -> PathBuf {
 /// # Errors
 /// When it has keys, was not named, and was not made here.
 pub fn settle(ambient: &Ambient, state: &State, named: bool) -> Result<(), Failure> {
+    // Any of them: each alone would let its maker do one of these things.
     let keys = [state.signing_key(), state.cache_key(), state.seal_key()];
     let has_keys = keys
         .iter()
+        // A link that leads nowhere yet may lead somewhere when the key is used.
         .any(|key| ambient.is_file(key) || ambient.is_link(key));
     if !has_keys || is_marked(ambient, state) {
         return Ok(());

@@ -25,6 +25,7 @@ pub(crate) fn perform(args: &DoctorArgs, context: &mut Context) -> Result<Exit, 
         context.output.result(&table(&checks));
     }
     Ok(match worst {
+        // A warning is no failure: a script that asks whether plans run must not stop for a missing compiler.
         Level::Error => Exit::Internal,
         Level::Ok | Level::Warning => Exit::Ok,
     })

@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowhost::failure::Failure;
-use flowhost::keys::own_keys;
+use flowhost::keys::{in_use, own_keys};
 use flowhost::output::neutral;
 use flowhost::report::page;
 use flowhost::state::FindRuns as _;
 use flowhost_flow::Exit;
 use flowhost_ledger::records::{Erasure, RecordKind as _};
 use flowhost_ledger::{
-    Bundle, HostKey, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, Recorder as _,
-    SEALED_KEY, StoredRecord, erase_sealed_key, prove_in, read_run,
+    Bundle, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, Recorder as _, SEALED_KEY,
+    StoredRecord, erase_sealed_key, prove_in, read_run,
 };
 use flowhost_words::shell_word;
 
@@ -22,6 +22,7 @@ use crate::commands::specs::{self, Then};
 use crate::commands::{Context, packets};
 
 pub(crate) fn perform(command: &EvidenceCommand, context: &mut Context) -> Result<Exit, Failure> {
+    // What a kill left is signed before it is proved, exported or erased from.
     super::settle(context);
     match command {
         EvidenceCommand::Ls { spec, evidence } => specs::list(spec, evidence, context),
@@ -73,6 +74,7 @@ fn export(context: &Context, run: &str, out: &Path, sealed: bool) -> Result<Exit
     let (state, ambient) = (&context.state, &context.ambient);
     let files = state.files_of_run(ambient, run)?;
     let run = &files.run;
+    // Streamed: payloads of a run may be larger than memory.
     let bytes = ambient.write_with(out, |file| {
         Bundle::write(&*files.source, &files.dir, sealed, &[], file)
     })?;
@@ -104,6 +106,7 @@ fn with_payload(dir: &Path, seq: u64) -> Result<StoredRecord, Failure> {
     let mut records = read_run(dir).map_err(|error| unreadable(&error))?;
     let is_it = |record: &Result<StoredRecord, ReadError>| match record {
         Ok(record) => record.seq == seq,
+        // Nothing behind a record that cannot be read is believed.
         Err(_) => true,
     };
     let record = records.find(is_it).transpose();
@@ -146,13 +149,15 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
         let what = format!("the payload of record {seq} of run {run} was not erased");
         Failure::new(Exit::Internal, what).caused_by(error)
     };
-    let key = HostKey::load(&state.signing_key()).map_err(|error| failed(&error))?;
+    let key = in_use(&context.ambient, state).map_err(|error| failed(&error))?;
     let dir = state.run_dir(&run);
     // Whoever asks for bytes to go means the bytes, wherever else the run has met them.
     let all = that_share(&dir, &with_payload(&dir, seq)?)?;
     if all.is_empty() {
         return Ok(gone_before(context, &run, seq));
     }
+    // Before anything goes: a process that is killed while it erases leaves the mark, and the next command makes the page
+    // anew without what is gone.
     let mark = page::Mark::set(state, &run, &context.ambient)?;
     let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
     let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
@@ -161,6 +166,7 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
         Ok(1..) => page::rewrite(&ledger, state, &run, &context.ambient),
         _ => Ok(false),
     };
+    // Closed whatever became of the erasure: one that stays open looks as if its process had been killed.
     let sealed = ledger.close_blocking().map_err(|error| failed(&error))?;
     let erased = erased.map_err(|error| failed(&error))?;
     let anew = anew?;
@@ -216,7 +222,7 @@ fn erase_key(context: &Context, run: &str, reason: &str) -> Result<Exit, Failure
         let why = "it sealed nothing, or the key was erased before; nothing was recorded";
         return Err(Failure::new(Exit::Internal, what).because(why));
     }
-    let key = HostKey::load(&state.signing_key()).map_err(|error| failed(&error))?;
+    let key = in_use(&context.ambient, state).map_err(|error| failed(&error))?;
     let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
     let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
     let erasure = Erasure {
@@ -224,6 +230,7 @@ fn erase_key(context: &Context, run: &str, reason: &str) -> Result<Exit, Failure
         seqs: Vec::new(),
         key: Some(true),
     };
+    // The record first: a key that is gone without one could not be told from one that was stolen.
     ledger
         .append(erasure.by(format!("{}/host", state.tenant())))
         .map_err(|error| failed(&error))?;

@@ -1,9 +1,10 @@
 //! `flowhost keys show` and `flowhost keys rotate`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use flowhost::failure::Failure;
-use flowhost::keys::{retire, unusable};
+use flowhost::keys::{KEY_VARIABLE, given, retire, unusable};
 use flowhost::made_here;
 use flowhost_flow::Exit;
 use flowhost_ledger::{HostKey, RunIndex};
@@ -13,6 +14,17 @@ use crate::commands::Context;
 
 pub(crate) fn perform(command: &KeysCommand, context: &Context) -> Result<Exit, Failure> {
     let path = context.state.signing_key();
+    if let Some(key) = given(&context.ambient)? {
+        return match command {
+            KeysCommand::Show => Ok(shown(&key, None, context)),
+            KeysCommand::Rotate => Err(Failure::new(Exit::Usage, "the key cannot be rotated here")
+                .because(format!("{KEY_VARIABLE} gives it, and not the state folder"))
+                .hint(
+                    "give another one there; `--key` of `verify` checks what this one has signed",
+                )),
+        };
+    }
+    // Before the key, or a folder whose key was just made would look like one that came along.
     if !context.ambient.is_file(&path) {
         made_here::mark(&context.ambient, &context.state)?;
     }
@@ -26,17 +38,22 @@ pub(crate) fn perform(command: &KeysCommand, context: &Context) -> Result<Exit, 
             rotate(context, key)?
         }
     };
+    Ok(shown(&key, Some(&path), context))
+}
+
+fn shown(key: &HostKey, file: Option<&Path>, context: &Context) -> Exit {
     let vkey = key.vkey().to_string();
     if context.output.json {
-        let document = serde_json::json!({ "host": key.host(), "key": vkey, "file": path });
+        let document = serde_json::json!({ "host": key.host(), "key": vkey, "file": file });
         context.output.document(&document);
     } else {
         context.output.result(&format!("{vkey}\n"));
     }
-    Ok(Exit::Ok)
+    Exit::Ok
 }
 
-/// The index stays open over the change, so it hears of the new key first.
+/// In the order in which a kill in between does least: the old key is known as one of ours before anything is signed by
+/// another, and the index, which stays open over the change, hears of the new one before its file is replaced.
 fn rotate(context: &Context, old: HostKey) -> Result<HostKey, Failure> {
     let state = &context.state;
     let new = HostKey::generate(old.host()).map_err(|error| unusable(&error))?;
@@ -44,6 +61,7 @@ fn rotate(context: &Context, old: HostKey) -> Result<HostKey, Failure> {
     let indexed = context
         .ambient
         .is_dir(&RunIndex::dir(state.root(), state.tenant()));
+    // The same key twice: the index keeps one, and the file is written from the other.
     let secret = new.secret_text();
     let handed = HostKey::parse(&secret).map_err(|error| unusable(&error))?;
     if indexed {

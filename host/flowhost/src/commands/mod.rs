@@ -66,6 +66,7 @@ mod watch;
 use flowhost::ambient::Ambient;
 use flowhost::config::Config;
 use flowhost::failure::Failure;
+use flowhost::keys::KEY_VARIABLE;
 use flowhost::output::Output;
 use flowhost::report::problems::Texts;
 use flowhost::state::State;
@@ -88,6 +89,7 @@ pub(crate) struct Context {
 
 impl Context {
     fn new(ambient: Ambient, output: Output, global: &Global) -> Result<Self, Failure> {
+        // Before anything is looked for in the state folder: which one it is, the configuration may say.
         let mut config = Config::find(&ambient)
             .map_err(|findings| Failure::findings("the configuration", findings))?;
         let root = config.state_root(&ambient, global.state.as_deref());
@@ -102,6 +104,7 @@ impl Context {
         }
         let state = State::new(root, &config.tenant).named(global.state.as_deref());
         let named = global.state.is_some() || ambient.var("FLOWHOST_STATE").is_some();
+        // Before any key in it is used: it may have come along with the folder.
         flowhost::made_here::settle(&ambient, &state, named)?;
         config.fetched = Some(state.fetched_dir());
         config.logins = Some(state.clone());
@@ -127,6 +130,7 @@ pub(crate) fn perform(cli: Cli, ambient: Ambient, output: Output) -> Exit {
     match dispatch(cli.command, &mut context) {
         Ok(exit) => exit,
         Err(mut failure) => {
+            // A cure is a command to type, and it has to find the state folder that this one was told of.
             for hint in &mut failure.hints {
                 *hint = context.state.told(hint);
             }
@@ -149,8 +153,7 @@ fn fail(output: &Output, failure: &Failure, texts: &Texts) -> Exit {
 /// still worth reading.
 fn settle(context: &Context) {
     let (ambient, state) = (&context.ambient, &context.state);
-    let has_key =
-        ambient.var("FLOWHOST_SIGNING_KEY").is_some() || ambient.is_file(&state.signing_key());
+    let has_key = ambient.var(KEY_VARIABLE).is_some() || ambient.is_file(&state.signing_key());
     // A folder in which nothing was begun has nothing to end.
     if !has_key || !ambient.is_dir(&state.tenant_dir()) {
         return;

@@ -206,3 +206,36 @@ fn led_026_a_proof_holds_after_its_payload_is_erased_and_none_holds_of_two_ledge
         assert!(ran.stderr.contains("evidence prove SEQ"), "{}", ran.all());
     }
 }
+
+#[test]
+fn a_key_of_the_environment_signs_verifies_and_erases_and_no_other_is_made() {
+    let home = Home::new();
+    let secret = flowhost_ledger::HostKey::generate("ci.example").unwrap();
+    let flowhost = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command.env("FLOWHOST_SIGNING_KEY", &**secret.secret_text());
+        home.ran(&command.output().unwrap(), arguments)
+    };
+    let public = secret.vkey().to_string();
+    let shown = flowhost(&["keys", "show", "--json"]).expect(0).json();
+    assert_eq!(
+        (&shown["key"], &shown["file"]),
+        (&public.into(), &Value::Null)
+    );
+    flowhost(&["keys", "rotate"]).expect(64);
+    home.guest("ok_echo");
+    let steps = "  only: { uses: ok_echo/run, with: { card: \"4111\" } }";
+    let plan = super::plan(&super::tool("ok_echo", "deny-all"), steps);
+    home.file("plan.yaml", plan);
+    flowhost(&["run", "plan.yaml"]).expect(0);
+    flowhost(&["verify", "latest"]).expect(0);
+    let seq = record_with(&home, true);
+    let erase = [
+        "evidence", "erase", &seq, "--run", "latest", "--reason", "x",
+    ];
+    flowhost(&erase).expect(0);
+    flowhost(&["verify", "latest"]).expect(0);
+    assert!(!home.path().join(".flowhost/host/signing.key").exists());
+    // Without the key nobody vouches for what it signed.
+    home.flowhost(&["verify", "latest"]).expect(1);
+}
