@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use flowhost::ambient::Ambient;
 use flowhost::dev::{Face, Faces, Options, lines, screen, session};
 use flowhost::failure::Failure;
 use flowhost::telemetry::json_lines::Lines;
@@ -16,7 +17,8 @@ use tokio::sync::mpsc;
 use crate::cli::{DevArgs, LogFormat, RunArgs};
 use crate::commands::{Context, logging, run, running};
 
-/// Log lines that wait for the screen; more than it can show at once are lost to it.
+/// Log lines that wait for the screen, which is drawn five times a second and shows some dozens; more than that at once
+/// are lost to it. A run must not wait for a terminal.
 const LOG_LINES_MAX: usize = 1_024;
 
 pub(crate) fn perform(args: &DevArgs, context: &Context) -> Result<Exit, Failure> {
@@ -34,6 +36,7 @@ pub(crate) fn perform(args: &DevArgs, context: &Context) -> Result<Exit, Failure
     };
     let output = context.output;
     let ambient = &context.ambient;
+    // A terminal that cannot move its cursor, and a pipe, get lines.
     let screen = !output.json
         && ambient.stdin_is_terminal()
         && ambient.stdout_is_terminal()
@@ -82,13 +85,14 @@ fn in_lines(context: &Context) -> Faces {
         true => Box::new(lines::Objects::new(context.output)),
         false => Box::new(lines::Lines::new(context.output)),
     };
+    // Their other ends are dropped here: a session leaves out what is closed.
     let (_nobody_types, keys) = mpsc::channel(1);
     let (_standard_error, logs) = mpsc::channel(1);
     Faces {
         face,
         keys,
         logs,
-        stop: stops(),
+        stop: stops(&context.ambient),
     }
 }
 
@@ -109,25 +113,30 @@ fn on_a_screen(context: &Context) -> Result<Faces, Failure> {
         face: Box::new(screen),
         keys: screen::keys(),
         logs,
-        stop: stops(),
+        stop: stops(&context.ambient),
     })
 }
 
-/// Signals that end a process.
-fn stops() -> mpsc::Receiver<Exit> {
+/// Signals that end a process, each with the exit code that says which it was.
+fn stops(ambient: &Ambient) -> mpsc::Receiver<Exit> {
     let (stop, receiver) = mpsc::channel(1);
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let stop = stop.clone();
+    // `nohup` ignores hang-ups for us, and a handler would undo that.
+    let hangup = (!ambient.hangup_is_ignored()).then(SignalKind::hangup);
+    let signals = [
+        (Some(SignalKind::interrupt()), Exit::Interrupted),
+        (Some(SignalKind::terminate()), Exit::Terminated),
+        (hangup, Exit::HungUp),
+    ];
+    for (kind, exit) in signals {
+        let (Some(kind), stop) = (kind, stop.clone()) else {
+            continue;
+        };
         tokio::spawn(async move {
             // Without a handler the system ends the process by itself, which is what was wanted.
             if let Ok(mut signal) = signal(kind)
                 && signal.recv().await.is_some()
             {
-                let _ending_already = stop.send(Exit::Interrupted).await;
+                let _ending_already = stop.send(exit).await;
             }
         });
     }

@@ -48,6 +48,7 @@ pub(super) fn perform(args: &WatchArgs, context: &Context) -> Result<Exit, Failu
         for record in records {
             view.hear(record);
         }
+        // More are there already: a pause for each part would show an old run slowly.
         if !all {
             continue;
         }
@@ -94,6 +95,7 @@ impl<'a> View<'a> {
         let style = ProgressStyle::with_template("{spinner} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         if live {
+            // So often that it looks alive.
             bar.enable_steady_tick(Duration::from_millis(100));
         }
         Self {
@@ -103,11 +105,13 @@ impl<'a> View<'a> {
             steps: BTreeMap::new(),
             working: Vec::new(),
             denials: 0,
+            // What a run ends with that writes no end.
             exit: Exit::Internal,
         }
     }
 
     fn hear(&mut self, record: StoredRecord) {
+        // A record of a newer version says nothing to this one; with `--json` it is passed on as it is.
         if let Ok(Some(said)) = record.read() {
             self.denials += u64::from(said.is_denial());
             self.note(&record, &said);
@@ -206,6 +210,8 @@ impl<'a> View<'a> {
     /// The message of a failure, which is the record's payload; read when there is one, since a failure
     /// is rare.
     fn payload(&self, record: &StoredRecord) -> String {
+        // Opened anew: the run goes on writing. A payload that cannot be read leaves the class of the failure, and
+        // `runs show` says why.
         let payloads = Payloads::open(&RealDisk, &self.dir).ok();
         let commit = record.commit.as_deref();
         let text = payloads
@@ -242,6 +248,7 @@ impl<'a> View<'a> {
     fn end(&self, run: &str, status: &str) -> Exit {
         self.bar.finish_and_clear();
         let exit = match status {
+            // Whatever a pause said before: nobody is at work on it any more.
             flowhost_ledger::KILLED => Exit::Internal,
             _ => self.exit,
         };

@@ -16,15 +16,15 @@ use tokio::process::Child;
 use tokio::time::{Instant, timeout};
 
 use crate::ambient::Ambient;
+use crate::plugin::Lang;
 
 /// A build may fetch and compile everything that a fresh project depends on. Longer than that it waits for a
 /// network that is not there.
 const BUILD_MAX: Duration = Duration::from_secs(600);
 /// What is kept of a build's output: its end, where compilers say what is wrong.
 const OUTPUT_MAX: usize = 64 << 10;
-/// Files that make a folder the project of a plugin.
+/// What makes a folder the project of a plugin, beside its language's own file.
 const MANIFEST: &str = "plugin.toml";
-const PROJECTS: &[&str] = &["Cargo.toml", "package.json", "pyproject.toml"];
 /// How far above a component its project may be: `target/plugin/x.wasm` and one more.
 const ABOVE_MAX: usize = 4;
 
@@ -36,10 +36,7 @@ pub(super) fn project_of(ambient: &Ambient, component: &Path, root: &Path) -> Op
     let mut above = above.take_while(|folder| folder.starts_with(root));
     above
         .find(|folder| {
-            ambient.is_file(&folder.join(MANIFEST))
-                && PROJECTS
-                    .iter()
-                    .any(|name| ambient.is_file(&folder.join(name)))
+            ambient.is_file(&folder.join(MANIFEST)) && Lang::of(ambient, folder).is_some()
         })
         .map(Path::to_owned)
 }
@@ -89,6 +86,7 @@ impl Builds {
     /// Builds this folder: now, or after the build that is at work. A build of the same folder is ended
     /// first, because what it reads has changed under it. Gives the folder whose build begins now.
     pub(super) fn want(&mut self, folder: PathBuf) -> Option<PathBuf> {
+        // Another folder's build is waited for instead: two compilers at once take longer than one after the other.
         if self.working.as_ref().is_some_and(|it| it.folder == folder) {
             self.working = None;
         }
@@ -166,6 +164,8 @@ async fn build(ambient: &Ambient, folder: &Path) -> Result<(), String> {
 
 async fn finish(child: &mut Child) -> io::Result<(ExitStatus, String)> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
+    // Both at once: a pipe that nobody reads fills up, and its writer waits for ever. Before the end is waited for,
+    // for the same reason.
     let (out, err) = tokio::join!(tail(out), tail(err));
     // Compilers speak on standard error; what the rest says comes after it.
     let mut said = err?;
@@ -187,6 +187,7 @@ async fn tail(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
             return Ok(kept);
         }
         kept.extend(part.iter().take(read));
+        // Cut when there is twice as much, so that not every part moves all that is kept.
         if kept.len() > 2 * OUTPUT_MAX {
             kept.drain(..kept.len() - OUTPUT_MAX);
         }

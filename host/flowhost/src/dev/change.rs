@@ -82,6 +82,7 @@ pub(super) fn wider(key: &str, before: &Member, after: &Member) -> Vec<String> {
     if !freed && !widens(&before.effective, key, after) {
         return Vec::new();
     }
+    // The trace and not the grants: a person is told in the words that `policy explain` has.
     let lines = |member: &Member| -> BTreeSet<String> {
         member.trace.iter().map(ToString::to_string).collect()
     };

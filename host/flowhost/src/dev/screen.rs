@@ -48,6 +48,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        // The library does so in its own panic hook as well, before the message is printed.
         ratatui::restore();
     }
 }
@@ -97,6 +98,7 @@ pub fn keys() -> mpsc::Receiver<Key> {
 }
 
 fn key(pressed: KeyEvent) -> Option<Key> {
+    // Some terminals tell of both, and a key would count twice.
     if pressed.kind == KeyEventKind::Release {
         return None;
     }
@@ -104,6 +106,7 @@ fn key(pressed: KeyEvent) -> Option<Key> {
     match pressed.code {
         // A raw terminal sends no interrupt for it.
         KeyCode::Char('c') if control => Some(Key::Quit),
+        // Or the letter of a shortcut would be obeyed.
         _ if control => None,
         KeyCode::Char('r') => Some(Key::Again),
         KeyCode::Char('s') => Some(Key::Only),

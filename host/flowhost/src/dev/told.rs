@@ -352,5 +352,6 @@ fn output(name: &str, value: &serde_json::Value) -> String {
 #[must_use]
 pub(super) fn short(digest: &str) -> &str {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    // Forty-eight bits: no two builds of a session are taken for each other.
     hex.get(..12).unwrap_or(hex)
 }

@@ -96,6 +96,7 @@ impl View {
                     .map(|(key, component)| Plugin {
                         key: key.clone(),
                         component: short(component).to_owned(),
+                        // A new run counts from one again, whatever was swapped in the last.
                         revision: 1,
                         swap_ms: None,
                     })
@@ -106,6 +107,7 @@ impl View {
                 self.run.clone_from(run);
                 "running".clone_into(&mut self.status);
                 self.micro_usd = 0;
+                // A run that begins has the rights that were asked for, or nobody waits for them any more.
                 self.asks = false;
                 self.steps = steps.iter().map(|path| Step::new(path)).collect();
             }

@@ -16,7 +16,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::ambient::{Ambient, Stamp};
 
-/// How often files are looked at without a notice.
+/// How often files are looked at without a notice: as long as a person takes to wonder, and seldom enough for ten thousand
+/// files to be no load.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Quiet that ends a save: editors write, rename and touch within a few milliseconds.
 const QUIET: Duration = Duration::from_millis(25);
@@ -65,6 +66,7 @@ impl Watch {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading a file is no change, and we read them all.
             if !event.as_ref().is_ok_and(|event| event.kind.is_access()) {
+                // The watcher's thread must not wait for us, or it would lose notices of the system.
                 let _already_woken = wake.try_send(());
             }
             let written = event.ok().filter(|event| is_whole(event.kind));
@@ -89,6 +91,7 @@ impl Watch {
     pub(super) fn want(&mut self, wanted: Wanted) {
         self.wanted = wanted;
         let now = self.look();
+        // What was wanted before keeps its old stamp: a change between the reading and this is told by the next look.
         for (path, stamp) in now {
             self.seen.entry(path).or_insert(stamp);
         }
@@ -172,6 +175,7 @@ impl Watch {
         let folders = self.wanted.folders.iter().flat_map(|it| folders_below(it));
         let wanted: BTreeSet<PathBuf> = parents.map(Path::to_owned).chain(folders).collect();
         for folder in &wanted {
+            // To ask again for the same would cost a call for each folder at each reading.
             if self.armed.contains(folder) {
                 continue;
             }
@@ -214,6 +218,7 @@ fn walk(folder: &Path) -> impl Iterator<Item = ignore::DirEntry> {
     // A fresh project is often not a repository yet, and its `.gitignore` is meant all the same.
     walk.require_git(false)
         .follow_links(false)
+        // Deeper than sources of a person go: a folder that is mounted below itself ends.
         .max_depth(Some(16));
     walk.filter_entry(|entry| {
         let name = entry.file_name().to_string_lossy();

@@ -188,6 +188,18 @@ fn with_a_lock_another_build_is_refused_and_the_locked_one_is_taken_again() {
 }
 
 #[test]
+fn the_exit_code_says_which_signal_ended_it() {
+    let home = quick();
+    for (kind, code) in [("TERM", 143), ("INT", 130)] {
+        let mut dev = Dev::start(&home);
+        dev.until("run-ended");
+        let child = dev.child.take().unwrap();
+        signal(&child, kind);
+        assert_eq!(ended(child).code(), Some(code), "{kind}");
+    }
+}
+
+#[test]
 fn a_plan_that_is_not_there_ends_and_one_that_is_wrong_waits() {
     let home = Home::new();
     let ran = home.flowhost(&["dev", "plan.yaml"]).expect(1);

@@ -146,6 +146,7 @@ impl Session<'_> {
 
     /// A sound project has come.
     pub(super) fn take(&mut self, mut project: Project, why: Why) -> Result<(), Failure> {
+        // The first: nothing was granted before, so that nothing can be wider.
         let Some(current) = &self.project else {
             self.wider = None;
             return self.start(project, why);

@@ -62,6 +62,7 @@ impl Session<'_> {
             ..self.options.run.clone()
         };
         let needs = project.plan.step(&step).map(|step| &step.needs);
+        // A step that needs nothing begins a run of its own: a fork would only carry a past that nobody asks for.
         let needs = needs.is_some_and(|needs| !needs.is_empty());
         let begun = project.clone();
         let run = match self.newest.clone().filter(|_| needs) {
