@@ -46,6 +46,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     name = "flowhost",
     version,
+    // As wide as our own reports: longer lines of help are hard to read on a wide window.
     max_term_width = 100,
     arg_required_else_help = true
 )]

@@ -16,7 +16,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::output::{self, Output};
-use flowhost::report::problems::FailureDocument;
+use flowhost::report::problems::{FailureDocument, Texts, print};
 use flowhost_flow::Exit;
 
 #[global_allocator]
@@ -35,9 +35,13 @@ fn main() -> ExitCode {
     };
     let ambient = match Ambient::take() {
         Ok(ambient) => ambient,
-        Err(_) => return ExitCode::from(Exit::Internal.code()),
+        Err(error) => {
+            let failure = Failure::from(error).hint("change into a folder that is there");
+            return without_a_world(&failure, cli.global.json);
+        }
     };
     let output = Output::of(&ambient, cli.global.json);
+    // Before anything is written.
     let exit = match ambient.survive_file_size_limit() {
         Ok(()) => commands::perform(cli, ambient, output),
         Err(error) => {
@@ -46,6 +50,24 @@ fn main() -> ExitCode {
         }
     };
     ExitCode::from(output::ended(exit).code())
+}
+
+/// How to talk before anything is known of the terminal: without colour.
+fn plain(json: bool) -> Output {
+    Output {
+        json,
+        ..Output::default()
+    }
+}
+
+/// Ends a process that has no place to work in, with a word.
+fn without_a_world(failure: &Failure, json: bool) -> ExitCode {
+    let output = plain(json);
+    match json {
+        true => output.document(&FailureDocument::from(failure)),
+        false => print(&output, failure, &Texts::default()),
+    }
+    ExitCode::from(failure.exit.code())
 }
 
 /// What the host started this process for, if it did: to compile, or to confine another. These are no
@@ -64,17 +86,17 @@ fn usage(error: &clap::Error) -> ExitCode {
         Output::default().written(error.print());
         return ExitCode::from(output::ended(Exit::Ok).code());
     }
+    // The line was not understood, so that nobody knows what belongs to what: whoever wrote it anywhere wants JSON.
     if std::env::args().any(|argument| argument == "--json") {
-        let ambient = Ambient::take();
         let text = error.render().to_string();
+        // What follows the first line is usage, which is for people.
         let message = text.lines().next().unwrap_or_default();
         let message = message.trim_start_matches("error: ");
         let hint = elsewhere(error).unwrap_or_else(|| "see `flowhost --help`".to_owned());
         let failure = Failure::new(Exit::Usage, message).hint(hint);
-        if let Ok(ambient) = ambient {
-            Output::of(&ambient, true).document(&FailureDocument::from(&failure));
-        }
+        plain(true).document(&FailureDocument::from(&failure));
     } else {
+        // Standard error may be closed, and there is no other place to say so.
         let _closed = error.print();
         if let Some(tip) = elsewhere(error) {
             Output::default().message(&format!("\ntip: {tip}\n"));

@@ -22,6 +22,7 @@ static LOST: AtomicBool = AtomicBool::new(false);
 /// The exit code of a command: a result that was lost makes a success a failure.
 #[must_use]
 pub fn ended(exit: Exit) -> Exit {
+    // Relaxed: a flag that says nothing of other memory, asked when all who print have ended.
     if exit == Exit::Ok && LOST.load(Ordering::Relaxed) {
         Exit::Internal
     } else {
@@ -58,6 +59,7 @@ impl Output {
     /// Prints a result. A closed pipe is the reader's choice and no error; anything else that goes
     /// wrong is told, and [`ended`] knows of it.
     pub fn result(&self, text: &str) {
+        // Locked for the whole of it: two results never mix. Flushed, or an error would come when nobody hears of it.
         let mut out = io::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         self.written(written);
@@ -91,6 +93,7 @@ impl Output {
 
     /// Prints a message.
     pub fn message(&self, text: &str) {
+        // There is no other place to say that this one is closed.
         let _closed = io::stderr().lock().write_all(text.as_bytes());
     }
 

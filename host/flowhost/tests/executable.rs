@@ -27,3 +27,22 @@ fn hides_the_command_that_only_the_host_itself_calls() {
     assert!(help.contains("validate"), "{help}");
     assert!(!help.contains("__compile"), "{help}");
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the program under test")]
+fn a_working_folder_that_is_gone_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" \"$@\"";
+    for (json, words) in [(false, "error: cannot find `.`"), (true, "\"ok\": false")] {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_flowhost"), "keys", "show"]);
+        command
+            .args(json.then_some("--json"))
+            .current_dir(folder.path());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.contains(words), "{told}");
+    }
+}

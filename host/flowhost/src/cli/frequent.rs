@@ -45,6 +45,7 @@ impl From<Frequent> for Cli {
 impl Cli {
     /// What was typed.
     pub(crate) fn typed() -> Result<Self, clap::Error> {
+        // Read twice, once here: a line whose first word is an option is left to the whole parser.
         let first = std::env::args_os().nth(1);
         let frequent = first.is_some_and(|word| Alone::begins(&word));
         match frequent.then(Frequent::try_parse) {

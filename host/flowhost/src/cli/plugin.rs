@@ -185,6 +185,7 @@ pub(crate) struct KindArg(pub(crate) PluginKind);
 
 impl ValueEnum for KindArg {
     fn value_variants<'a>() -> &'a [Self] {
+        // Taken apart by a pattern, so that a new kind does not compile before it is here.
         const ALL: [KindArg; 4] = {
             let [a, b, c, d] = PluginKind::ALL;
             [KindArg(a), KindArg(b), KindArg(c), KindArg(d)]

@@ -109,6 +109,7 @@ pub(crate) struct WatchArgs {
 /// A duration as a plan writes it, or `0` for none at all.
 fn grace(text: &str) -> Result<u64, String> {
     match text {
+        // The units of plans know no zero, which would be no limit there; here it is a wish.
         "0" | "0s" => Ok(0),
         text => flowhost_flow::units::parse_duration_ms(text),
     }
