@@ -140,6 +140,7 @@ pub(crate) fn update(args: &PlanArgs, yes: bool, context: &mut Context) -> Resul
     }
     let mut text = String::new();
     for change in &changes {
+        // Of the same width, so that names stand below each other.
         let mark = if change.graver { "!" } else { " " };
         let _infallible = writeln!(text, "{mark} {} {}", change.plugin, change.what);
     }

@@ -26,7 +26,8 @@ use crate::sources::DOCUMENT_BYTES_MAX;
 
 /// The file's name; it stands beside the plan.
 pub const LOCK_FILE: &str = "flowhost.lock";
-/// The form of the file.
+/// The form of the file. One of a later form may lock what this program does not look at, so that it is refused and not
+/// read as far as it goes.
 const VERSION: u32 = 1;
 
 const HEAD: &str =
@@ -130,6 +131,10 @@ impl Lock {
             )
             .hint("remove it, look at the plan with `flowhost plugin list PLAN`, and lock it again with `flowhost plugin lock PLAN`")
         };
+        // It stands beside a plan that may be a stranger's, and the TOML reader recurses once for each level.
+        if flowhost_policy::toml_too_deep_at(text).is_some() {
+            return Err(wrong().because("it is nested too deeply"));
+        }
         let read: Document = toml::from_str(text).map_err(|error| wrong().caused_by(&error))?;
         if read.version != VERSION {
             let what = format!(
@@ -259,6 +264,8 @@ pub fn drift(
 fn entry(trust: &Trust, project: &Project, key: &str, member: &Member) -> Entry {
     let manifest = &member.manifest;
     let digest = member.inspection.digest.to_string();
+    // Of a stranger's signature nothing is kept: it says nothing to this operator, and whether it may be loaded is
+    // asked elsewhere.
     let signer = member.signature.as_deref().and_then(|signature| {
         opened(
             signature,
@@ -336,6 +343,7 @@ fn differences(key: &str, before: &Entry, now: &Entry) -> Vec<Change> {
             true,
         );
     }
+    // No alarm by itself: every build has another. What it asks for and says decides.
     if before.digest != now.digest {
         told(
             format!("is {}, and was {}", now.digest, before.digest),
@@ -484,6 +492,8 @@ mod tests {
         assert!(Lock::parse(&text.replace("sha256:0", "sha256:x"), path).is_err());
         assert!(Lock::parse(&text.replace("release", "relaese"), path).is_err());
         assert!(Lock::parse(&text.replace("version = 1", "version = 2"), path).is_err());
+        let deep = format!("{text}x = {}{}\n", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(Lock::parse(&deep, path).is_err());
     }
 
     #[test]

@@ -8,8 +8,16 @@ use serde_json::{Map, Value, json};
 
 use crate::plugin::trial;
 
-/// Depth to which a schema is followed; one that refers to itself ends there.
+/// Depth to which a schema is followed; one that refers to itself ends there. People nest no deeper than half of it.
 const DEPTH_MAX: usize = 12;
+/// Values and letters that are made of one schema. The schema is the component's, which may be a stranger's: one that
+/// refers to itself in lists of a hundred, or wants a text of a terabyte, would take all memory before its component is
+/// asked anything. What is left out then does not fit, and the component says so.
+const ROOM: u64 = 1 << 20;
+/// Items of a list that has no upper bound, or a high one: enough to come to a second page, few enough to be read.
+const ITEMS_MAX: u64 = 100;
+/// Letters of a text that has no upper bound, or a high one.
+const TEXT_MAX: u64 = 10_000;
 /// Letters of a long text: more than a guest's stack or a fixed buffer should have to bear.
 const LONG: usize = 64 * 1024;
 
@@ -26,7 +34,12 @@ enum Size {
 pub(super) fn fitting(schema: &Value) -> Vec<Value> {
     let mut values: Vec<Value> = examples(schema).cloned().collect();
     for size in [Size::Small, Size::Large] {
-        let value = value_of(schema, schema, size, 0);
+        let mut making = Making {
+            root: schema,
+            size,
+            room: ROOM,
+        };
+        let value = making.value_of(schema, 0);
         if !values.contains(&value) {
             values.push(value);
         }
@@ -50,6 +63,7 @@ pub(super) fn common() -> Vec<Value> {
 
 /// What no caller should send, with a word for each.
 pub(super) fn hostile() -> Vec<(&'static str, Value)> {
+    // Below what readers of JSON take (128 levels, as a rule), so that it comes to the component.
     let mut deep = json!(0);
     for _ in 0..100 {
         deep = json!([deep]);
@@ -99,45 +113,123 @@ fn is_open(schema: &Value) -> bool {
     !says.iter().any(|key| schema.get(key).is_some())
 }
 
-fn value_of(schema: &Value, root: &Value, size: Size, depth: usize) -> Value {
-    if depth > DEPTH_MAX {
-        return Value::Null;
+/// A value that is being made of a schema.
+struct Making<'a> {
+    root: &'a Value,
+    size: Size,
+    /// What may still be made.
+    room: u64,
+}
+
+impl Making<'_> {
+    /// Takes room for as many as are wanted, or as there is.
+    fn takes(&mut self, wanted: u64) -> u64 {
+        let taken = wanted.min(self.room);
+        self.room -= taken;
+        taken
     }
-    let given = [
-        schema.get("const"),
-        schema.get("default"),
-        examples(schema).next(),
-    ];
-    if let Some(value) = given.into_iter().flatten().next() {
-        return value.clone();
-    }
-    if let Some(one) = schema.get("enum").and_then(Value::as_array) {
-        let one = match size {
-            Size::Small => one.first(),
-            Size::Large => one.last(),
-        };
-        return one.cloned().unwrap_or(Value::Null);
-    }
-    if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        return target
-            .strip_prefix('#')
-            .and_then(|pointer| root.pointer(pointer))
-            .map_or(Value::Null, |it| value_of(it, root, size, depth + 1));
-    }
-    for key in ["oneOf", "anyOf"] {
-        let branches = schema.get(key).and_then(Value::as_array);
-        if let Some(branch) = branches.and_then(|it| it.first()) {
-            return value_of(branch, root, size, depth + 1);
+
+    fn value_of(&mut self, schema: &Value, depth: usize) -> Value {
+        if depth > DEPTH_MAX || self.takes(1) == 0 {
+            return Value::Null;
+        }
+        let given = [
+            schema.get("const"),
+            schema.get("default"),
+            examples(schema).next(),
+        ];
+        if let Some(value) = given.into_iter().flatten().next() {
+            return value.clone();
+        }
+        if let Some(one) = schema.get("enum").and_then(Value::as_array) {
+            let one = match self.size {
+                Size::Small => one.first(),
+                Size::Large => one.last(),
+            };
+            return one.cloned().unwrap_or(Value::Null);
+        }
+        if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
+            let (root, pointer) = (self.root, target.strip_prefix('#'));
+            // A reference out of the document is nobody's to follow here.
+            let target = pointer.and_then(|pointer| root.pointer(pointer));
+            return target.map_or(Value::Null, |it| self.value_of(it, depth + 1));
+        }
+        for key in ["oneOf", "anyOf"] {
+            let branches = schema.get(key).and_then(Value::as_array);
+            if let Some(branch) = branches.and_then(|it| it.first()) {
+                return self.value_of(branch, depth + 1);
+            }
+        }
+        match type_of(schema, self.size) {
+            "object" => self.object(schema, depth),
+            "array" => self.array(schema, depth),
+            "string" => self.text(schema),
+            "integer" => json!(number(schema, self.size) as i64),
+            "number" => json!(number(schema, self.size)),
+            "boolean" => json!(self.size == Size::Large),
+            _ => Value::Null,
         }
     }
-    match type_of(schema, size) {
-        "object" => object(schema, root, size, depth),
-        "array" => array(schema, root, size, depth),
-        "string" => text(schema, size),
-        "integer" => json!(number(schema, size) as i64),
-        "number" => json!(number(schema, size)),
-        "boolean" => json!(size == Size::Large),
-        _ => Value::Null,
+
+    fn object(&mut self, schema: &Value, depth: usize) -> Value {
+        let required = schema.get("required").and_then(Value::as_array);
+        let required: Vec<&str> = required
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let mut made = Map::new();
+        for (name, property) in properties.into_iter().flatten() {
+            if self.size == Size::Large || required.contains(&name.as_str()) {
+                made.insert(name.clone(), self.value_of(property, depth + 1));
+            }
+        }
+        Value::Object(made)
+    }
+
+    fn array(&mut self, schema: &Value, depth: usize) -> Value {
+        let bound = |key| schema.get(key).and_then(Value::as_u64);
+        let least = bound("minItems").unwrap_or(0);
+        let count = match self.size {
+            Size::Small => least,
+            // More than one, where nothing is said: a component that looks at the first alone is found out.
+            Size::Large => bound("maxItems")
+                .unwrap_or(3)
+                .clamp(least, least.max(ITEMS_MAX)),
+        };
+        let open = json!({ "type": "string" });
+        let item = schema.get("items").unwrap_or(&open);
+        let mut items = Vec::new();
+        for _ in 0..count {
+            if self.room == 0 {
+                break;
+            }
+            items.push(self.value_of(item, depth + 1));
+        }
+        items.into()
+    }
+
+    fn text(&mut self, schema: &Value) -> Value {
+        let bound = |key| schema.get(key).and_then(Value::as_u64);
+        let least = bound("minLength").unwrap_or(0);
+        let most = bound("maxLength").unwrap_or(TEXT_MAX);
+        let wanted = match self.size {
+            Size::Small => least.max(1).min(most),
+            Size::Large => most.min(TEXT_MAX).max(least),
+        };
+        let known = match schema.get("format").and_then(Value::as_str) {
+            Some("date-time") => Some("2026-11-26T12:00:00Z"),
+            Some("date") => Some("2026-11-26"),
+            Some("uri" | "url") => Some(trial::SERVER),
+            Some("uuid") => Some("00000000-0000-4000-8000-000000000000"),
+            Some("email") => Some("someone@example.org"),
+            _ => None,
+        };
+        match known {
+            Some(known) => json!(known),
+            None => json!("a".repeat(usize::try_from(self.takes(wanted)).unwrap_or(LONG))),
+        }
     }
 }
 
@@ -152,59 +244,8 @@ fn type_of(schema: &Value, size: Size) -> &str {
             };
             one.and_then(Value::as_str).unwrap_or("null")
         }
+        // Most schemas that say no type list properties.
         _ => "object",
-    }
-}
-
-fn object(schema: &Value, root: &Value, size: Size, depth: usize) -> Value {
-    let required = schema.get("required").and_then(Value::as_array);
-    let required: Vec<&str> = required
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let properties = schema.get("properties").and_then(Value::as_object);
-    let mut made = Map::new();
-    for (name, property) in properties.into_iter().flatten() {
-        if size == Size::Large || required.contains(&name.as_str()) {
-            made.insert(name.clone(), value_of(property, root, size, depth + 1));
-        }
-    }
-    Value::Object(made)
-}
-
-fn array(schema: &Value, root: &Value, size: Size, depth: usize) -> Value {
-    let bound = |key| schema.get(key).and_then(Value::as_u64);
-    let least = bound("minItems").unwrap_or(0);
-    let count = match size {
-        Size::Small => least,
-        Size::Large => bound("maxItems").unwrap_or(3).clamp(least, least.max(100)),
-    };
-    let open = json!({ "type": "string" });
-    let item = schema.get("items").unwrap_or(&open);
-    let items = (0..count).map(|_| value_of(item, root, size, depth + 1));
-    items.collect::<Vec<Value>>().into()
-}
-
-fn text(schema: &Value, size: Size) -> Value {
-    let bound = |key| schema.get(key).and_then(Value::as_u64);
-    let least = bound("minLength").unwrap_or(0);
-    let most = bound("maxLength").unwrap_or(10_000);
-    let wanted = match size {
-        Size::Small => least.max(1).min(most),
-        Size::Large => most.min(10_000).max(least),
-    };
-    let known = match schema.get("format").and_then(Value::as_str) {
-        Some("date-time") => Some("2026-11-26T12:00:00Z"),
-        Some("date") => Some("2026-11-26"),
-        Some("uri" | "url") => Some(trial::SERVER),
-        Some("uuid") => Some("00000000-0000-4000-8000-000000000000"),
-        Some("email") => Some("someone@example.org"),
-        _ => None,
-    };
-    match known {
-        Some(known) => json!(known),
-        None => json!("a".repeat(usize::try_from(wanted).unwrap_or(LONG))),
     }
 }
 
@@ -248,6 +289,17 @@ mod tests {
                 "properties": { "next": { "$ref": "#/$defs/node" } } } }
         });
         assert!(fitting(&schema).first().unwrap().is_object());
+    }
+
+    #[test]
+    fn a_schema_that_wants_more_than_there_is_room_for_gets_what_there_is() {
+        let list = json!({ "type": "array", "minItems": 100, "items": { "$ref": "#" } });
+        let text = json!({ "type": "string", "minLength": 1_000_000_000_000_000_u64 });
+        for schema in [list, text] {
+            for value in fitting(&schema) {
+                assert!(value.to_string().len() < 10 << 20, "{schema}");
+            }
+        }
     }
 
     #[test]

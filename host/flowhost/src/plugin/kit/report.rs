@@ -71,7 +71,7 @@ impl Report {
             .count()
     }
 
-    /// One line: `21 passed, 1 warning, 0 failed, 2 skipped`.
+    /// One line: `21 passed, 1 warned, 0 failed, 2 skipped`.
     #[must_use]
     pub fn summary(&self) -> String {
         format!(
