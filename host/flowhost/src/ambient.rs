@@ -73,7 +73,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    fn new(verb: &'static str, path: &Path, source: std::io::Error) -> Self {
+    pub(crate) fn new(verb: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self {
             verb,
             path: path.display().to_string(),
@@ -86,6 +86,7 @@ impl FileError {
     pub fn is_missing(&self) -> bool {
         matches!(
             self.source.kind(),
+            // A path below a file leads to nothing either.
             ErrorKind::NotFound | ErrorKind::NotADirectory
         )
     }
@@ -121,6 +122,7 @@ impl Ambient {
         let cwd = std::env::current_dir()
             .map_err(|source| FileError::new("find", Path::new("."), source))?;
         Ok(Self {
+            // What is no text can be no setting of ours; a variable in another encoding must not stop every command.
             env: std::env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -187,6 +189,7 @@ impl Ambient {
         use std::os::unix::fs::PermissionsExt as _;
         let runs = |path: &PathBuf| {
             std::fs::metadata(path)
+                // Anybody's bit: whether it is ours to start, the start says, with a better message than "not found".
                 .is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
         };
         let folders = std::env::split_paths(self.var("PATH")?);
@@ -199,6 +202,7 @@ impl Ambient {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         let since = SystemTime::now()
+            // A clock that stands before 1970 is wrong, and no reason to fail: ledgers order records by number.
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -394,6 +398,8 @@ impl Ambient {
     pub fn lock(&self, path: &Path) -> Result<std::fs::File, FileError> {
         let path = self.resolve(path);
         let mut options = std::fs::OpenOptions::new();
+        // Opened for writing because some file systems lock nothing else, and never emptied: the lock is taken after
+        // the opening, so that another process may be at work with what stands in it.
         options.read(true).write(true).create(true).truncate(false);
         let taken = options.open(&path).and_then(|file| {
             file.lock()?;
@@ -410,6 +416,7 @@ impl Ambient {
         use std::os::unix::fs::DirBuilderExt as _;
         let path = self.resolve(path);
         let mut builder = std::fs::DirBuilder::new();
+        // State, keys and payloads go below it. What is there already keeps its mode: it may be shared on purpose.
         builder.recursive(true).mode(0o700);
         builder
             .create(&path)
@@ -518,6 +525,8 @@ impl Ambient {
 
     /// Ends the process at once, for the one who asked twice.
     pub fn exit(&self, code: u8) -> ! {
+        // No destructor runs: whoever asked twice wants no more cleaning up, and the ledger is such that a kill
+        // leaves it whole.
         std::process::exit(i32::from(code))
     }
 
@@ -540,6 +549,7 @@ impl Ambient {
     /// When the path names nothing that can be asked about.
     pub fn changed_at(&self, path: &Path) -> Result<String, FileError> {
         let path = self.resolve(path);
+        // Of a link itself: what it leads to may have come from anywhere.
         let about = std::fs::symlink_metadata(&path)
             .map_err(|source| FileError::new("read", &path, source))?;
         Ok(format!("{}.{:09}", about.ctime(), about.ctime_nsec()))
@@ -561,6 +571,7 @@ impl Ambient {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        // A group of its own: a compiler starts others, and all of them end together.
         command.process_group(0).kill_on_drop(true);
         command.spawn()
     }
@@ -574,6 +585,7 @@ impl Ambient {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        // Nobody waits for it: what is left of it in the table of processes goes with this one.
         let _no_desktop = command.spawn();
     }
 
@@ -604,6 +616,7 @@ fn read_bounded(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
 /// Opens a file that may be read to its end; a pipe would have to be waited for already to be opened.
 fn open_regular(path: &Path) -> std::io::Result<(std::fs::File, std::fs::Metadata)> {
     let refused = || std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
+    // By its name before it is opened: to open a pipe waits for somebody who writes.
     let there = std::fs::metadata(path)?;
     if there.is_dir() {
         let words = "it is a folder, and a file is wanted";
@@ -613,6 +626,7 @@ fn open_regular(path: &Path) -> std::io::Result<(std::fs::File, std::fs::Metadat
         return Err(refused());
     }
     let file = std::fs::File::open(path)?;
+    // And again of what was opened: another file may have taken the name meanwhile.
     let about = file.metadata()?;
     match about.is_file() {
         true => Ok((file, about)),
@@ -625,7 +639,10 @@ fn read_open(
     about: &std::fs::Metadata,
     max: u64,
 ) -> std::io::Result<Vec<u8>> {
+    // No more room at once than may be filled: a length is what the file system says, and a file in `/proc` has none.
     let mut bytes = Vec::with_capacity(usize::try_from(about.len().min(max)).unwrap_or(0));
+    // One byte more than is allowed tells a file that is too large from one that just fits. A file can grow while it
+    // is read, so that its length decides nothing.
     file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         let message = format!("it is larger than {max} bytes");
@@ -641,6 +658,8 @@ fn write_atomic(
     fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
 ) -> std::io::Result<u64> {
     let mut builder = tempfile::Builder::new();
+    // A rename takes the place of what is there at once. The folder is not synced: after a loss of power the old file
+    // may stand there again, which is whole as well.
     let file = written_beside(path, synced, fill, builder.permissions(less_umask()))?;
     let file = file.persist(path).map_err(|error| error.error)?;
     Ok(file.metadata()?.len())
@@ -649,6 +668,7 @@ fn write_atomic(
 /// Of a file that is no secret: the system takes from it what the umask says.
 fn less_umask() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;
+    // The maker of temporary files would make it for its owner alone.
     std::fs::Permissions::from_mode(0o666)
 }
 
@@ -684,9 +704,12 @@ fn written_beside(
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let mut file = builder
+        // In the same folder, because a rename crosses no file system; with a dot, so that who lists the folder
+        // meanwhile passes it by.
         .prefix(".new-")
         .tempfile_in(folder.unwrap_or(Path::new(".")))?;
     let mut buffered = std::io::BufWriter::new(file.as_file_mut());
+    // On an error the file is dropped with its name, and nothing of it stays.
     fill(&mut buffered)?;
     buffered.flush()?;
     drop(buffered);

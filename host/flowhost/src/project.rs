@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::finding::Finding;
 use crate::identities;
 use crate::plugin::lock;
+use crate::preflight::findings_of;
 use crate::report::problems::Texts;
 use crate::roots;
 use crate::sources::{KeptRun, Sources};
@@ -84,6 +85,8 @@ pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut T
     if let Some(project) = &mut loaded.project {
         let (members, findings) = (&project.members, &mut loaded.findings);
         let mut notes = secrets::look(ambient, config, members, findings);
+        // After the members, whose rights say which secrets, identities and roots anybody asks for: a source that is
+        // wrong and that nobody needs is no problem of this plan.
         notes.extend(identities::look(ambient, config, members, findings));
         roots::look(ambient, config, members, findings);
         project.notes.extend(notes);
@@ -130,6 +133,8 @@ pub fn load_again(
     typed: &[(String, String)],
     texts: &mut Texts,
 ) -> Loaded {
+    // Without the looks of [`load`]: a replay asks for no secret and sends nothing, and a run that goes on fails of a
+    // source when it starts.
     let sources = Sources::of_run(ambient, config, kept);
     let request = Request {
         plan: PathBuf::from(&kept.bundle.plan),
@@ -197,10 +202,11 @@ fn load_from(
     if sources.kept().is_none() {
         match lock::pins(ambient, &project) {
             Ok(pins) => project.pins = pins,
-            Err(failure) => findings.push(Finding::new(&project.file, failure.message)),
+            Err(failure) => findings.extend(findings_of(failure)),
         }
     }
     if !sources.takes_adapters() {
+        // Told of each plugin, and here, though it is the configuration's word: the line to take out is the plan's.
         findings.extend(adapters(&project));
     }
     Loaded {

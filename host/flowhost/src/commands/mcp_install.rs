@@ -4,6 +4,8 @@ use std::path::Path;
 
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
+use flowhost::sources::program_name;
+use flowhost_author::remote::Place;
 use flowhost_flow::Exit;
 use flowhost_words::shell_word;
 use serde_json::{Map, Value, json};
@@ -17,6 +19,17 @@ pub(crate) fn perform(args: &InstallArgs, context: &mut Context) -> Result<Exit,
         return Err(Failure::new(Exit::Usage, "nothing is to be served")
             .hint("name a plan with `--plan FILE` or a component with `--plugin FILE`"));
     }
+    let mut sources = offer.plugins.iter().map(|(_, source)| source);
+    if let Some(source) = sources.find(|it| program_name(it).is_some()) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("`{source}` cannot be installed by itself"),
+        )
+        .because(
+            "its manifest is looked for where the server is started, and that is up to the client",
+        )
+        .hint("name it in a plan beside its manifest, and install the plan with `--plan FILE`"));
+    }
     let ambient = &context.ambient;
     let program = ambient
         .exe()
@@ -28,6 +41,7 @@ pub(crate) fn perform(args: &InstallArgs, context: &mut Context) -> Result<Exit,
             "command": program, "args": arguments });
         context.output.document(&document);
     } else {
+        // To standard error, so that what is piped on is the lines alone.
         context.output.message(&format!("{}:\n", lines.place));
         context.output.result(&format!("{}\n", lines.text));
     }
@@ -44,7 +58,8 @@ fn arguments(args: &InstallArgs, ambient: &Ambient, state: &Path) -> Vec<String>
         add("--plan", whole(plan));
     }
     for (name, source) in &offer.plugins {
-        let source = match source.starts_with("builtin:") {
+        // What is not a file here is named the same from everywhere.
+        let source = match source.starts_with("builtin:") || Place::is_meant(source) {
             true => source.clone(),
             false => whole(Path::new(source)),
         };
@@ -68,6 +83,7 @@ fn arguments(args: &InstallArgs, ambient: &Ambient, state: &Path) -> Vec<String>
     if let Some(policies) = &offer.policies {
         add("--policies", whole(policies));
     }
+    // Always: where the client starts the server there is another folder, or none that may be written.
     add("--state", whole(state));
     all
 }

@@ -83,6 +83,8 @@ impl Trust {
         let Some(file) = Self::place(config) else {
             return Ok(Self::default());
         };
+        // `read_rights`, which refuses a file that others may write: whoever may add a key decides what this host
+        // loads.
         match ambient.read_rights(&file, TRUST_BYTES_MAX) {
             Ok(text) => Self::parse(&text, &file),
             Err(error) if error.is_missing() => Ok(Self::default()),
@@ -117,6 +119,8 @@ impl Trust {
             tools_signed: read.tools.signed,
             file: Some(file.to_owned()),
         };
+        // Told here, where it is written: at each plugin it would read as a signature that is missing, and send a
+        // person to authors who cannot help.
         if (trust.signed || trust.tools_signed) && trust.keys.is_empty() {
             let hint = "name a key under `keys`, or nothing that is to be signed will ever be used";
             return Err(wrong()
@@ -138,12 +142,16 @@ impl Trust {
         manifest: Option<&Manifest>,
         signature: Option<&str>,
     ) -> Result<(), Finding> {
+        // No file, no question: a signature that is there and broken is not looked at either, because there is no key
+        // to look with.
         let Some(file) = &self.file else {
             return Ok(());
         };
         let refused = |what: String, cure: String| Err(Finding::new("", what).cure(cure));
         let asked = format!("`signed = true` in `{}` asks for it", file.display());
         let Some(signature) = signature else {
+            // Not having one is no reason to refuse where none is asked for; a bad one is, below: somebody meant it
+            // to be held against.
             return match self.signed {
                 false => Ok(()),
                 true => refused(
@@ -194,6 +202,8 @@ pub fn opened(
 ) -> Result<VKey, Unsigned> {
     let opened = dsse::open(signature, STATEMENT_TYPE, trusted, revoked)?;
     let manifest = manifest.ok_or(Unsigned::NoManifest)?;
+    // The statement is made anew and compared as bytes, in place of reading the signed one: there is no parser
+    // between a stranger's bytes and the question, and a member that a newer version adds is not taken for a yes.
     match opened.payload == statement(digest, manifest).as_bytes() {
         true => Ok(opened.key),
         false => Err(Unsigned::Other),

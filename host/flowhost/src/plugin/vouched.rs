@@ -57,6 +57,7 @@ impl Shown<'_> {
     fn statement(&self, ambient: &Ambient) -> Option<String> {
         let member = self.project.members.get(self.plugin)?;
         let server = server(ambient, member, &self.project.dir);
+        // serde_json's maps are sorted, and so is the one of the tools: the same always gives the same bytes.
         Some(json!({ "server": server, "tools": self.tools }).to_string())
     }
 
@@ -65,12 +66,14 @@ impl Shown<'_> {
     /// # Errors
     /// Why a signature that is there does not count.
     pub fn by(&self, ambient: &Ambient, trust: &Trust) -> Result<Option<VKey>, Unvouched> {
+        // Not `read_rights`: whoever may write this file can only bring a signature, and the keys decide.
         let text = match ambient.read_text(&self.file(), FILE_BYTES_MAX) {
             Ok(text) => text,
             Err(error) if error.is_missing() => return Ok(None),
             Err(error) => return Err(Unvouched::Unread(error)),
         };
         let opened = dsse::open(&text, STATEMENT_TYPE, &trust.keys, &trust.revoked)?;
+        // Compared as bytes, as in [`super::trust::opened`].
         match self.statement(ambient) {
             Some(statement) if statement.as_bytes() == opened.payload => Ok(Some(opened.key)),
             _ => Err(Unvouched::Other),
@@ -80,10 +83,14 @@ impl Shown<'_> {
     /// Vouches for them: writes the signature file, and gives its path.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says; and where the project has no such plugin, because a signature over nothing is worse than
+    /// none.
     pub fn sign(&self, ambient: &Ambient, key: &HostKey) -> Result<PathBuf, FileError> {
         let path = self.file();
-        let statement = self.statement(ambient).unwrap_or_default();
+        let statement = self.statement(ambient).ok_or_else(|| {
+            debug_assert!(false, "tools are shown of a plugin that the project has");
+            FileError::new("sign", &path, std::io::ErrorKind::NotFound.into())
+        })?;
         let envelope = dsse::sign(key, STATEMENT_TYPE, statement.as_bytes());
         ambient.write(&path, envelope.as_bytes())?;
         Ok(path)
@@ -130,6 +137,7 @@ impl Shown<'_> {
 fn place(dir: &Path, plugin: &str) -> PathBuf {
     let (mut dir, mut rest) = (dir.to_owned(), plugin);
     while let Some((plan, below)) = rest.split_once("::") {
+        // A sub-plan is named by its path, so that its folder is that path without the last part.
         dir = dir.join(plan);
         dir.pop();
         rest = below;
@@ -139,7 +147,11 @@ fn place(dir: &Path, plugin: &str) -> PathBuf {
 
 /// Which server it is: where it is asked, else what is started, else whatever the component reaches.
 fn server(ambient: &Ambient, member: &Member, dir: &Path) -> Value {
+    // Written by this program from the plan, so that it is always JSON; were it none, the statement would name no
+    // address, and no signature would fit it.
     let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
+    // The address alone, and not the component that asks there: an adapter's new release does not make it another
+    // server.
     if let Some(url) = config.get("url").and_then(Value::as_str) {
         return json!({ "url": url });
     }

@@ -109,6 +109,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
         tools: None,
         prompts: Vec::new(),
         findings: Vec::new(),
+        // By place and not by name: each is the operator's for all plans that have one of its name.
         used: wanted.inputs.iter().map(|_| false).collect(),
     };
     filling.plans();
@@ -116,6 +117,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
         Some(profile) => filling.programs(profile)?,
         None => filling.tools()?,
     }
+    // After everything is offered, and before the findings are looked at, so that all slips are told at once.
     filling.names();
     filling.inputs();
     if !filling.findings.is_empty() {
@@ -130,6 +132,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
         ambient: ambient.clone(),
         config: config.clone(),
         state: state.clone(),
+        // Waited for last: it is built on a thread of its own while everything was read.
         host: host.here()?,
         options,
         offers,
@@ -197,6 +200,7 @@ impl Filling<'_> {
     fn names(&mut self) {
         let mut seen = std::collections::BTreeSet::new();
         for (offer, _) in &self.offers {
+            // Clients show names, and some fold them: `Read` and `read` would be one to whoever approves.
             if seen.insert(offer.name.to_ascii_lowercase()) {
                 continue;
             }
@@ -221,6 +225,7 @@ impl Filling<'_> {
 fn pin(project: &Project) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut add = |text: &str| {
+        // With its length, so that no text can take over the beginning of the next.
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text);
     };
@@ -230,6 +235,7 @@ fn pin(project: &Project) -> [u8; 32] {
     }
     for (key, member) in &project.members {
         add(key);
+        // What a component is; what it may do is in the texts, of which the profile is one.
         add(&member.inspection.digest);
     }
     hash.finalize().into()
@@ -310,6 +316,7 @@ impl Shelf for Shelves {
     }
 
     fn document(&self, run: &str, document: Document) -> Result<Vec<u8>, Failure> {
+        // A run that goes on has no signature over its end: what is handed out now could not be verified later.
         if self.host.run(run).is_some() {
             let message = format!("the run {run} goes on");
             return Err(Failure::new(Exit::Waiting, message)
@@ -387,6 +394,7 @@ fn request(
         policies: wanted.policies.clone(),
         text,
         newest: false,
+        // Also where clients give nothing: what lacks a value is then told by the call that lacks it.
         given: Given::Later,
     }
 }

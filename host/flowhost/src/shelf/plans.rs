@@ -52,6 +52,7 @@ impl Filling<'_> {
         };
         for (file, text) in plan.prompts() {
             let name = Path::new(file)
+                // Without its ending, which says how the prompt is stored and nothing of what it is.
                 .file_stem()
                 .unwrap_or_default()
                 .to_string_lossy();
@@ -86,6 +87,7 @@ fn schema(plan: &Plan, fixed: &[String]) -> Value {
     let mut required = Vec::new();
     for input in open {
         properties.insert(input.name.clone(), property(input));
+        // What has a default, or a file that the plan names, goes without.
         if input.default.is_none() && input.path.is_none() {
             required.push(Value::from(input.name.as_str()));
         }
@@ -94,6 +96,7 @@ fn schema(plan: &Plan, fixed: &[String]) -> Value {
         "type": "object",
         "properties": properties,
         "required": required,
+        // A model that invents an argument is told by its client, before anything is started.
         "additionalProperties": false,
     })
 }

@@ -19,9 +19,11 @@ impl Filling<'_> {
     /// Offers both, over all components that are wanted.
     pub(super) fn programs(&mut self, profile: &str) -> Result<(), Failure> {
         let mut tools = Tools::default();
+        // First, so that a component of that name is the one that is told to take another.
         tools.named(CODE, line(SOURCE, profile));
         for (name, source) in &self.wanted.plugins {
             let manifest = self.manifest(source)?;
+            // Exactly that name, or none: unlike in [`Tools::plugin`], where nobody but the plan reads it.
             let key = name.clone().unwrap_or(manifest.name);
             let source = from_here(source, self.ambient.cwd());
             // The program's profile and its text name it so.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flowhost_author::remote::Place;
 use flowhost_flow::Exit;
 use flowhost_flow::budget::DEFAULT_LIMIT;
 use flowhost_policy::{Manifest, ToolDescriptor};
@@ -30,6 +31,8 @@ impl Filling<'_> {
     pub(super) fn tools(&mut self) -> Result<(), Failure> {
         let mut tools = Tools::default();
         for (name, source) in &self.wanted.plugins {
+            // Each component is looked at twice, here for what it offers and below as a part of the plan: what is
+            // offered has to be known before there is a plan.
             let manifest = self.manifest(source)?;
             let source = from_here(source, self.ambient.cwd());
             let key = name.as_deref().unwrap_or(&manifest.name);
@@ -125,6 +128,7 @@ impl Tools {
         let budget = json!({
             "calls": most.calls,
             "tokens": most.tokens,
+            // Whole dollars: a plan says them so, and the limit is a whole number of them.
             "usd": most.micro_usd / 1_000_000,
         });
         self.steps.insert(
@@ -184,9 +188,11 @@ fn name_in(taken: &Map<String, Value>, name: &str) -> String {
     if !plain.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
         plain.insert(0, '_');
     }
+    // All are ASCII by now, so that this cuts no character.
     plain.truncate(NAME_MAX);
     let mut free = plain.clone();
     let mut number = 1_u32;
+    // Ends: as many numbers as there are names, and one more, always hold one that is free.
     while taken.contains_key(&free) {
         number += 1;
         let end = format!("_{number}");
@@ -203,7 +209,7 @@ fn name_in(taken: &Map<String, Value>, name: &str) -> String {
 pub(super) fn from_here(source: &str, here: &Path) -> String {
     let path = Path::new(source);
     let named = ["builtin:", "process:", "./", "../"];
-    if named.iter().any(|start| source.starts_with(start)) {
+    if Place::is_meant(source) || named.iter().any(|start| source.starts_with(start)) {
         return source.to_owned();
     }
     if !path.is_absolute() {
@@ -227,6 +233,7 @@ fn object(schema: &Value) -> Value {
     if let Value::Object(schema) = &mut schema {
         schema
             .entry("type")
+            // An author's schema may leave it out, since a tool's input is always an object here.
             .or_insert_with(|| Value::from("object"));
     }
     schema
@@ -243,6 +250,11 @@ mod tests {
         for (source, expected) in [
             ("builtin:files", "builtin:files"),
             ("process:count", "process:count"),
+            (
+                "https://plugins.example/a.wasm",
+                "https://plugins.example/a.wasm",
+            ),
+            ("oci://plugins.example/a:1.0", "oci://plugins.example/a:1.0"),
             ("a.wasm", "./a.wasm"),
             ("./a.wasm", "./a.wasm"),
             ("../a.wasm", "../a.wasm"),

@@ -349,6 +349,22 @@ fn install_prints_what_the_client_has_to_be_told() {
 }
 
 #[test]
+fn install_makes_a_path_of_what_is_a_file_and_of_nothing_else() {
+    let home = home();
+    let install =
+        |source: &str| home.flowhost(&["mcp", "install", "vscode", "--plugin", source, "--json"]);
+    for source in [
+        "builtin:links",
+        "https://plugins.example/a.wasm",
+        "x=oci://plugins.example/a:1.0",
+    ] {
+        assert_eq!(install(source).expect(0).json()["args"][3], source);
+    }
+    let refused = install("count=process:count").expect(64);
+    assert!(refused.all().contains("--plan FILE"), "{}", refused.all());
+}
+
+#[test]
 fn in_code_mode_two_tools_stand_for_sixty_and_a_program_calls_what_its_profile_names() {
     if !crate::support::script_plugin("code") {
         return;

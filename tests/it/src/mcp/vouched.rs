@@ -85,6 +85,17 @@ fn an_operator_who_asks_for_signatures_uses_no_server_that_nobody_vouches_for() 
 }
 
 #[test]
+fn a_lock_that_cannot_be_read_is_told_with_the_reason_and_the_cure() {
+    let (server, _other) = server();
+    let home = plan(server.address, STEP);
+    home.file("flowhost.lock", "this is no lock\n");
+    let told = run(&home).expect(1).json()["problems"].to_string();
+    assert!(told.contains("is not a lock file"), "{told}");
+    assert!(told.contains("TOML parse error"), "{told}");
+    assert!(told.contains("flowhost plugin lock PLAN"), "{told}");
+}
+
+#[test]
 fn a_signature_is_for_one_server_and_counts_where_its_key_is_believed() {
     let ((first, _), (second, _)) = (server(), server());
     let home = plan(first.address, STEP);
