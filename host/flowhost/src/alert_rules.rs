@@ -33,6 +33,8 @@ pub fn find(
     }
     let own = config.policies.iter().map(|folder| folder.join(RULES_FILE));
     let here = Path::new("policies").join(RULES_FILE);
+    // The operator's before the folder's, and the first that is there alone: thresholds that were put together of two
+    // files would be nobody's.
     for path in own.chain([here]) {
         match ambient.read_text(&path, RULES_BYTES_MAX) {
             Ok(text) => return Ok((parsed(&text, &path)?, Some(path))),
@@ -53,6 +55,7 @@ fn parsed(text: &str, path: &Path) -> Result<Rules, Failure> {
 /// # Errors
 /// Everything that is wrong with the text, with its place.
 pub fn rules(text: &str, name: &str) -> Result<Rules, Vec<Finding>> {
+    // The TOML reader recurses once for each level, and a folder's file may be a stranger's.
     if let Some(at) = flowhost_policy::toml_too_deep_at(text) {
         let finding = Finding::at_offset(name, text, Some(at..at), "it is nested too deeply");
         return Err(vec![
@@ -78,6 +81,7 @@ fn finding(name: &str, text: &str, unusable: Unusable) -> Finding {
 
 /// The key as it stands below its table.
 fn place(text: &str, table: &str, key: &str) -> Option<Range<usize>> {
+    // Good enough for a place: a comment that has the words before them is shown instead, at worst.
     let below = text.find(table)?;
     let at = below + text.get(below..)?.find(key)?;
     Some(at..at + key.len())

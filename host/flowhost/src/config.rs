@@ -73,7 +73,7 @@ struct McpAdapterTable {
 /// does for one agent, and an end to a loop that runs away.
 const SERVER_CALLS_PER_MINUTE: NonZeroU32 = match NonZeroU32::new(60_000) {
     Some(calls) => calls,
-    None => NonZeroU32::MIN,
+    None => NonZeroU32::MIN, // never: a constant has no `expect`
 };
 
 /// Where a secret's value comes from.
@@ -224,10 +224,12 @@ impl Config {
             if folder != ambient.cwd() && !ambient.same_owner(&file, ambient.cwd()) {
                 break;
             }
+            // The operator's own file in his own folder is not held to what a folder may say.
             if own.is_read_from(ambient, &file) {
                 let folder_file = Some(file);
                 return Ok(Self { folder_file, ..own });
             }
+            // Whatever is wrong with it is quoted: a link must not make that another file's text.
             let stays = ambient.stays(&file);
             let text = stays.and_then(|()| ambient.read_rights(&file, CONFIG_BYTES_MAX));
             let text = text.map_err(unreadable)?;
@@ -249,6 +251,7 @@ impl Config {
         };
         let own = match ambient.read_rights(&path, CONFIG_BYTES_MAX) {
             Ok(text) => Self::parse(&text, &path)?,
+            // One that was named and is not there is a slip: without it the defaults would rule in its place.
             Err(error) if error.is_missing() && named.is_none() => Self::default(),
             Err(error) => return Err(unreadable(error)),
         };
@@ -414,6 +417,8 @@ fn is_name(text: &str) -> bool {
     let ok = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
     };
+    // A token of a subject and a part of a path: no dot in front, which hides a folder and leads out of one, and
+    // short enough for every file system beside what stands around it.
     !text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.bytes().all(ok)
 }
 

@@ -42,6 +42,7 @@ fn remember(ambient: &Ambient, name: &str) {
         return;
     };
     let path = folder.join(name);
+    // Every command comes here: one look, and a write once in a lifetime.
     if ambient.is_file(&path) {
         return;
     }

@@ -34,6 +34,8 @@ pub fn check_name(name: &str) -> Result<(), Failure> {
 /// When the folder has something in it (nothing is written then), or cannot be written.
 pub fn write(ambient: &Ambient, folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Failure> {
     refuse_what_is_there(ambient, folder)?;
+    // Not in one step: a disk that fills up in the middle leaves a part, and the next try says that the folder is not
+    // empty.
     for (path, bytes) in files {
         let path = folder.join(path);
         ambient.create_dir(path.parent().unwrap_or(folder))?;

@@ -34,6 +34,7 @@ pub(crate) fn give_back() {
         return;
     }
     GAVE_BACK.set(Some(now));
+    // Not the first time: a thread that has just begun keeps nothing.
     if last.is_some() {
         collect();
     }
@@ -79,6 +80,8 @@ fn collect() {
     unsafe extern "C" {
         fn mi_collect(force: bool);
     }
+    // Forced: without it the allocator leaves what other threads have freed in the pages of this one, which is all
+    // that this is about.
     // SAFETY: it may be called by any thread at any time, and moves no block.
     unsafe { mi_collect(true) }
 }

@@ -100,6 +100,7 @@ fn read(
         );
         Finding::from(&error).cure(cure)
     };
+    // Every server is shown it: it is no secret, and of no use without the key.
     let certificate = ambient.read(&source.certificate, FILE_BYTES_MAX);
     let certificate = certificate.map_err(unread)?;
     let key = ambient.read_secret(&source.key, FILE_BYTES_MAX);

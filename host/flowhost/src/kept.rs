@@ -131,6 +131,7 @@ impl Kept {
             let (bytes, component) = stand_in(&self.ambient, key, path)?;
             plugin.component = component.digest.to_string();
             let kept = component_path(&self.state, &plugin.component);
+            // By its digest: what is there already is the same, and whoever reads it checks that.
             if !self.ambient.is_file(&kept) {
                 self.ambient.write(&kept, &bytes)?;
             }
@@ -148,6 +149,7 @@ impl flowhost_run::Kept for Kept {
     fn project(&self, run_dir: &Path, inputs: &Map<String, Value>) -> Result<Project, Failure> {
         let bytes = self.bytes(run_dir)?;
         let bundle_sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        // Held while the project is read: whoever asks meanwhile gets the same instead of reading it again.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*last
             && last.bundle_sha256 == bundle_sha256
@@ -211,6 +213,7 @@ pub fn data_key(
     if !ambient.is_file(&run_dir.join(SEALED_KEY)) {
         return Ok(None);
     }
+    // What a run sealed is bound to its name, so that no other run's key opens it.
     let run = run_dir.file_name().and_then(|name| name.to_str());
     let host_key = seal_key(ambient, state)?;
     DataKey::of_run(run_dir, &host_key, run.unwrap_or_default()).map_err(|error| {

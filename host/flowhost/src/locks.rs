@@ -13,6 +13,8 @@ pub fn holder(locks: &str, inode: u64) -> Option<u32> {
         (number.parse() == Ok(inode)).then(|| process.parse().ok())?
     });
     let first = found.next()?;
+    // The device is left out: `/proc/locks` writes it otherwise than `stat` does on some file systems, and two locks
+    // of one number are not told apart. A holder of another process namespace has the number 0.
     (found.next().is_none() && first > 0).then_some(first)
 }
 

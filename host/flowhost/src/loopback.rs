@@ -53,7 +53,9 @@ async fn serve_each_for(listener: TcpListener, page: Page, longest: Duration) {
             debug_assert!(false, "nobody closes the room of connections");
             return;
         };
+        // What has ended is let go of, or a server of weeks would keep a little of each.
         while connections.try_join_next().is_some() {}
+        // The place is taken before the connection: who finds none waits in the system's own queue.
         let Ok((stream, _)) = listener.accept().await else {
             // Out of file handles, most likely; some may be free in a moment.
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -76,6 +78,7 @@ async fn serve_each_for(listener: TcpListener, page: Page, longest: Duration) {
                 Ok(Err(error)) => tracing::debug!(%error, "a reader went away"),
                 Err(_) => tracing::debug!("a reader took too long, and its connection was closed"),
             }
+            // Behind the end, not behind the answer: a reader who does not read holds its place.
             drop(permit);
         });
     }

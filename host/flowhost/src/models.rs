@@ -47,6 +47,7 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
     let hour = Hour(ambient.clone());
     let mut models = config.models.clone();
     let mock = models.providers.entry(MOCK.to_owned());
+    // `mock` is there without being configured: an example has to run on a machine where nothing is.
     let mock = mock.or_insert_with(|| ProviderConfig::new(ProviderKind::Mock));
     if mock.kind == ProviderKind::Mock {
         mock.scripts.get_or_insert_with(|| SCRIPTS.to_owned());
@@ -54,6 +55,7 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
     Gateway::new(models, Arc::new(keys), Arc::new(scripts), Arc::new(hour)).map_err(|problems| {
         let files = config.file.iter().chain(&config.folder_file);
         let files: BTreeSet<String> = files.map(|it| it.display().to_string()).collect();
+        // Read again for their lines alone; one that has gone meanwhile costs a problem its place, and not its words.
         let texts: Vec<(&String, String)> = files
             .iter()
             .filter_map(|file| {
@@ -87,6 +89,8 @@ pub fn lacks_key(ambient: &Ambient, config: &Config, model: &str) -> Option<Stri
     let provider = model.split('/').next().unwrap_or(model);
     let name = config.models.providers.get(provider)?.key.as_ref()?;
     match services::secret(ambient, config.secrets.get(name), name) {
+        // An empty file is a secret somebody forgot to write: a provider would answer it with a refusal that says
+        // nothing of that.
         Ok(Some(key)) if !key.is_empty() => None,
         Ok(_) => Some(format!(
             "the secret {name} of provider `{provider}` has no value; set the variable or file that [secrets] of \
@@ -137,6 +141,7 @@ impl KeySource for Keys {
         match services::secret(&self.ambient, source, name) {
             Ok(value) => value,
             Err(failure) => {
+                // Not an error here: the call then fails for want of a key, as that provider's and no other's.
                 tracing::warn!(secret = name, message = %failure.message, "a key cannot be read");
                 None
             }
@@ -153,8 +158,11 @@ struct Scripts {
 
 impl ScriptFiles for Scripts {
     fn read(&self, path: &str) -> Result<Option<String>, String> {
+        // Below, because a script is looked for by the names of a plan's stages and agents, and a plan must not have
+        // any file read.
         let wanted = match self.ambient.below(&self.folder, Path::new(path)) {
             Ok(wanted) => wanted,
+            // No script is an answer: `mock` then says what it says without one.
             Err(error) if error.is_missing() => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
@@ -167,6 +175,7 @@ impl ScriptFiles for Scripts {
 
     fn authority(&self, path: &str) -> Result<String, String> {
         let path = match &self.beside {
+            // Beside the file that names it, so that it means the same from every working folder.
             Some(folder) => folder.join(path),
             None => PathBuf::from(path),
         };

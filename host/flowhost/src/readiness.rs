@@ -205,6 +205,7 @@ impl Asked<'_> {
         let follows = matrix.iter().find(|row| row.present == ready);
         let level = match follows {
             _ if offline.is_empty() => Level::Ok,
+            // The step still comes to its end, with fewer than were asked for.
             Some(row) if row.exit == 0 => Level::Warning,
             _ => Level::Error,
         };
@@ -295,6 +296,7 @@ impl Asked<'_> {
         }
         let probe = self.ask(model, agent, stage, scripted).await;
         if !scripted {
+            // A script is told with its agent alone: it is another for each.
             self.probes.push(probe.clone());
         }
         self.models.insert(key, probe.clone());
@@ -330,6 +332,7 @@ impl Asked<'_> {
             stage,
             agent,
             step: "doctor",
+            // Nothing of the answer is used, so that nothing has to be the same next time.
             seed: 0,
             call: 1,
             traceparent: "",

@@ -52,6 +52,7 @@ pub(crate) fn look(
 pub(crate) fn of_host(ambient: &Ambient, config: &Config, host: &str) -> Result<Tls, String> {
     let of = |line: &&TlsLine| line.hosts.iter().any(|it| it == host);
     match config.tls.iter().find(of) {
+        // Where a host is named, its authority stands in for the web's, which cannot vouch for it any more.
         None => Tls::web().map_err(|error| format!("TLS cannot be set up: {error}")),
         Some(line) => {
             read(ambient, config, line).map_err(|finding| format!("{finding}; {}", finding.hint))

@@ -46,6 +46,7 @@ impl Sender {
     pub fn new(ambient: &Ambient) -> Result<Self, String> {
         Ok(Self {
             ambient: ambient.clone(),
+            // The web's authorities alone: [[tls]] is about servers that plugins reach.
             tls: Tls::web().map_err(|error| error.to_string())?,
         })
     }
@@ -71,6 +72,7 @@ impl Sender {
             .body(Bytes::from(document))?;
         let answer = tokio::time::timeout(POST_MAX, self.exchange(&request)).await;
         let answer = answer.map_err(|_| "it takes too long to answer")??;
+        // What it says beside is not read out: it is a stranger's text, and the operator has its log.
         match answer.status() {
             status if status.is_success() => Ok(()),
             status => Err(format!("it answers {status}").into()),
@@ -80,6 +82,7 @@ impl Sender {
     async fn open(&self, uri: &Uri) -> Result<Box<dyn Stream>, SendError> {
         let secure = uri.scheme_str() == Some("https");
         let host = uri.host().ok_or("its URL names no host")?;
+        // An IPv6 address stands in brackets in a URL, and without them in a name that is dialled or certified.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let stream: Box<dyn Stream> = Box::new(self.ambient.dial(host, port).await?);
@@ -97,6 +100,7 @@ pub(crate) async fn speak(
     bytes_max: Option<usize>,
 ) -> Result<Response<Bytes>, SendError> {
     let prepared = prepare(request)?;
+    // HTTP/1.1, which every collector and listener speaks; for one request HTTP/2 has nothing to offer.
     let (mut sending, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Ends with this call, whatever the other side does.
     let mut driver = JoinSet::new();
@@ -104,6 +108,7 @@ pub(crate) async fn speak(
     let (parts, body) = sending.send_request(prepared).await?.into_parts();
     let body = match bytes_max {
         Some(most) => Limited::new(body, most).collect().await?.to_bytes(),
+        // The body is not read at all: it ends with the connection, when `driver` is dropped.
         None => Bytes::new(),
     };
     Ok(Response::from_parts(parts, body))

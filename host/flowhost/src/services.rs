@@ -42,6 +42,7 @@ pub fn secrets(
         .values()
         .map(|member| &member.effective.grants.secrets);
     let given = grants.flat_map(|secrets| secrets.names.iter().chain(&secrets.reveal));
+    // Each is read anew for each run, so that a rotated secret counts from the next one on.
     for name in given.chain(&project.withheld) {
         if let Some(value) = secret(ambient, config.secrets.get(name), name)? {
             values.insert(name.clone(), value);
@@ -62,6 +63,8 @@ pub(crate) fn secret(
             .map(|value| Zeroizing::new(value.to_owned()))
     };
     match source {
+        // By its own name where the configuration says nothing: a plan then runs in a CI job that sets one variable
+        // and writes no file.
         None => Ok(from(&variable)),
         Some(SecretSource {
             file: Some(file), ..
@@ -75,6 +78,8 @@ pub(crate) fn secret(
             })?;
             let text = Zeroizing::new(text);
             Ok(Some(Zeroizing::new(
+                // One line feed, which editors and `echo` put there. No more: a key may end in white space of its
+                // own.
                 text.strip_suffix('\n').unwrap_or(&text).to_owned(),
             )))
         }
@@ -86,7 +91,16 @@ pub(crate) fn secret(
 /// address (NETIP-028).
 #[must_use]
 pub fn own_addresses() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    // Some sandboxes forbid the question (netlink). A run that sends nothing must go there all the same, and one that
+    // sends is kept from private addresses without it; what it might reach then is told.
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        tracing::warn!(
+            %error,
+            "the addresses of this machine cannot be listed: a plugin that may send requests is not kept from those of \
+             them that are public"
+        );
+        Vec::new()
+    });
     interfaces
         .into_iter()
         .map(|interface| interface.ip())

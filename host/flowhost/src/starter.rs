@@ -74,13 +74,16 @@ impl Starter {
 pub fn files(starter: Starter, name: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     fresh::check_name(name)?;
     let agents = ("AGENTS.md", include_str!("../templates/plans/AGENTS.md.in"));
+    // Evidence quotes what was read and answered, and belongs into no repository by accident.
     let ignored = (".gitignore", ".flowhost/\n");
     let templates = starter.templates().iter().copied().chain([agents, ignored]);
     let filled =
         |(path, text): (&str, &str)| (path.to_owned(), text.replace("{{name}}", name).into_bytes());
     let mut files: Vec<(String, Vec<u8>)> = templates.map(filled).collect();
+    // Beside the plan, and not at an address: an editor then completes offline, and by what this version knows.
     let schema = format!("{:#}\n", flowhost_flow::plan_schema());
     files.push(("flowhost.schema.json".to_owned(), schema.into_bytes()));
+    // In one order on every machine, as they are told.
     files.sort();
     Ok(files)
 }

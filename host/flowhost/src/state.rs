@@ -69,7 +69,9 @@ impl FindRuns for State {
     }
 
     fn removed_run(&self, wanted: &str) -> Option<RunEntry> {
+        // ULIDs are written in capitals and read in either (Crockford's base 32).
         let upper = wanted.to_ascii_uppercase();
+        // An index that cannot be read knows of no run: this only finds better words for a run that is not there.
         let mut found = runs::list(self.root(), self.tenant())
             .unwrap_or_default()
             .into_iter()
@@ -77,10 +79,13 @@ impl FindRuns for State {
                 run.removed.is_some() && !upper.is_empty() && run.run_id.starts_with(&upper)
             });
         let first = found.next();
+        // Of several, none was named.
         first.filter(|_| found.next().is_none())
     }
 
     fn files_of_run(&self, ambient: &Ambient, wanted: &str) -> Result<RunFiles, Failure> {
+        // A run that is there before one that was removed: a beginning that fits both means what one can see in the
+        // list.
         let refused = match self.resolve_run(ambient, wanted) {
             Ok(run) => {
                 return Ok(RunFiles {
@@ -133,6 +138,7 @@ fn removed(run: &RunEntry) -> Failure {
 }
 
 fn is_run_id(name: &str) -> bool {
+    // Other names in that folder are half-made runs and what a person put there.
     name.len() == 26
         && name
             .bytes()

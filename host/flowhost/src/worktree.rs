@@ -42,6 +42,7 @@ pub fn look(ambient: &Ambient, project: &Project, allowed: bool) -> Result<WorkT
     if !evidence.is_some_and(|it| it.require_clean) {
         return match allowed {
             false => Ok(WorkTree::Unknown),
+            // An exception that nothing asks for would be recorded as one, and read as if somebody had looked away.
             true => Err(
                 Failure::new(Exit::Internal, "`--allow-dirty` has nothing to allow")
                     .because("the plan does not say `evidence: { require_clean: true }`"),
@@ -115,19 +116,23 @@ fn compared(
     let git = ambient
         .program("git")
         .ok_or("git is not on the PATH of this process")?;
+    // In the plan's folder, so that names are relative to it, as `ls-tree` takes them.
     let ask = |arguments: &[&str], input: &str| {
         let input = input.as_bytes();
         let ran = ambient.run_on(input, &git, arguments, dir, &QUIETLY, Shown::Nothing);
         answer(ran.map_err(|error| error.to_string())?)
     };
+    // Once, and all files are held against that one: a commit that is made meanwhile does not mix two.
     let commit = ask(&["rev-parse", "--verify", "--end-of-options", "HEAD"], "")?;
     let commit = commit.trim().to_owned();
     let files: Vec<(&str, &str)> = files.iter().map(|(name, it)| (&**name, &**it)).collect();
     let mut changed = BTreeSet::new();
     for files in files.chunks(NAMES_AT_ONCE) {
         let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+        // `-z`: without it git quotes names that are not ASCII.
         let ls_tree = [&["ls-tree", "-z", commit.as_str(), "--"][..], &names].concat();
         let in_commit = ask(&ls_tree, "")?;
+        // Submodules and folders come with hashes too; theirs are never the hash of a text.
         let in_commit = blobs(&in_commit);
         for (name, text) in files {
             // One process for each: git takes many files at once, but only one text on its standard input.
@@ -149,6 +154,7 @@ fn answer(ran: Ran) -> Result<String, String> {
                 .lines()
                 .next()
                 .unwrap_or("git failed and did not say why");
+            // Its first line: what follows is advice about git's own options.
             Err(first.trim_start_matches("fatal: ").to_owned())
         }
     }

@@ -51,6 +51,7 @@ impl Ambient {
         if !self.is_dir(dir) {
             return None;
         }
+        // The key's length: a longer file is no key, and what the folder has cannot be believed then.
         let key = self.read_secret(key, 32).ok()?;
         let config = CacheConfig {
             dir: dir.clone(),

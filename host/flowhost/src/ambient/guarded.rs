@@ -18,6 +18,8 @@ impl Ambient {
         let own = mode(&path).map_err(|source| FileError::new("read", &path, source))?;
         let folder = path.parent().map_or(Ok(0), mode);
         let folder = folder.map_err(|source| FileError::new("read", &path, source))?;
+        // Everybody's bit alone: a group is who the operator chose it to be, and on systems where each person has one
+        // of his own every file is writable for it.
         let what = if own & 0o002 != 0 {
             Some("everybody may write it; run chmod o-w on it")
         } else if folder & 0o1002 == 0o002 {
@@ -41,6 +43,7 @@ impl Ambient {
         let path = self.resolve(path);
         let about =
             std::fs::metadata(&path).map_err(|source| FileError::new("read", &path, source))?;
+        // Also what the group may read: a secret has one reader.
         if about.permissions().mode() & 0o077 != 0 {
             let what = "others may read or write it; run chmod 600 on it";
             let source = std::io::Error::new(ErrorKind::PermissionDenied, what);
@@ -55,6 +58,7 @@ impl Ambient {
     /// When it cannot be written.
     pub fn write_secret(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.resolve(path);
+        // The maker of temporary files makes it for its owner alone, before a byte stands in it.
         let fill = |file: &mut dyn std::io::Write| file.write_all(bytes);
         let written = written_beside(&path, Synced::Yes, fill, &mut tempfile::Builder::new());
         written

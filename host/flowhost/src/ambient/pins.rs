@@ -104,6 +104,7 @@ impl Pins {
             return Ok(known);
         }
         let (bytes, identity) = read(path, max).map_err(unread)?;
+        // Without the lock: inspection takes milliseconds, and two that look at once get the same.
         let component = inspect(bytes.into()).map_err(Unusable::Refused)?;
         if let Some(identity) = identity.filter(|it| it.is_settled(now)) {
             self.keep(path, identity, &component);
@@ -112,6 +113,7 @@ impl Pins {
     }
 
     fn known(&self, path: &Path, identity: &Identity) -> Option<Inspected> {
+        // One that panicked in between has left whole entries: each is put in by one step.
         let pins = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (kept, component) = pins.get(path)?;
         (kept == identity).then(|| component.clone())

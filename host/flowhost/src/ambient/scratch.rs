@@ -11,6 +11,7 @@ impl Ambient {
     /// # Errors
     /// When none can be made.
     pub fn scratch(&self) -> Result<TempDir, FileError> {
+        // Of the environment that was taken, and not of the process: a test gives its own.
         let place = self.var("TMPDIR").unwrap_or("/tmp");
         let mut builder = tempfile::Builder::new();
         let made = builder

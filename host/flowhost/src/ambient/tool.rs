@@ -62,6 +62,7 @@ impl Ambient {
         command
             .args(arguments)
             .current_dir(self.resolve(folder))
+            // As it was when this process began, and not as something has set it since.
             .env_clear()
             .envs(&self.env)
             .envs(variables.iter().copied())
@@ -84,6 +85,7 @@ impl Ambient {
 fn ended(mut child: Child, input: &[u8]) -> std::io::Result<Ran> {
     // Dropped once it is written: the tool reads to the end of it.
     let fed = child.stdin.take().map(|mut stdin| stdin.write_all(input));
+    // All of it is held: the tools are the author's own, and say what their sources give them to say.
     let ended = child.wait_with_output()?;
     let ok = ended.status.success();
     match fed {

@@ -43,6 +43,8 @@ pub(super) fn narrowed(own: Config, document: Document, file: &Path) -> Config {
     let asked = document.models;
     let folder = file.parent().filter(|_| super::has_mock(&asked));
     let scripts = folder.map(Path::to_owned).or(own.scripts);
+    // Over what is there: `problems` let nothing through but mocks, and none that takes the place of a provider that
+    // is reached.
     models.providers.extend(asked.providers);
     models.prices.extend(asked.prices);
     if asked.residency == Residency::Strict {
@@ -81,6 +83,7 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
         sources,
         mcp_adapter,
     } = document;
+    // Destructured above without `..`: a new key does not compile before somebody has said whose it is to say.
     let top = [
         ("policies", policies.is_some()),
         ("plugins", !plugins.is_empty()),
@@ -120,6 +123,7 @@ fn taken_models(models: &Models, own: &Models) -> Vec<(Vec<String>, String)> {
         prices,
         failover,
     } = models;
+    // A value that is the default's is as good as none: the reader does not tell whether it was written.
     let usual = Models::default();
     let path = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut taken = Vec::new();

@@ -73,6 +73,7 @@ fn lacking(text: &str, file: &str) -> Vec<Finding> {
     let prices = table("prices");
     let is_priced = |name: &str| {
         let mut models = prices.into_iter().flat_map(|table| table.keys());
+        // `name/*` as well as one model: either says what it costs.
         models.any(|model| model.get_ref().split('/').next() == Some(name))
     };
     let mut found = Vec::new();
@@ -109,6 +110,7 @@ impl Own<'_> {
             return None;
         }
         let has = |key: &str| table.get(key).is_some();
+        // The order in which they are written.
         let keys = ["kind", "url"].into_iter().filter(|key| !has(key));
         let keys: Vec<&str> = keys.collect();
         if keys.is_empty() {

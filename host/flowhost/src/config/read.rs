@@ -88,6 +88,7 @@ impl TakenOut {
 /// Takes out the innermost key that stands, or whose value stands, at the byte `at`; `start` is where the
 /// table begins.
 fn take_out(table: &mut DeTable<'_>, start: usize, at: usize) -> Option<TakenOut> {
+    // The innermost first: with the whole table gone, nothing else of it would be looked at.
     let mut own = None;
     for (key, value) in table.iter_mut() {
         let below = value.span().start;

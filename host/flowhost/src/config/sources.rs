@@ -80,6 +80,7 @@ pub(super) fn problems(tables: &[SourceTable], text: &str, file: &str) -> Vec<Fi
             problems.push(finding.cure("from = \"oci://HOST/NAME\" or \"https://HOST/FOLDER/\""));
         }
         if let Some(realm) = &table.realm {
+            // Name and password go there.
             let sound = Url::parse(realm).is_ok_and(|url| url.scheme() == "https");
             let is_registry = table.from.starts_with("oci://");
             if !sound || !is_registry {

@@ -43,6 +43,7 @@ impl Back {
         self,
         attempt: Arc<Attempt>,
     ) -> (Option<Result<Secret, OauthError>>, JoinSet<()>) {
+        // One place: the first answer decides.
         let (told, mut heard) = mpsc::channel(1);
         let page = Page {
             path: PATH,

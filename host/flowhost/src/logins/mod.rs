@@ -35,7 +35,8 @@ use road::Street;
 
 /// How a login's file ends.
 const ENDING: &str = ".login";
-/// How long a person has for a login: passwords are looked up, and phones for a second factor.
+/// How long a person has for a login: passwords are looked up, and phones for a second factor. A port of this machine is
+/// open for that time.
 const WAIT: Duration = Duration::from_secs(300);
 /// How long the page that a browser came back to is still served, so that it reaches the browser.
 const LINGER: Duration = Duration::from_millis(200);
@@ -117,6 +118,7 @@ impl Logins {
             Err(error) => return Err(error.into()),
         };
         let names = names.iter().filter_map(|name| name.strip_suffix(ENDING));
+        // Locks and what is half written lie beside them.
         let named = names.filter(|name| flowhost_policy::is_login_name(name));
         Ok(named.map(str::to_owned).collect())
     }
@@ -166,6 +168,7 @@ impl Logins {
         let street = self.0.street(wanted.private_network);
         let found = discover(&street, &wanted.server, wanted.issuer.as_ref()).await;
         let found = found.map_err(|error| failed(&error))?;
+        // Before the client registers: the authority is told the port, and takes the browser to no other.
         let back = Back::open(&self.0.ambient, wanted.port).await;
         let back = back.map_err(|error| {
             let what = "no port of this machine can be opened for the browser to come back to";
@@ -231,6 +234,7 @@ impl Logins {
             now,
         );
         login.private_network = wanted.private_network;
+        // Only now: whoever uses the earlier login goes on with it while a person looks for his password.
         let held = self.hold(&wanted.name).await?;
         self.0.write(&login)?;
         drop(held);
@@ -388,6 +392,8 @@ impl Inner {
 
     /// Sees to it that another token than `old` is kept, which is over or was refused.
     async fn renewed(&self, name: &str, old: &str) -> Result<(), LoginError> {
+        // Who takes both takes the turn first: to wait for the lock of the file holds a thread. One turn for all logins,
+        // because a renewal is one request, and rare.
         let _turn = self.turn.lock().await;
         let _lock = self.locked(name).await?;
         let mut login = self.kept(name)?;
@@ -429,6 +435,7 @@ impl Inner {
     async fn lock(&self, name: &str) -> Result<std::fs::File, String> {
         let path = self.state.logins_dir().join(format!("{name}.lock"));
         let ambient = self.ambient.clone();
+        // The system's lock waits with its thread, for as long as another process renews.
         let locked = tokio::task::spawn_blocking(move || ambient.lock(&path)).await;
         let locked = locked.map_err(|error| error.to_string())?;
         locked.map_err(|error| error.source.to_string())
@@ -515,6 +522,8 @@ impl LoginStore for Logins {
             return self.0.wants(name, &asked.scopes).await;
         }
         match status {
+            // Only this says that the token itself is no good; with another status a new one would be refused as
+            // well.
             401 => self.another(name, token).await.map(|()| true),
             _ => Ok(false),
         }
