@@ -54,6 +54,7 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
         Failure::findings(&format!("the manifest of `{shown}`"), findings)
     })?;
     let manifest = manifest.map(|it| spared(it, source, &inspection));
+    // All of them at once, and none hides another: they are of different keys.
     let faults: Vec<Finding> = manifest
         .iter()
         .flat_map(|it| {
@@ -145,6 +146,7 @@ pub(crate) fn undeclared(manifest: &Manifest, source: &str) -> Option<Finding> {
         ),
         (true, false) => return None,
     };
+    // What is missing has no line: the file's first shows which file.
     Some(Finding::new(&manifest.file, message).at(1, 1).cure(cure))
 }
 

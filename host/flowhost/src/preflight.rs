@@ -35,6 +35,7 @@ impl Asking<'_> {
     /// When that cannot be asked, as with a configuration that is not sound.
     pub fn found(&self, project: &Project, offers: &Offers) -> Result<Preflight, Failure> {
         let home = self.ambient.var("HOME").map(Path::new);
+        // Only where a model may be asked: a plan without one must run under a configuration whose [models] is wrong.
         let gateway = agents::asks_models(project)
             .then(|| models::gateway(self.ambient, self.config, project));
         let (gateway, unusable) = match gateway.transpose() {
@@ -45,6 +46,8 @@ impl Asking<'_> {
             flowhost_run::preflight(project, gateway.as_ref(), offers, home, self.state)?;
         match unusable {
             None => Ok(found),
+            // Alone it is told as the failure that it is, with its own words and exit code; beside others it is one
+            // of them.
             Some(failure) if found.is_empty() => Err(failure),
             Some(failure) => {
                 found.others.extend(findings_of(failure));
@@ -66,6 +69,7 @@ impl Asking<'_> {
     /// A budget that cannot suffice, for who is told of other things first: what decides it has to be known.
     fn too_small(&self, project: &Project) -> Vec<Finding> {
         let estimate = project.is_whole().then(|| self.estimate(project));
+        // Why there is no estimate (a configuration that is wrong) is found and told by `found` above.
         let estimate = estimate.and_then(Result::ok);
         estimate
             .map(|estimate| estimate.short_budgets())
@@ -81,6 +85,8 @@ impl Asking<'_> {
         if found.is_empty() {
             return Ok(());
         }
+        // Only beside others: alone it is told with the estimate, which whoever asks this makes next
+        // ([`Estimate::exceeds`]).
         found.others.extend(self.too_small(project));
         Err(found.failure(&shown(plan), Vec::new()))
     }
@@ -143,6 +149,7 @@ pub fn findings_of(failure: Failure) -> Vec<Finding> {
         return failure.findings;
     }
     let why = std::iter::once(failure.message).chain(failure.causes);
+    // One line: a finding has no causes of its own, and its place among the others is its only layout.
     let message: Vec<String> = why.collect();
     let finding = Finding::new("", message.join(": "));
     vec![finding.cure(failure.hints.join("\n"))]

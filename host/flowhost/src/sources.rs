@@ -153,6 +153,7 @@ impl<'a> Sources<'a> {
         dir: &Path,
         pin: Pin<'_>,
     ) -> Result<(PathBuf, Arc<[u8]>), Finding> {
+        // Before the path: `https://…` would be one, too.
         if Place::is_meant(source) {
             return Remote::new(self.ambient, self.config).component(source, pin);
         }
@@ -222,6 +223,7 @@ impl<'a> Sources<'a> {
 
     fn builtin(&self, name: &str) -> Result<PathBuf, Finding> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        // It becomes part of a path, in folders that are the operator's: no `..` and no `/` in it.
         if name.is_empty() || !name.bytes().all(plain) {
             return Err(Finding::new(
                 "",
@@ -262,6 +264,8 @@ impl<'a> Sources<'a> {
     #[must_use]
     pub fn builtin_folders(&self) -> Vec<PathBuf> {
         let mut folders = self.config.plugins.clone();
+        // After the configuration's: what a file says deliberately is not overruled by a variable that somebody left
+        // in a shell.
         if let Some(list) = self.ambient.var("FLOWHOST_PLUGINS") {
             let named = list.split(':').filter(|folder| !folder.is_empty());
             folders.extend(named.map(|folder| self.ambient.resolve(Path::new(folder))));
@@ -272,6 +276,8 @@ impl<'a> Sources<'a> {
             .ambient
             .exe()
             .into_iter()
+            // Three levels and no more: further up is not this installation, and may be a folder that others write
+            // to.
             .flat_map(|exe| exe.ancestors().skip(1).take(3));
         folders.extend(above.map(|folder| folder.join("plugins")));
         // One that is named, too, is looked through, and told, once.
@@ -361,6 +367,7 @@ impl<'a> Sources<'a> {
         }
         let folders = self.profile_folders(dir);
         if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == wanted) {
+            // Only where it is asked for: a file of that name that no plan uses misleads nobody.
             self.refuse_another(name, &folders, dir)?;
             return Ok(ProfileText {
                 file: format!("policies/{name}.toml"),
@@ -415,6 +422,7 @@ impl<'a> Sources<'a> {
     /// Reads a profile of the plan's folder under the name that it has there: its links are followed to
     /// see that they stay, and name nothing.
     fn named_below(&self, wanted: &str, dir: &Path, path: &Path) -> Result<ProfileText, Finding> {
+        // A path that is not below is refused by `below`.
         let relative = path.strip_prefix(dir).unwrap_or(path);
         match self.ambient.below(dir, relative) {
             Ok(_) => self.read(path, Whose::Plans),
@@ -426,6 +434,7 @@ impl<'a> Sources<'a> {
     }
 
     fn read(&self, path: &Path, whose: Whose) -> Result<ProfileText, Finding> {
+        // Refused where others may write it: a profile is what a plugin may do.
         let text = self.ambient.read_rights(path, DOCUMENT_BYTES_MAX);
         Ok(ProfileText {
             file: self.shown(path),
@@ -474,11 +483,14 @@ impl<'a> Sources<'a> {
         let Some(embedded) = embedded else {
             return Ok(beside);
         };
+        // Read as text whatever it is: what is no text is refused by the manifest's reader, with a place.
         let embedded = String::from_utf8_lossy(embedded).into_owned();
         let Some((file, text)) = beside else {
             let file = self.shown(&component.with_extension("toml"));
             return Ok(Some((file, embedded)));
         };
+        // What an editor or a checkout changes without being asked (the last line feed, Windows' line ends) is no
+        // difference in what is said.
         let lines = |text: &str| text.trim().replace("\r\n", "\n");
         if lines(&text) == lines(&embedded) {
             return Ok(Some((file, text)));
@@ -502,10 +514,13 @@ impl<'a> Sources<'a> {
         let folder = component.parent().unwrap_or(Path::new("."));
         let names = self.ambient.list(folder);
         let names = names.map_err(|error| Finding::from(&error))?;
+        // Beside one component alone it can be meant for no other; `plugin.toml` is what `flowhost plugin new` writes
+        // into a plugin's own folder.
         let others = names.iter().filter(|name| name.ends_with(".wasm")).count() > 1;
         if !others {
             return Ok(Some(found));
         }
+        // It has what counts inside, and need not care whose the other is.
         if has_one {
             return Ok(None);
         }
@@ -611,6 +626,7 @@ impl<'a> Sources<'a> {
         // The last folder is the plan's, or the only one.
         let folder = folders.last().map_or(dir, Folder::path);
         let wanted = as_document_name(name);
+        // Without an end, and `find` ends: there are not four billion files of that name.
         let more = (2_u32..).map(|count| format!("{wanted}-{count}"));
         let free = |name: &String| {
             let there = |folder: &Folder| self.ambient.is_file(&path(folder.path(), name));
@@ -631,6 +647,7 @@ impl<'a> Sources<'a> {
             None => {
                 let own = self.config.policies.iter().cloned();
                 own.map(Folder::Operators)
+                    // Last: a plan must not stand in for what the operator's own folders say under the same name.
                     .chain([Folder::Plans(dir.join("policies"))])
                     .collect()
             }

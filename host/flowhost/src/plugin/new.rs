@@ -43,6 +43,7 @@ pub fn files(ambient: &Ambient, wanted: &Wanted<'_>) -> Result<Vec<(String, Vec<
     let (name, inside) = wanted.lang.sdk();
     let sdk = sdk_folder(ambient, name)?;
     copy(ambient, &sdk, inside, &mut files)?;
+    // By path: two machines list a folder in different orders.
     files.sort();
     Ok(files)
 }
@@ -143,6 +144,7 @@ fn sdk_folder(ambient: &Ambient, name: &str) -> Result<PathBuf, Failure> {
     let above = ambient
         .exe()
         .into_iter()
+        // Of a release beside it, of a build two folders up.
         .flat_map(|exe| exe.ancestors().skip(1).take(3))
         .map(|folder| folder.join("sdk"));
     let folders: Vec<PathBuf> = named.into_iter().chain(above).collect();

@@ -39,6 +39,7 @@ fn place(word: &str, grants: &[FileGrant], dir: &Path) -> Option<PathBuf> {
         .iter()
         .filter_map(|grant| Some((grant.guest.len(), below(grant)?)));
     holding
+        // As the sandbox mounts them: a folder within another hides what that has there.
         .max_by_key(|(length, _)| *length)
         .map(|(_, place)| place)
 }

@@ -16,6 +16,8 @@ use crate::finding::Finding;
 use crate::project::{Given, Request};
 
 /// Bytes of a `file` input: it travels as one JSON string.
+/// What is larger is a matter for a granted folder, of which a plugin reads what it needs; as an input it is held by
+/// the run, by each record and by each call that it is handed to.
 const FILE_INPUT_BYTES_MAX: u64 = 4 << 20;
 
 /// Inputs with their values.
@@ -34,15 +36,20 @@ pub(super) fn bind(
     request: &Request,
     findings: &mut Vec<Finding>,
 ) -> Bound {
+    // Before anything is checked: what a run took was sound under the plan as it was, and a replay must not fail of a
+    // file that has gone since.
     if let Given::Recorded(values) = &request.given {
         return recorded(plan, values);
     }
+    // A plan that is wrong itself is bound as far as it is right, so that what was typed is not reported as unknown
+    // because of a slip in the declaration.
     if plan.inputs.keys().any(|name| is_faulty(plan, name)) || lacks_inputs(plan) {
         return bind_sound(ambient, plan, dir, request, findings);
     }
     if let Given::Forked(values) = &request.given {
         return changed(ambient, plan, dir, values, request, findings);
     }
+    // `findings` may hold what others have found.
     let before = findings.len();
     let mut given = Said {
         values: parse(plan, &request.inputs, findings),
@@ -55,6 +62,7 @@ pub(super) fn bind(
     let folders = given.look_up(ambient, plan, dir, findings);
     let given = given.values;
     let refused = findings.len() > before;
+    // A server asks for this before any client has called: what lacks a value then is what the client will give.
     let missing = request.given == Given::Later && plan.bind_inputs(&given).is_err();
     if refused && request.given != Given::Later {
         findings.extend(of_the_rest(plan, request, given.clone()));
@@ -132,6 +140,8 @@ fn bind_sound(
     request: &Request,
     findings: &mut Vec<Finding>,
 ) -> Bound {
+    // With variants, which inputs have a value depends on all of them: left out, some would be reported as missing
+    // that are not.
     if lacks_inputs(plan) || !plan.variants.is_empty() {
         return Bound::default();
     }
@@ -163,6 +173,7 @@ impl Said {
     /// Adds what a client gave.
     fn add(&mut self, plan: &Plan, values: &Map<String, Value>, findings: &mut Vec<Finding>) {
         for (name, value) in values {
+            // Refused and not ignored: a client that believes its value counts would act on the answer.
             if self.typed.contains(name) {
                 let message = format!("input `{name}` is not yours to give");
                 findings.push(Finding::new("", message));
@@ -194,12 +205,14 @@ impl Said {
     ) -> BTreeMap<String, PathBuf> {
         let mut folders = BTreeMap::new();
         for input in plan.file_inputs(&self.values) {
+            // A client sends the text itself. A path from it would be read with this host's rights.
             if self.texts.contains(&input.name) {
                 let text = self.values.get(&input.name).and_then(Value::as_str);
                 let problem = pinned(&input, "what was given", text.unwrap_or_default()).err();
                 findings.extend(problem.map(|message| Finding::new("", message)));
                 continue;
             }
+            // A client's folder counts as the plan's: only what was typed here is the operator's.
             let from_plan = !self.typed.contains(&input.name);
             match locate(ambient, dir, &input, from_plan) {
                 Ok(Found::Folder(path)) => {
@@ -335,6 +348,7 @@ fn locate(
     let name = &input.name;
     let path = Path::new(&input.path);
     let found = if from_plan {
+        // Links are followed, and where they end must still be below.
         ambient.below(dir, path)
     } else {
         ambient.canonical(path)
@@ -356,6 +370,7 @@ fn locate(
 
 /// Holds a file's text against the hash that the plan wants of it.
 fn pinned(input: &FileInput, what: &str, text: &str) -> Result<(), String> {
+    // Of the text that was read, and not of the file again: it may be another by then.
     let digest = hex::encode(Sha256::digest(text.as_bytes()));
     match &input.sha256 {
         Some(wanted) if *wanted != digest => Err(format!(

@@ -60,15 +60,19 @@ pub(super) fn plan(
         open: Vec::new(),
         read: 0,
     };
+    // The plan file itself is the operator's word, but a link in the folder may have been put there with the plan: it
+    // must not show another file's text in messages. What a run kept has no links.
     let stays = match sources.kept() {
         None => ambient.stays(&path),
         Some(_) => Ok(()),
     };
+    // Asked beforehand: what reading a folder says differs by system, and says nothing of plans.
     let is_folder = sources.kept().is_none() && ambient.is_dir(&path);
     let text = match stays {
         _ if is_folder && request.text.is_none() => Err(vec![folder(sources, &path)]),
         _ if request.text.is_some() => Ok(loader.given(&path, request.text.as_deref())),
         Ok(()) => loader.text(&path),
+        // `text` says it better: it knows that a plan was meant.
         Err(error) if error.is_missing() => loader.text(&path),
         Err(error) => Err(vec![Finding::from(&error)]),
     };
@@ -118,6 +122,8 @@ impl Loader<'_> {
 
     fn text(&mut self, path: &Path) -> Result<String, Vec<Finding>> {
         let file = self.sources.shown(path);
+        // By what the file is and not by its name: a link to the plan itself is the same plan. What a run kept is no
+        // file, and its names are already those.
         let identity = match self.sources.kept() {
             Some(_) => path.to_owned(),
             None => self
@@ -130,6 +136,8 @@ impl Loader<'_> {
             let message = format!("the plan brings in more than {PLANS_MAX} plans");
             return Err(vec![Finding::new(file, message)]);
         }
+        // `>`, because the outermost plan is open too and is no sub-plan. The depth is told here, though
+        // `attach_plan` refuses it as well: reading must end before there is anything to attach.
         if self.open.contains(&identity) || self.open.len() > SUB_PLAN_DEPTH_MAX {
             let message = "this plan runs itself, directly or through others, or nests too deeply";
             return Err(vec![Finding::new(file, message)]);
@@ -140,6 +148,8 @@ impl Loader<'_> {
                 .map(str::to_owned)
                 .map_err(|finding| vec![finding])?,
             None => {
+                // One byte more than a plan may have: the reader of plans then refuses it, in the words that it has
+                // for it.
                 let text = self.ambient.read_text(path, PLAN_BYTES_MAX as u64 + 1);
                 text.map_err(|error| vec![Finding::from(&error)])?
             }
@@ -155,6 +165,7 @@ impl Loader<'_> {
             Some(_) => Ok(path.to_owned()),
             None => self.ambient.canonical(path),
         };
+        // The file was read a moment ago; should it have gone, its name does for the question whether it comes again.
         self.open.push(identity.unwrap_or_else(|_| path.to_owned()));
         let findings = self.attach(plan, &file, path.parent().unwrap_or(Path::new("")));
         self.open.pop();
@@ -207,8 +218,10 @@ impl Loader<'_> {
         if self.sources.kept().is_some() {
             return Ok(path.to_owned()); // it was inside when the run was made
         }
+        // A path that does not begin with the root is refused by `below`, as one that leaves it.
         let relative = path.strip_prefix(&self.root).unwrap_or(path);
         match self.ambient.below(&self.root, relative) {
+            // That it is missing is told by whoever reads it, who knows what it would have been.
             Err(error) if !error.is_missing() => {
                 let shown = path.display();
                 let message = format!("cannot use the {what} `{shown}`: {}", error.source);
@@ -297,6 +310,7 @@ impl Loader<'_> {
 
 /// A finding without a place gets the place of whoever named the file.
 fn placed(finding: Finding, file: &str, at: flowhost_flow::problem::At) -> Finding {
+    // Lines count from 1; 0 is no place.
     match finding.line {
         0 => Finding {
             file: file.to_owned(),

@@ -150,6 +150,7 @@ impl Resolver<'_> {
     fn member(&mut self, bound: &Bound) -> Option<Member> {
         let decl = self.home.decl;
         let profile = self.profile();
+        // All of it is looked at before anything is given up, so that one round tells all.
         let component = self.component();
         let config = self.config(bound);
         let narrowing = self.narrowing(profile.as_ref().map(|(profile, _)| profile));
@@ -157,6 +158,7 @@ impl Resolver<'_> {
         let manifest = self.manifest(&path, &inspection)?;
         let fits = self.fits(&manifest);
         let signature = self.vouched_for(&path, &inspection, &manifest);
+        // After the signature: what is told of one must not hide the other.
         fits?;
         if profile.is_none() || narrowing.is_none() {
             self.withheld.unjudged.insert(self.home.key.clone());
@@ -319,6 +321,7 @@ impl Resolver<'_> {
     }
 
     fn profile(&mut self) -> Option<(Profile, Whose)> {
+        // Whoever reads the plan has told of it.
         if self.home.decl.profile.is_empty() || self.is_told("/profile") {
             return None;
         }
@@ -335,6 +338,8 @@ impl Resolver<'_> {
             Ok(found) => Some(found),
             Err(findings) => {
                 let placed = findings.into_iter().map(|finding| {
+                    // What is wrong within the profile is told where it stands there; what is wrong with it as a
+                    // whole, where the plan names it.
                     let placed = if finding.line == 0 {
                         self.at("/profile", &finding)
                     } else {
@@ -385,6 +390,7 @@ impl Resolver<'_> {
             );
             self.found.push(finding.split_hint());
         }
+        // A file of the plan's own folder is pinned as one from elsewhere is.
         let digest = inspection.digest.trim_start_matches("sha256:");
         if decl
             .sha256

@@ -24,6 +24,8 @@ impl Pins {
         mut decls: impl Iterator<Item = &'a PluginDecl>,
     ) -> Self {
         let newest = sources.looks_anew();
+        // A plan that pins all of its sources, or has none from elsewhere, must not fail of a lock that it does not
+        // need.
         let needed = decls.any(|decl| decl.sha256.is_none() && Place::is_meant(&decl.source));
         let lock = match needed && !newest && sources.kept().is_none() {
             true => sources.lock(dir),
@@ -50,6 +52,7 @@ impl Pins {
         }
         let lock = self.lock.as_ref().map_err(Finding::clone)?;
         let entry = lock.as_ref().and_then(|lock| lock.0.get(key));
+        // Locked under another source, it says nothing of this one.
         match entry.filter(|entry| entry.source == decl.source) {
             Some(entry) => with(Pin::To(&entry.digest)),
             None => with(Pin::Unsaid),

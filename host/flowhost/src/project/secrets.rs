@@ -33,6 +33,7 @@ pub(super) fn look(
         notes.extend(no_login(ambient, config, key, member));
         let secrets = &member.effective.grants.secrets;
         let mut names: Vec<&String> = secrets.names.iter().chain(&secrets.reveal).collect();
+        // `reveal` may name what `names` has as well.
         names.sort();
         names.dedup();
         for name in names {
@@ -90,6 +91,7 @@ fn no_login(ambient: &Ambient, config: &Config, key: &str, member: &Member) -> V
             Some(format!("plugin `{key}`: {why}"))
         })
         .collect();
+    // Several rules may take one login; what is wrong with it is the same for each.
     notes.dedup();
     notes
 }
@@ -103,6 +105,7 @@ fn unfit(login: &Login, rule: &HttpRule, now_ms: u64) -> Option<String> {
     }
     let method = rule.methods.first()?;
     let target = Target::parse(server, method).ok()?;
+    // A rule that covers the server, or a server that covers the rule: either way the token reaches something.
     let meets = decide_http(std::slice::from_ref(rule), &target).is_ok() || login.covers(&rule.url);
     let (url, name) = (&rule.url, &login.name);
     (!meets).then(|| {

@@ -62,6 +62,7 @@ pub fn without_key(project: &Project, keys: SecondKeys) -> Vec<String> {
             }
         }
         if !grants.process.is_empty() && !keys.process {
+            // The first: one key opens all of them, so that one line is enough.
             let place = member.profile.source("process[0].command");
             let what = format!(
                 "`[[process]]` ({place}) starts programs only together with `--allow-process`: without it, none is \

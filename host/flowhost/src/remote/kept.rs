@@ -14,6 +14,7 @@ pub(super) fn path(folder: &Path, digest: &str) -> PathBuf {
 /// The component with this digest, if it is kept and is still the one.
 pub(super) fn read(ambient: &Ambient, folder: &Path, digest: &str) -> Option<Vec<u8>> {
     let path = path(folder, digest);
+    // What cannot be read is fetched again, and that tells what is wrong.
     let bytes = ambient.read(&path, COMPONENT_BYTES_MAX as u64).ok()?;
     if digest_of(&bytes) == digest {
         return Some(bytes);

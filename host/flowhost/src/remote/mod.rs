@@ -273,6 +273,7 @@ impl Roads for Remote<'_> {
             why: failure.causes.join(": "),
         })?;
         match value {
+            // One without a colon would be sent as a name with an empty password.
             Some(value) if value.contains(':') => Ok(Some(value)),
             Some(_) => Err(RemoteError::Login {
                 name: name.clone(),
@@ -312,6 +313,7 @@ async fn file(session: &Session<'_>, url: &Url) -> Result<Fetched, RemoteError> 
     let wanted = Wanted::get(url.clone(), "the component", COMPONENT_BYTES_MAX);
     let bytes = session.send(wanted).await?.success()?.body;
     let mut papers = Papers::default();
+    // By its bytes: what a server says of a type, or a name ends with, it chooses itself.
     let (component, signature) = match bytes.starts_with(b"\0asm") {
         true => {
             let mut beside = url.clone();
@@ -367,6 +369,7 @@ fn block<T: Send>(
         });
         match waiting.join() {
             Ok(done) => done,
+            // A bug of ours is not a reason for a server to be told as slow.
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })

@@ -44,6 +44,7 @@ pub(super) async fn pull(
     with: With,
 ) -> Result<Fetched, RemoteError> {
     let place = reference.to_string();
+    // The digest where the reference has one, and the tag only else: a tag may have been moved since.
     let url = address(reference, &format!("manifests/{}", reference.wanted()))?;
     let request = Request::new(Method::GET, url, "the manifest", MANIFEST_BYTES_MAX);
     let answer = session.send(request.with(ACCEPT, MANIFEST_TYPE)).await?;
@@ -70,6 +71,8 @@ pub(super) async fn pull(
         });
     }
     let size = usize::try_from(layer.size).unwrap_or(usize::MAX);
+    // Told before it is fetched, by what the manifest says; a registry that says less than it sends meets `size`
+    // below.
     if size > COMPONENT_BYTES_MAX {
         let url = address(reference, &format!("blobs/{}", layer.digest))?;
         return Err(RemoteError::Large {
@@ -83,6 +86,8 @@ pub(super) async fn pull(
     let mut papers = Papers::default();
     let named = artifact.papers.into_iter();
     for (paper, digest) in named.filter(|_| with == With::Papers) {
+        // Bounded by what it is, and not by what the manifest says of it: a paper is read by people, and nobody reads
+        // more.
         let (what, most) = (name(paper), paper.bytes_max());
         papers.put(paper, blob(session, reference, &digest, what, most).await?);
     }
@@ -144,10 +149,13 @@ pub(super) async fn push(
     };
     let url = address(reference, &format!("manifests/{}", wanted.tag))?;
     let request = Request::new(Method::GET, url.clone(), "the manifest", MANIFEST_BYTES_MAX);
+    // Asked first and put last: between the two somebody else may take the tag, and the registry's protocol has no
+    // request for "unless it is there".
     let there = session.send(request.with(ACCEPT, MANIFEST_TYPE)).await?;
     if there.status != StatusCode::NOT_FOUND {
         let found = digest(&there.success()?.body);
         if found == digest(&manifest) {
+            // The same bytes: a publication that was repeated is not an error, and its papers came with the first.
             return Ok(pushed(true));
         }
         if !wanted.replace {
@@ -207,6 +215,8 @@ async fn hand_in(
         size: bytes.len() as u64,
     };
     upload(session, reference, &own.digest, bytes).await?;
+    // A manifest needs a configuration, and this one has nothing to say in it: the specification's empty document
+    // stands in (OCI 1.1, "guidelines for artifact usage").
     upload(session, reference, EMPTY_DIGEST, EMPTY).await?;
     let manifest = paper.manifest(&own, subject);
     let entry = as_layer(&manifest);
@@ -223,6 +233,8 @@ async fn hand_in(
     )?;
     let request = Request::new(Method::GET, url.clone(), "the list", MANIFEST_BYTES_MAX);
     let there = session.send(request.with(ACCEPT, INDEX_TYPE)).await?;
+    // Read, changed and put back: two publications at once may lose one's entry. The specification offers no more to
+    // registries of this age, and doing it again mends it.
     let there = match there.status {
         StatusCode::NOT_FOUND => None,
         _ => Some(there.success()?.body),
@@ -245,6 +257,8 @@ async fn upload(
     bytes: &[u8],
 ) -> Result<(), RemoteError> {
     let url = address(reference, &format!("blobs/{digest}"))?;
+    // What an answer other than yes means is left open: a registry that forbids the question may still take the
+    // upload, and its refusal of that is told.
     let request = Request::new(Method::HEAD, url, "a layer", WORD_BYTES_MAX);
     if session.send(request).await?.status.is_success() {
         return Ok(());
@@ -252,6 +266,7 @@ async fn upload(
     let url = address(reference, "blobs/uploads/")?;
     let request = Request::new(Method::POST, url, "an upload", WORD_BYTES_MAX);
     let answer = session.send(request).await?.success()?;
+    // Where to is the registry's word; the list holds it against the operator's, as it does with a redirect.
     let mut to = answer.location().ok_or_else(|| RemoteError::NoLocation {
         url: answer.url.to_string(),
     })?;

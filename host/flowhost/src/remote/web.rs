@@ -149,6 +149,8 @@ impl<'a> Session<'a> {
     /// Sends a request, shows who we are where that is asked for, and follows the server as far as the list
     /// goes.
     pub(super) async fn send(&self, wanted: Wanted) -> Result<Answer, RemoteError> {
+        // First without a word of who we are, though a login may be there: the server's question says how it wants to
+        // be told, and a public source is never shown a password.
         let answer = self.follow(wanted.clone()).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
@@ -156,6 +158,7 @@ impl<'a> Session<'a> {
         self.authorize(&answer).await?;
         let answer = self.follow(wanted).await?;
         match answer.status {
+            // Once: the same login again is the same answer, and some servers lock an account after a few.
             StatusCode::UNAUTHORIZED => Err(RemoteError::Unauthorized {
                 url: shown(&answer.url),
                 why: ", and does not take what it was shown".to_owned(),
@@ -168,6 +171,8 @@ impl<'a> Session<'a> {
         let first = wanted.url.clone();
         for _ in 0..=REDIRECTS_MAX {
             let answer = self.one(&wanted).await?;
+            // What writes is not repeated elsewhere: its body was meant for this server, and whether the first one
+            // took it is not known.
             let safe = matches!(wanted.method, Method::GET | Method::HEAD);
             let to = answer
                 .location()
@@ -186,6 +191,7 @@ impl<'a> Session<'a> {
 
     /// The line of the list that an address is asked under.
     fn line_of(&self, url: &Url) -> Option<&'a SourceLine> {
+        // A registry's line names repositories, and its protocol has paths beside them: blobs, uploads, tokens.
         if self.registry && url.origin() == self.own {
             return Some(self.line);
         }
@@ -200,7 +206,11 @@ impl<'a> Session<'a> {
         })?;
         let mut headers = wanted.headers.clone();
         let known = self.authorization.lock();
+        // One value, put there whole: whoever panicked beside it left nothing half done. A copy, because the lock
+        // must not be held while a server is waited for.
         let known = known.unwrap_or_else(PoisonError::into_inner).clone();
+        // To no other origin, listed or not: a store that a registry sends us to has the permission in its address,
+        // and must not learn the password.
         if let Some(known) = known.filter(|_| wanted.url.origin() == self.own) {
             headers.insert(header::AUTHORIZATION, known);
         }
@@ -232,6 +242,8 @@ impl<'a> Session<'a> {
         *request.headers_mut() = headers;
         let agent = HeaderValue::from_static(USER_AGENT);
         request.headers_mut().insert(header::USER_AGENT, agent);
+        // Made for each request, and not kept: another origin may be under another line, with a proxy and roots of
+        // its own.
         let road = self.roads.road(line)?;
         let response: Response<Body> = timeout(PAUSE, road.send(request))
             .await
@@ -250,6 +262,7 @@ impl<'a> Session<'a> {
                 frame.map_err(|_| RemoteError::Slow(wanted.what.clone(), PAUSE.as_secs()))?;
             let Some(frame) = frame else { break };
             if let Ok(data) = frame.map_err(failed)?.into_data() {
+                // Counted as it comes: what a server says of the length is its own word, and need not be there.
                 if bytes.len() + data.len() > wanted.most {
                     return Err(large());
                 }
@@ -271,12 +284,14 @@ impl<'a> Session<'a> {
             url: url.clone(),
             why: why.to_owned(),
         };
+        // After a redirect it may be a store that asks. It has no login here, and must not be given another's.
         if answer.url.origin() != self.own {
             return Err(unauthorized(", and is another server than the source's"));
         }
         let asked = answer.headers.get_all(header::WWW_AUTHENTICATE).iter();
         let challenge = asked
             .filter_map(|value| value.to_str().ok())
+            // The first of those that we know: a server names several, the one it likes best first.
             .find_map(Challenge::parse)
             .ok_or_else(|| unauthorized(" in a way that is not known"))?;
         let login = self.roads.login(self.line)?;
@@ -299,6 +314,7 @@ impl<'a> Session<'a> {
             }
         };
         let mut value = value.ok_or_else(|| unauthorized(", and the login cannot be sent"))?;
+        // Left out of what the library prints in its traces.
         value.set_sensitive(true);
         let known = self.authorization.lock();
         *known.unwrap_or_else(PoisonError::into_inner) = Some(value);
@@ -316,6 +332,7 @@ impl<'a> Session<'a> {
             realm: asked.realm.to_owned(),
         };
         let mut authority = Url::parse(asked.realm).map_err(|_| elsewhere())?;
+        // The whole text, and not its origin: on a host that serves many, another path is another authority.
         let named = self.line.realm.as_deref() == Some(asked.realm);
         if authority.origin() != self.own && !named {
             return Err(elsewhere());
@@ -341,6 +358,8 @@ impl<'a> Session<'a> {
             url: url.to_owned(),
             why: why.to_owned(),
         };
+        // Without a login it is the registry's way to say that one is needed; registries differ in which of the two
+        // they use.
         if matches!(answer.status.as_u16(), 401 | 403) {
             return Err(refused(", and its authority gives no token for this login"));
         }

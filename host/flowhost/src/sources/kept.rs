@@ -49,6 +49,7 @@ impl Sources<'_> {
         kept: &KeptRun,
         plugin: &str,
     ) -> Result<(PathBuf, Inspected), Finding> {
+        // Not held against the digest: that it is another is why somebody named it.
         if let Some((path, component)) = kept.stand_ins.get(plugin) {
             return Ok((path.clone(), component.clone()));
         }
@@ -60,7 +61,11 @@ impl Sources<'_> {
             Finding::new("", message).cure(cure)
         };
         match self.ambient.component(&path, COMPONENT_BYTES_MAX) {
+            // The name says which it was, and only its bytes which it is: the folder is the operator's, but a backup
+            // or a hand may have put another there.
             Ok(component) if *component.digest == **digest => Ok((path, component)),
+            // A file that was changed often is no component any more; that it was changed says more than what the
+            // parser stumbles over.
             Err(error) if !self.is_another(&path, digest) => {
                 Err(self.unusable(&path, error, missing))
             }

@@ -76,6 +76,7 @@ pub(super) const TAKEN_CURE: &str = "give the file, and the profile in it, anoth
 
 /// Whether this text has the name of a shipped profile and is not a copy of it.
 pub(super) fn is_another(name: &str, text: &str) -> bool {
+    // By all of the text: a copy with one more comment is already something that this build does not vouch for.
     let mut shipped = SHIPPED.iter();
     shipped.any(|(shipped, own)| *shipped == name && *own != text)
 }
@@ -104,6 +105,8 @@ pub fn read_profile(text: &str, file: &str) -> Result<Profile, Vec<Finding>> {
             Finding::new(file, message).at(line, column).cure(cure),
         ])
     };
+    // Before the name of the file: a person who copied `deny-all.toml` under another name is to hear why that name is
+    // not to be had.
     if is_another(name, text) {
         return refused(taken(name), TAKEN_CURE.to_owned());
     }

@@ -95,6 +95,7 @@ impl Lang {
     #[must_use]
     pub fn of(ambient: &Ambient, folder: &Path) -> Option<Self> {
         let has = |lang: &Self| ambient.is_file(&folder.join(lang.mark()));
+        // The first of several: a project of Rust or TypeScript may have a script in Python beside it.
         Self::ALL.into_iter().find(has)
     }
 

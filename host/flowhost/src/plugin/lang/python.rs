@@ -58,6 +58,7 @@ pub(super) fn template(kind: PluginKind, name: &str) -> Vec<File> {
 pub(super) fn make(ambient: &Ambient, project: &Project) -> Result<Made, Failure> {
     let python = interpreter(ambient, &project.folder)?;
     let folder = &project.folder;
+    // Asked by itself: a build without it would end with a trace of Python that names no cure.
     let there = ["-c", "import flowhost.build"];
     if !ambient
         .run(&python, &there, folder, &[], Shown::Nothing)?
@@ -74,6 +75,7 @@ pub(super) fn make(ambient: &Ambient, project: &Project) -> Result<Made, Failure
         ".",
         "--out",
         MADE,
+        // It is put inside here, where it is held against the component.
         "--no-manifest",
         "--json",
     ];
@@ -82,6 +84,7 @@ pub(super) fn make(ambient: &Ambient, project: &Project) -> Result<Made, Failure
         let message = "the project does not build; flowhost.build says above what is wrong";
         return Err(Failure::new(Exit::Internal, message));
     }
+    // What it made is the author's own: only the host's limits, which come next, say what is too large.
     let component = ambient.read(&folder.join(component(&built.stdout)?), u64::from(u32::MAX))?;
     Ok(Made { component })
 }

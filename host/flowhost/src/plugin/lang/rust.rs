@@ -41,6 +41,7 @@ pub(super) fn make(ambient: &Ambient, project: &Project) -> Result<Made, Failure
     let cargo = program(ambient, "cargo", GET_RUST)?;
     has_target(ambient, &project.folder)?;
     let core = compiled(ambient, &cargo, &project.folder)?;
+    // What it made is the author's own: only the host's limits, which come next, say what is too large.
     let bytes = ambient.read(&core, u64::from(u32::MAX))?;
     let component = flowhost_author::component(&bytes).map_err(|error| {
         Failure::new(Exit::Internal, "no component can be made of this crate")
@@ -120,6 +121,7 @@ fn compiled(ambient: &Ambient, cargo: &Path, folder: &Path) -> Result<PathBuf, F
     let home = home.or_else(|| Some(Path::new(ambient.var("HOME")?).join(".cargo")));
     let remap = |home: PathBuf| format!("--remap-path-prefix={}=/cargo", home.display());
     let flags: Vec<String> = home.map(remap).into_iter().collect();
+    // A JSON list of texts is a TOML one as well.
     let flags = serde_json::to_string(&flags).unwrap_or_default();
     let flags = format!("target.{TARGET}.rustflags={flags}");
     let arguments = [
@@ -157,6 +159,7 @@ fn artefact(report: &[u8], manifest: &Path) -> Result<PathBuf, Failure> {
         let file = names.find(|name| name.ends_with(".wasm"))?;
         (own && is_library).then(|| PathBuf::from(file))
     });
+    // The last: what the crate depends on comes before it.
     found.next_back().ok_or_else(|| {
         let message = "Cargo made no WebAssembly library of this project";
         Failure::new(Exit::Internal, message)

@@ -60,6 +60,7 @@ impl Described {
             ]);
         }
         let (document, mut findings) = document::<Document>(file, text);
+        // What is said of missing keys below would be wrong where a key was only misspelt.
         if !findings.is_empty() {
             return Err(findings);
         }

@@ -96,6 +96,7 @@ pub(super) fn clone(ambient: &Ambient, address: &Address, into: &Path) -> Result
     let git = program(ambient, "git", cure)?;
     let run = |arguments: &[&str]| -> Result<Ran, Failure> {
         // Nothing is asked of a person: a password would be typed into the middle of an output.
+        // Nor are large files fetched by a program that only the person's configuration names.
         let quietly = [("GIT_TERMINAL_PROMPT", "0"), ("GIT_LFS_SKIP_SMUDGE", "1")];
         let ran = ambient.run(&git, arguments, into, &quietly, Shown::Nothing)?;
         match ran.ok {
@@ -109,6 +110,7 @@ pub(super) fn clone(ambient: &Ambient, address: &Address, into: &Path) -> Result
             }
         }
     };
+    // Without a template: it would bring hooks.
     run(&["init", "--quiet", "--template="])?;
     run(&[
         "fetch",

@@ -45,6 +45,7 @@ fn moved(
     bytes: Vec<u8>,
     mut findings: Vec<Finding>,
 ) -> Result<(String, Vec<u8>), Vec<Finding>> {
+    // A backslash as well, which some systems take for a separator: a project is carried from one to another.
     let stays = to.split('/').all(|part| !["", ".", ".."].contains(&part)) && !to.contains('\\');
     if findings.is_empty() && !stays {
         let message = format!("it becomes `{to}`, which is not a path within the project");

@@ -29,7 +29,8 @@ const DESCRIPTION_BYTES_MAX: u64 = 64 << 10;
 const FILES_MAX: usize = 1_000;
 /// Bytes of one file of a template: sources and pictures, not data.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// How deep folders of a template may lie within each other.
+/// How deep folders of a template may lie within each other: deeper than projects are, and an end to one that was made to
+/// have none.
 const DEPTH_MAX: usize = 16;
 
 /// A template, read.
@@ -139,6 +140,7 @@ impl Template {
                 }
             }
         }
+        // So that two of one path stand beside each other.
         filled.sort();
         findings.extend(self.misfits(&filled, given));
         match findings.is_empty() {

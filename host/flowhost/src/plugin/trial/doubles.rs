@@ -57,6 +57,8 @@ impl tools::ToolRouter for Doubles {
                 tokio::time::sleep(NEVER).await;
                 "null".to_owned()
             }
+            // What a caller of tools has to bear of a stranger's answer: a number at the edge of a double, a NUL in a
+            // text, arrays in arrays, a member of the caller's own name.
             World::Lying => format!(r#"{{"{name}":[1e308,"\\u0000",{{"a":[[[]]]}}]}}"#),
             World::Failing => {
                 return Err(Fault::Guest {
@@ -107,9 +109,11 @@ impl model::Spending for Doubles {
                 allowed,
             });
         }
+        // One id for all: nothing is settled by it.
         Ok(model::HoldId(1))
     }
 
+    // Nothing to count: each call finds the same budget, so that the order of the calls does not decide which fails.
     fn settle(&self, _: model::HoldId, _: budget::Left) {}
 
     fn origin(&self, _: &CallScope) -> model::Origin {
@@ -143,6 +147,7 @@ impl clock::TimeSource for Doubles {
 
 impl random::Entropy for Doubles {
     fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
+        // Not zeros: an id or a key of zeros often means none.
         bytes.fill(0x42);
         Ok(())
     }

@@ -95,6 +95,8 @@ pub(super) struct Trial {
 impl Trial {
     /// Compiles a component of the author's own.
     pub(super) fn new(component: &[u8]) -> Result<Self, Failure> {
+        // In this process and kept nowhere: the author has just built these bytes himself, so there is nobody to be
+        // guarded against by a compiler of its own process, and the next build makes others.
         Self::compiled(component.into(), Compiler::InProcess, None)
     }
 
@@ -116,6 +118,9 @@ impl Trial {
         cache: Option<CacheConfig>,
     ) -> Result<Result<Self, LoadError>, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
+            // Two, because a call that is held in the middle ([`reload`]) blocks the thread it is on, and the other
+            // revision must get to its end meanwhile. More would only make what two concurrent calls do differ from
+            // machine to machine.
             .worker_threads(2)
             .enable_all()
             .build()
@@ -125,6 +130,8 @@ impl Trial {
             cache,
             shape: ShapeLimits::default(),
             pool: POOL,
+            // All of them, also those that no right here grants: what is missing is then told as a right that is
+            // missing, as a host tells it, and not as an import that nobody knows.
             capabilities: flowhost_caps::all(),
         });
         let engine = engine.map_err(|error| unable("the engine does not start", &error))?;
@@ -190,6 +197,7 @@ impl Trial {
         })?;
         let scope = self.scope(terms)?;
         self.runtime.block_on(async {
+            // Dropped in the middle is what this is about: a host drops a call of a run that was cancelled.
             let _left = tokio::time::timeout(patience, asked(&plugin, scope, ask)).await;
         });
         Ok(())
@@ -202,10 +210,13 @@ impl Trial {
     fn scope(&self, terms: &Terms<'_>) -> Result<CallScope, Failure> {
         let rights = &terms.rights;
         let limit = Duration::from_millis(rights.limits.deadline_ms);
+        // `Instant` below is the runtime's own, and what providers open may ask for it.
         let _inside = self.runtime.enter();
         Ok(CallScope {
             run: RunScope {
                 tenant: "default".into(),
+                // A run, seed and key that never change: two calls are compared byte by byte, and a difference must
+                // be the plugin's.
                 run: "01JD0000000000000000000000".into(),
                 seed: [7; 32],
                 started_ms: doubles::STARTED_MS,
@@ -226,7 +237,9 @@ impl Trial {
             effective: rights.clone(),
             config: terms.config.into(),
             traceparent: "".into(),
+            // Real time, though the plugin is shown another: a component that does not end has to be cut off.
             deadline: tokio::time::Instant::now() + limit,
+            // No work is done again in a trial, so that no key of it is worth keeping.
             keyed: false,
             callers: Arc::from([]),
             meter: Arc::new(Meter::default()),
@@ -250,6 +263,7 @@ async fn asked(plugin: &Plugin, scope: CallScope, ask: &Ask) -> Ended {
             let task = AgentTask {
                 id: "only".to_owned(),
                 input: input.clone(),
+                // As a plan without a prompt and a schema of its own hands it over: what holds then holds with them.
                 prompt: String::new(),
                 prompt_version: String::new(),
                 schema: String::new(),
@@ -305,6 +319,7 @@ fn unable(what: &str, error: &dyn std::error::Error) -> Failure {
     reason = "a temporary folder of the trial's own, which no name of a guest's reaches"
 )]
 pub(super) fn folder(world: World) -> Result<Place, Failure> {
+    // One file is enough: what reads more than one is told of the same folder by its own inputs.
     let text: &[u8] = match world {
         World::Garbled => NO_TEXT,
         _ => b"# Example\n\nA text.\n",
@@ -332,6 +347,7 @@ pub(super) fn rights_of(inspection: &Inspection) -> Vec<&'static Right> {
         .filter_map(|it| Right::behind(&it.name.full))
         .map(|(right, _)| right)
         .collect();
+    // In TOML a bare key behind a table header would belong to that table.
     rights.sort_by_key(|right| flowhost_policy::RIGHTS.iter().position(|it| it == *right));
     rights.dedup();
     rights
@@ -353,6 +369,8 @@ pub(super) fn granted(
 ) -> Result<Effective, Failure> {
     let imports = inspection.imports.iter().map(|it| it.name.full.as_str());
     let mut manifest = Manifest::from_imports(NAME, imports);
+    // What an author asks of time and memory is asked for the plugin as it will be used; without it a slow one would
+    // be cut off here and nowhere else.
     manifest.limits.clone_from(limits);
     let text = format!("version = 1\nname = \"{NAME}\"\n{}\n", lines.join("\n"));
     let profile = Profile::parse(&text, "the profile of the trial").map_err(|problems| {
@@ -368,6 +386,7 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
     let opened = open_grants(
         terms.folder.folder.path(),
         &terms.rights.grants.files,
+        // The folder is the trial's own, and holds nothing of the host's that would have to be kept from a plugin.
         &Forbidden::default(),
     );
     let opened = opened.map_err(|problems| {
@@ -412,10 +431,12 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
             identities: Arc::default(),
             secrets: doubles,
             logins: Arc::new(NoLogins),
+            // Nothing leaves this process: the only name that resolves is answered in memory.
             own_addresses: Vec::new(),
             allow_private_network: false,
         },
         files,
+        // A program that is started would be outside of everything that is a double here.
         process: ProcessServices::none(),
     }))
 }

@@ -31,6 +31,7 @@ struct Holding {
 impl Recorder for Holding {
     fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
         let seq = self.facts.append(fact)?;
+        // Records count from 0.
         if seq + 1 == self.at {
             let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(reached) = reached.take() {
@@ -64,6 +65,8 @@ impl Trial {
             Failure::new(Exit::Plugin, "the component cannot be linked").caused_by(&error)
         };
         let old = self.prepared(&terms.rights).map_err(refused)?;
+        // The same component under a second revision: what is asked is whether its state survives being used by two
+        // at once, and for that they need not differ.
         let new = self.prepared(&terms.rights).map_err(refused)?;
         let (reached, has_reached) = oneshot::channel();
         let (go_on, may_go_on) = mpsc::channel();
@@ -75,12 +78,15 @@ impl Trial {
             go_on: Mutex::new(may_go_on),
         });
         let mut next = self.scope(terms)?;
+        // Another call as well, as a host numbers them.
         (next.revision, next.call, next.root) = (2, "2".into(), "2".into());
         let held = ask.clone();
         self.runtime.block_on(async move {
             let lost = |error: tokio::task::JoinError| unable("a call was lost", &error);
             let mut old = tokio::spawn(async move { asked(&old, scope, &held).await });
             let new = tokio::select! {
+                // Whichever comes first: a call that has fewer records than `at` ends without reaching it. An error
+                // of the channel (the sender is gone) disables this branch, and the other one tells.
                 Ok(()) = has_reached => asked(&new, next, ask).await,
                 ended = &mut old => return ended.map(|_| None).map_err(lost),
             };

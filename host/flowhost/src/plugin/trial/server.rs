@@ -28,6 +28,8 @@ pub(super) fn resolver() -> ScriptedResolver {
 /// Connections to it; how it answers, the world says.
 pub(super) fn connector(world: World) -> RecordingConnector {
     RecordingConnector::serving(move |_: SocketAddr, stream| {
+        // Nobody waits for it: it ends when the plugin's side of the stream is dropped, at the latest with the
+        // runtime.
         tokio::spawn(serve(world, stream));
     })
 }
@@ -39,6 +41,8 @@ async fn serve(world: World, mut stream: DuplexStream) {
         return;
     }
     let mut head: Vec<u8> = Vec::new();
+    // A body is not read before the answer: a server that refuses does not wait for it either, and a client has to
+    // live with that.
     let mut part = [0; 4_096];
     while !head.windows(4).any(|it| it == b"\r\n\r\n") && head.len() < HEAD_BYTES_MAX {
         match stream.read(&mut part).await {
