@@ -92,12 +92,15 @@ fn ask(run: &str, reason: &str, grace_ms: u64, context: &Context) -> Result<Stri
     let asked = serde_json::to_vec(&asked).map_err(|error| {
         Failure::new(Exit::Internal, "the run cannot be asked").because(error.to_string())
     })?;
+    // A file that the run's process looks for: it has no socket, and the one who asks may be another user's process
+    // of the same state folder.
     ambient.create_dir(path.parent().unwrap_or(Path::new(".")))?;
     ambient.write(&path, &asked)?;
     let since = Instant::now();
     let longest = Duration::from_millis(grace_ms).saturating_add(END_MAX);
     let mut swept = since;
     let ended = loop {
+        // First: nobody can have taken it yet.
         thread::sleep(LOOK_EVERY);
         if swept.elapsed() > SWEEP_EVERY {
             super::settle(context);
@@ -127,6 +130,7 @@ fn ask(run: &str, reason: &str, grace_ms: u64, context: &Context) -> Result<Stri
 pub(super) fn ended(run: &str, context: &Context) -> Result<Option<String>, Failure> {
     let state = &context.state;
     let is_it = |it: &&RunEntry| it.run_id == run;
+    // A look that fails is made again by the whole list, which tells why.
     let newest = runs::newest(state.root(), state.tenant()).unwrap_or_default();
     let status = match newest.iter().find(is_it) {
         Some(entry) => entry.status.clone(),
@@ -139,6 +143,7 @@ pub(super) fn ended(run: &str, context: &Context) -> Result<Option<String>, Fail
                 .unwrap_or_default()
         }
     };
+    // A run that the index does not know has nobody who would enter its end: it is not waited for.
     Ok((status != UNFINISHED).then_some(status))
 }
 
@@ -160,6 +165,7 @@ fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Fail
         let host = host(ambient, config, state, PoolConfig::default(), None)?;
         host.resume(run, kept, options).outcome().await
     });
+    // A name that is looked up for a plugin must not hold the process up: its run has ended.
     runtime.shutdown_background();
     let outcome = finished?.outcome;
     if outcome.end.exit == Exit::Waiting {

@@ -11,6 +11,7 @@ use crate::commands::{Context, rights};
 
 pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Failure> {
     let hash = flowhost_run::plan_hash(project)?;
+    // As `run` refuses it: whoever looks first must not be told that all is well.
     let doubts = super::estimate::within_budget(project, context)?.doubts();
     if context.output.json {
         let notes: Vec<&String> = project.notes.iter().chain(&doubts).collect();
@@ -26,6 +27,7 @@ pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Fail
         }));
         return Ok(Exit::Ok);
     }
+    // A map of JSON values always has a form.
     let inputs = serde_json::to_string_pretty(&project.inputs).unwrap_or_default();
     let mut text = format!("plan {} ({hash})\ninputs: {inputs}\n", project.plan.name);
     for (key, member) in &project.members {

@@ -61,6 +61,7 @@ fn in_all(estimate: &Estimate) -> String {
     let total = estimate.total();
     match (unknown.len(), estimate.steps.len()) {
         (0, _) => shown(&total),
+        // A sum of nothing would read as free.
         (none, all) if none == all => "unknown".to_owned(),
         _ => format!(
             "unknown, because what {} costs is; the others: {}",

@@ -45,6 +45,7 @@ pub(crate) fn perform(args: &ForkArgs, context: &mut Context) -> Result<Exit, Fa
         project.members.insert(name.clone(), member);
     }
     let work_tree = match args.plan {
+        // The plan is the kept one: what git says of this folder says nothing of it.
         None => WorkTree::Apart,
         Some(_) => worktree::look(&context.ambient, &project, false)?,
     };

@@ -128,6 +128,7 @@ fn said(item: &Item, finished: &Finished) -> (Said, Judged) {
     let end = &finished.outcome.end;
     let verdict = match end.exit {
         Exit::Ok => Some(Label::Allow),
+        // A check of the plan ends in this as well: either is the plan's no.
         Exit::Guardrail => Some(Label::Deny),
         _ => None,
     };
@@ -166,6 +167,7 @@ fn items(args: &EvalArgs, input: &InputDecl, context: &Context) -> Result<Vec<It
     let own = ambient.resolve(&args.labels);
     let is_output = |name: &String| {
         let path = args.folder.join(name);
+        // What editors and desktops leave in a folder is no output, and neither are the labels themselves.
         !name.starts_with('.') && ambient.is_file(&path) && ambient.resolve(&path) != own
     };
     let names = ambient.list(&args.folder)?.into_iter();

@@ -27,6 +27,7 @@ pub(crate) fn perform(args: &InspectArgs, context: &mut Context) -> Result<Exit,
     } = component::look(&sources, &args.component, context.ambient.cwd())?;
     let shown = sources.shown(&path);
     let declared = manifest.as_ref().map(|it| it.tools.as_slice());
+    // A manifest that lists no tool, as authors leave it to the build, says as little of them as none.
     let silent = inspection.role == PluginKind::Tool && declared.is_none_or(<[_]>::is_empty);
     let asked =
         silent.then(|| offers::of_component(&context.ambient, &context.state, &bytes, &inspection));

@@ -31,6 +31,7 @@ where
 {
     let registry = tracing_subscriber::registry();
     let filter = context.ambient.var("FLOWHOST_LOG");
+    // One that cannot be read is passed over: a word about logs must not stop a run.
     match filter.and_then(|filter| EnvFilter::try_new(filter).ok()) {
         Some(filter) => set(registry.with(filter).with(lines)),
         // A filter looks up each span that is entered and left, and a step has several.

@@ -50,6 +50,7 @@ pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Ex
     // Half of what a plan needs is not accepted: whoever looks would think it was.
     let accepted = well && (args.pin || args.sign);
     let mut signed = Vec::new();
+    // Before the lock, which keeps who vouches.
     if accepted && args.sign {
         signed = sign(args.key.as_deref(), &project, &servers, context)?;
     }
@@ -212,6 +213,7 @@ fn hosts(server: &Introduction) -> BTreeSet<String> {
 fn hosts_in(text: &str) -> impl Iterator<Item = String> {
     let after = |scheme: &'static str| text.split(scheme).skip(1);
     let all = after("https://").chain(after("http://"));
+    // Roughly: what is shown is a hint for a person, and decides nothing.
     let host = |rest: &str| {
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-')));
         rest.get(..end.unwrap_or(rest.len()))
@@ -251,6 +253,7 @@ fn strangers(plugin: &str, server: &Introduction, servers: &[Introduced]) -> Vec
 fn mentions(text: &str, plugin: &str, tool: &str) -> bool {
     let of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let words = text.split(|c: char| !of_name(c) && c != '/');
+    // `search` stands in many sentences; `search_files` does not.
     let is_word = tool.chars().all(|c| c.is_ascii_lowercase());
     words
         .map(|word| word.trim_end_matches('.'))

@@ -44,6 +44,7 @@ pub(crate) fn perform(args: &LoginArgs, context: &Context) -> Result<Exit, Failu
 
 fn wanted(args: &LoginArgs, logins: &Logins, context: &Context) -> Result<Wanted, Failure> {
     let earlier = match &args.url {
+        // With an address nothing of the earlier login is needed: one that cannot be read is replaced.
         Some(_) => logins.read(&args.name).unwrap_or_default(),
         None => logins.read(&args.name)?,
     };
@@ -105,6 +106,7 @@ fn client(args: &LoginArgs, context: &Context) -> Result<WantedClient, Failure> 
 fn secret_of(file: &Path, context: &Context) -> Result<Secret, Failure> {
     let bytes = Zeroizing::new(context.ambient.read_secret(file, SECRET_BYTES_MAX)?);
     let text = String::from_utf8_lossy(&bytes);
+    // Editors end a file with a line feed, and some with two bytes.
     Secret::new(text.trim_end_matches(['\r', '\n'])).ok_or_else(|| {
         let message = format!("`{}` does not hold a client's secret", file.display());
         Failure::new(Exit::Internal, message).because("it is one line of visible characters")

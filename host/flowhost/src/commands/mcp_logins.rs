@@ -82,6 +82,7 @@ pub(crate) fn log_out(args: &LogoutArgs, context: &Context) -> Result<Exit, Fail
             })
         }
     };
+    // Forgotten here also where the authority could not be told: whoever logs out wants no more requests with it.
     logins.forget(name, &held)?;
     drop(held);
     runtime.shutdown_background();

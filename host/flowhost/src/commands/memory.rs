@@ -25,6 +25,7 @@ fn list(args: &MemoryArgs, context: &Context) -> Result<Exit, Failure> {
         .into_iter()
         .filter(|entry| entry.has(&args.tags))
         .collect();
+    // By id where two are of one moment, so that the order is the same each time.
     found.sort_by(|a, b| (&b.at, &b.id).cmp(&(&a.at, &a.id)));
     if context.output.json {
         context.output.document(&found);

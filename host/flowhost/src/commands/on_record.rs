@@ -52,6 +52,7 @@ pub(super) fn locks(
         let lock = spec.lock()?;
         Ok(((*id).to_owned(), Held { spec, _lock: lock }))
     };
+    // In the order of their names, as everybody takes several: two that wait for each other's would wait for ever.
     specs.iter().map(hold).collect()
 }
 
@@ -77,6 +78,7 @@ pub(super) fn record(
     } = context;
     let loaded = project::load(ambient, config, &request, texts);
     let project = sound(loaded, &format!("`{name}`"))?;
+    // No seed: a run that only keeps words draws nothing.
     let trials = Trials::new(&project, None, context)?;
     let finished = trials.run(project, context);
     trials.end();
@@ -145,6 +147,7 @@ pub(super) fn views(
     for record in read_run(&dir).map_err(|error| error.to_string())? {
         let record = record.map_err(|error| error.to_string())?;
         if let Ok(Some(Record::ViewWrite(view))) = record.read()
+            // Files beside the ledger have no root: these are the ones below the evidence folder.
             && view.root.is_some()
         {
             views.insert(view.path, view.sha256);

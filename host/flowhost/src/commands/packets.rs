@@ -29,7 +29,8 @@ use crate::commands::Context;
 const SECURITY: &str = include_str!("security.yaml");
 /// The input of that plan.
 const REVIEW: &str = "review";
-/// Milliseconds by which the clock of another machine may be ahead of this one's.
+/// Milliseconds by which the clock of another machine may be ahead of this one's: ten minutes, more than two clocks are
+/// apart that anybody minds. A word of the day after tomorrow would outrank all that is said until then.
 const AHEAD_MS_MAX: u64 = 600_000;
 /// Bytes of a baseline that is compared: far more than `evidence.max_mb` lets a spec have.
 const ARCHIVE_BYTES_MAX: u64 = 1 << 30;
@@ -126,6 +127,8 @@ pub(super) fn baseline(args: &BaselineArgs, context: &Context) -> Result<Exit, F
     let read = |name: &str| spec.read(name, FILE_BYTES_MAX);
     let mut packed = Vec::new();
     let made = pack(&names, read, &mut packed).map_err(unread)?;
+    // The same files give the same bytes: to keep a baseline twice changes nothing, and another one is never written
+    // over.
     match spec.read(&name, ARCHIVE_BYTES_MAX) {
         Ok(there) if there != packed => {
             let message = format!("`{name}` is there, and is another baseline");
@@ -195,6 +198,7 @@ pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exi
     })?;
     let plain = |text: &str| {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        // Both and a time in one name, below the 255 bytes of file systems.
         (1..=32).contains(&text.len()) && text.chars().all(fits)
     };
     if !plain(by) || !plain(task) {
@@ -351,6 +355,7 @@ fn write(out: &Path, files: &Files, context: &Context) -> Result<String, Failure
 /// The files in the order of their names, stored, with no time of making: the same files give the same bytes.
 fn zipped(files: &Files) -> zip::result::ZipResult<Vec<u8>> {
     let options = SimpleFileOptions::default()
+        // Compressors of other versions give other bytes.
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(DateTime::default())
         .unix_permissions(0o644);

@@ -57,6 +57,7 @@ fn graph(of: &str, context: &mut Context) -> Result<Graph, Failure> {
     if context.ambient.is_file(&path) {
         let text = context
             .ambient
+            // One byte more than the parser takes, so that it is the parser who says what is too large.
             .read_text(&path, PLAN_BYTES_MAX as u64 + 1)?;
         context.texts.add(of, text.as_str());
         return plan(&text, of);
@@ -95,6 +96,7 @@ pub(super) fn kept_plan(run: &str, context: &Context) -> Result<(String, String)
             .caused_by(&error)
             .hint("runs before `bundle.json` did not keep their plan; `flowhost runs show RUN` has their steps")
     })?;
+    // What is no JSON holds no plan, which is told below.
     let bundle: Value = serde_json::from_str(&text).unwrap_or_default();
     let (file, text) = plan_of(&bundle).ok_or_else(|| {
         Failure::new(

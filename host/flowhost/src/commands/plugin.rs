@@ -239,6 +239,7 @@ fn say(report: &kit::Report, args: &TestArgs, context: &Context) -> Result<(), F
         }
         (Some(text), None) => output.result(&text),
         (None, Some(path)) => {
+            // A report is texts and numbers, which always have a form.
             let text = serde_json::to_string_pretty(report).unwrap_or_default();
             context
                 .ambient

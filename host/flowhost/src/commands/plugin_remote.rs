@@ -93,6 +93,7 @@ pub(crate) fn pull(
     let fetched = remote.newest_with_papers(source);
     let fetched = fetched.map_err(|found| failed(&found))?;
     let digest = &fetched.digest;
+    // With and without the prefix, and in either case, as other tools print it.
     let wanted = sha256.map(|it| it.trim_start_matches("sha256:").to_ascii_lowercase());
     if let Some(wanted) = wanted.filter(|wanted| digest.trim_start_matches("sha256:") != wanted) {
         let message =
@@ -113,6 +114,7 @@ pub(crate) fn pull(
             .signature
             .map(|text| (signature_file(&path), text.into_bytes())),
     );
+    // The component last: whoever finds it finds what belongs to it.
     files.push((path, read.bytes));
     if let Some((path, _)) = files.iter().find(|(path, _)| context.ambient.is_file(path)) {
         let message = format!("`{}` is there already", path.display());

@@ -175,6 +175,7 @@ pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<
             .hint(how_to_sign(file, &pack)));
     };
     let trust = Trust::find(&context.ambient, &context.config)?;
+    // Keys that are named take the place of the operator's; what he has revoked is refused all the same.
     let trusted = match keys {
         [] => trust.keys,
         keys => parsed(keys)?,
@@ -210,6 +211,7 @@ pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<
 /// A component with what came with it: of a pack all that is in it, of a file of its own the signature beside it.
 pub(crate) fn brought(file: &Path, context: &Context) -> Result<Pack, Failure> {
     let bytes = context.ambient.read(file, FILE_BYTES_MAX)?;
+    // By its first bytes, and not by how the file is called.
     if !bytes.starts_with(b"\0asm") {
         return unpacked(&bytes, &file.display().to_string());
     }
@@ -311,6 +313,7 @@ pub(crate) fn unpack(file: &Path, dir: Option<&Path>, context: &Context) -> Resu
     let shown = file.display().to_string();
     let pack = unpacked(&context.ambient.read(file, FILE_BYTES_MAX)?, &shown)?;
     let read = Component::read(pack.component, &shown)?;
+    // A person reads the one in the archive, and a host the one inside.
     if read.text != pack.manifest {
         let message = format!("`{shown}` is refused");
         return Err(Failure::new(Exit::Internal, message)

@@ -91,6 +91,8 @@ pub(crate) fn renamed_text(text: &str, name: &str) -> Option<String> {
 }
 
 fn with_name(profile: &Profile, text: &str, name: &str) -> String {
+    // Only this line: comments and the order of keys are somebody's work. A profile without a name does not parse, so
+    // that there is one.
     let line = profile.position("name").map_or(0, |at| at.line as usize);
     let swap = |(index, old): (usize, &str)| match index + 1 == line {
         true => format!("name = \"{name}\"\n"),

@@ -72,6 +72,7 @@ fn refusal(record: &RecordEntry) -> Option<(&str, Refusal<'_>)> {
         rule: decided.rule.as_deref()?,
         cure: asked.cure.as_deref().unwrap_or_default(),
     };
+    // The actor is `tenant/plugin`.
     let actor = record.actor.split_once('/');
     Some((actor.map_or("", |(_, plugin)| plugin), refusal))
 }

@@ -100,6 +100,8 @@ fn candidates(entries: Vec<RunEntry>, args: &PruneArgs, now_ms: u64) -> (Vec<Run
         .filter(|run| run.removed.is_none() && args.filter.means(run))
         .collect();
     let newest = args.keep.unwrap_or(0);
+    // Before the age is looked at: the newest stay, also where they are old. Both options together remove what
+    // neither keeps.
     meant.truncate(meant.len().saturating_sub(newest));
     // A run that has not ended is as young as can be.
     meant.retain(|run| {
@@ -188,6 +190,7 @@ fn take(runs: &[RunEntry], archives: bool, context: &Context) -> Result<Exit, Fa
                         0 => "nothing was removed".to_owned(),
                         n => format!("{} before it", counted(n, "run") + " went"),
                     }));
+                    // What is wrong with one (a full disk, a lock) is likely to be wrong with the next.
                     break;
                 }
             }

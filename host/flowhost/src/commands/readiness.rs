@@ -130,6 +130,7 @@ fn keep(project: &Project, document: &Value, context: &Context) -> Result<Option
     let world = world(&context.ambient);
     let spec = Spec::of_plan(&world, &project.dir, evidence);
     let spec = spec.map_err(|error| unwritten(error.to_string()))?;
+    // Held while it is written: a run or an archiver may be at work in the same folder.
     let _lock = spec.lock()?;
     let path = format!("commands/{}/{}", evidence.spec_id, readiness::FILE);
     let bytes = serde_json::to_vec_pretty(document);

@@ -33,6 +33,7 @@ pub(crate) fn perform(args: &ReplayArgs, context: &mut Context) -> Result<Exit, 
         None => kept(&run, &dir, &inputs, stand_ins.clone(), context)?,
         Some(plan) => against(plan, &inputs, context)?,
     };
+    // Before the stand-ins take their places: a later build takes the rights of the plugin as the run had it.
     recorded.later = later(&run, &recorded.entries, &project, &stand_ins, context)?;
     for (name, (path, component)) in stand_ins {
         let member = replaced(&project, &name, &path, component)?;
@@ -185,6 +186,7 @@ fn kept(
     let project = sound(loaded, &format!("what run {run} was made of"))?;
     for (key, member) in &project.members {
         let rights = kept.bundle.plugins.get(key).map(|it| it.rights.as_str());
+        // A replay under other rights would differ for that alone, and say something of the plugin.
         if rights != Some(member.effective.hash.as_str()) {
             let why = format!("the plugin `{key}` has other rights than it had");
             let what = format!("run {run} cannot be replayed");
@@ -291,17 +293,16 @@ fn text(run: &str, args: &ReplayArgs, replayed: &Replayed) -> String {
         false if calls == 1 => "1 call ran again".to_owned(),
         false => format!("{calls} calls ran again"),
     };
-    // Writing to a string cannot fail.
-    let _ = writeln!(
+    let _infallible = writeln!(
         text,
         "  {matched} of {records} records said again, byte for byte; the others say what the run was \
          made of and how it was kept; {ran}"
     );
     for (call, why) in &replayed.taken {
-        let _ = writeln!(text, "  call {call} is taken as it ended: {why}");
+        let _infallible = writeln!(text, "  call {call} is taken as it ended: {why}");
     }
     if replayed.same {
-        let _ = writeln!(text, "  last record: {}", replayed.last);
+        let _infallible = writeln!(text, "  last record: {}", replayed.last);
     }
     text
 }

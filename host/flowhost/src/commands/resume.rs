@@ -34,9 +34,11 @@ pub(crate) fn perform(args: &ResumeArgs, context: &Context) -> Result<Exit, Fail
 pub(crate) fn found(wanted: &str, context: &Context) -> Result<String, Failure> {
     let (state, ambient) = (&context.state, &context.ambient);
     state.resolve_run(ambient, wanted).map_err(|failure| {
+        // An index that cannot be read has nothing to add to the refusal.
         let listed = runs::list(state.root(), state.tenant()).unwrap_or_default();
         let upper = wanted.to_ascii_uppercase();
         let gone = listed.iter().find(|run| {
+            // Ids are written in capitals, and an empty word begins every one of them.
             run.removed.is_none() && !upper.is_empty() && run.run_id.starts_with(&upper)
         });
         match gone {

@@ -62,6 +62,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     let kept = Arc::new(Kept::new(ambient, config, state, BTreeMap::new()));
     let stretch = super::stages::stretch(&args.stages, &project, &kept, context)?;
     options.only = stretch.only;
+    // After all that may refuse: git is asked once, as near to the run as can be.
     options.work_tree = worktree::look(&context.ambient, &project, args.stages.allow_dirty)?;
     let finished = super::running::told(&project, running, context, |host| {
         if let Some(run) = &earlier {
@@ -99,7 +100,8 @@ fn earlier(wanted: &str, project: &Project, context: &Context) -> Result<Option<
     let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
     let mut same = all.into_iter().rev();
     let newest = same.find(|run| {
-        let is_there = run.removed.is_none() && run.status != "unfinished";
+        // One that goes on is another process's, and its last results are still to come.
+        let is_there = run.removed.is_none() && run.status != runs::UNFINISHED;
         run.plan == project.plan.name && is_there
     });
     if newest.is_none() && !context.output.json {
@@ -143,6 +145,7 @@ pub(crate) fn load_newest(args: &PlanArgs, context: &mut Context) -> Result<Proj
 
 fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<Project, Failure> {
     let (project, mut findings) = read(&request, context);
+    // Of a plan that is not whole a difference to the lock would only follow from what is missing.
     if let Some(project) = project.as_ref().filter(|it| args.locked && it.is_whole()) {
         match lock::drift(&context.ambient, &context.config, project) {
             Ok(drift) => findings.extend(drift),

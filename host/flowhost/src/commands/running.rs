@@ -45,6 +45,7 @@ pub(super) fn told(
     start: impl FnOnce(&Host) -> Result<Run, Failure>,
 ) -> Result<Finished, Failure> {
     logging::start(context, args.log_format);
+    // Exporters work beside the run, and would take its only thread away.
     let watched = telemetry::is_wanted(args.metrics_listen, &context.ambient);
     let runtime = match project.plan.goes_one_by_one() {
         true => runtime_of(Some(ONE))?,
@@ -159,6 +160,7 @@ async fn execute(
     tokio::spawn(interrupts(run.clone(), signals, ambient.clone()));
     if let Some(fails) = fails {
         let run = run.clone();
+        // Told once, and then the run's: it ends as a failed run does, with its record.
         tokio::spawn(async move {
             let why = fails.await;
             run.halt(&format!("telemetry does not reach the collector: {why}"));
@@ -337,6 +339,7 @@ fn report(finished: &Finished, plan: &Plan, context: &Context) {
     )
     .because(failure.message.clone())
     .hint(failure.hint.clone());
+    // Where nobody who was nearer knows better.
     if failure.class == FailureClass::Invalid && failure.hint.is_empty() {
         shown = shown.hint(where_given(&failure.step, plan).unwrap_or_default());
     }

@@ -93,6 +93,7 @@ fn moment(text: &str, now_ms: u64) -> Result<String, Failure> {
              (`2026-11-20T08:30:00Z`)",
         )
     })?;
+    // No run began before 1970.
     let micros = parsed.unix_timestamp_nanos().max(0) / 1_000;
     Ok(timestamp(u64::try_from(micros).unwrap_or(u64::MAX)))
 }

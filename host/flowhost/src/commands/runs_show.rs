@@ -53,6 +53,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         return Ok(document);
     }
     let head = story::read_in(source, dir).map_err(unreadable)?.head;
+    // A run that has ended stands nowhere, whatever it once waited for.
     let standing = Standing::of(&records, &context.state).filter(|_| head.status.is_none());
     let gate = filter.step.as_deref().filter(|step| {
         let open = standing.as_ref().is_some_and(|it| it.is_open(step));

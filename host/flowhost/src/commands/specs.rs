@@ -100,6 +100,7 @@ fn files_of(survey: &Survey) -> usize {
 /// `archive` and `prune`.
 pub(super) fn put_away(args: &SpecArgs, then: Then, context: &Context) -> Result<Exit, Failure> {
     let (spec, survey) = surveyed(&args.spec, &args.evidence, context)?;
+    // No lock to look: a run may be writing there, and a look changes nothing.
     if !args.yes {
         return Ok(shown(survey.beyond(args.keep), then, context));
     }

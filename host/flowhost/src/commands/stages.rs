@@ -176,6 +176,7 @@ fn same_steps(
     kept: &Kept,
     context: &Context,
 ) -> Result<(), Failure> {
+    // The plan's hash covers all its steps: nothing has to be compared.
     if before.plan_hash == plan_hash(project)? {
         return Ok(());
     }

@@ -31,11 +31,15 @@ impl Standing {
             match &record.said {
                 Some(Record::RunPause(pause)) => {
                     paused = Some((pause, record));
+                    // A word counts for the pause that it was said in: a step that is in doubt again needs another.
                     settled.clear();
                 }
+                // The last of them says how it stands now.
                 Some(Record::RunResume(_) | Record::RunEnd(_)) => paused = None,
                 Some(Record::Gate(gate)) if gate.event == "opened" => {
                     open.insert(gate.gate, (gate.at.path.as_str(), gate.wants.as_str()));
+                    // All that ever opened, and not only the open ones: a step of the pause that was never a gate is
+                    // one in doubt.
                     gates.insert(gate.at.path.as_str());
                 }
                 Some(Record::Gate(gate)) => {

@@ -34,12 +34,14 @@ pub(super) fn csv<const N: usize>(
 
 /// A number as CSV has it; nothing where it is not known.
 pub(super) fn cell(value: Option<f64>) -> String {
+    // As exact as it is: who reads CSV goes on computing.
     value.map(|it| it.to_string()).unwrap_or_default()
 }
 
 /// A cell with a comma, a quote or an end of line stands in quotes, its own quotes twice. One that a spreadsheet would
 /// take for a formula begins with an apostrophe: names come from files of strangers.
 fn quoted(cell: &str) -> String {
+    // A negative number begins so as well, and is one.
     let formula = cell.starts_with(['=', '+', '-', '@', '\t']) && cell.parse::<f64>().is_err();
     let cell = match formula {
         true => neutral(&format!("'{cell}")),

@@ -90,6 +90,7 @@ pub(crate) fn perform(args: &AlertsArgs, context: &Context) -> Result<Exit, Fail
         days,
         history: history.as_ref().map(|it| it.path.display().to_string()),
     };
+    // Printed, then sent, then remembered: an alert that a kill loses in between is told twice, and none never.
     form.print(context, &answer, text, alerts_csv);
     if let Some(history) = history {
         if let Some(to) = &args.webhook {
@@ -98,6 +99,7 @@ pub(crate) fn perform(args: &AlertsArgs, context: &Context) -> Result<Exit, Fail
         history.remember(&answer.alerts, context)?;
     }
     let halts = !args.playback && answer.alerts.iter().any(|it| it.halts);
+    // The code of a plan that its own rules stopped: a pipeline that knows it stops here as well.
     Ok(if halts { Exit::Guardrail } else { Exit::Ok })
 }
 
@@ -133,6 +135,7 @@ impl History {
             Err(error) => return Err(error.into()),
         };
         let lines = text.lines().filter(|line| !line.trim().is_empty());
+        // A line that cannot be read must not hide the others: their alerts would all be told again.
         let read: Vec<Option<Told>> = lines.map(|line| serde_json::from_str(line).ok()).collect();
         let broken = read.iter().filter(|it| it.is_none()).count();
         if broken > 0 {
@@ -151,6 +154,7 @@ impl History {
         if alerts.is_empty() {
             return Ok(());
         }
+        // Somebody may have edited the file.
         if !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push('\n');
         }

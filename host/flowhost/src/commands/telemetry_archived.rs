@@ -85,6 +85,7 @@ impl<'a> Archives<'a> {
     }
 
     fn files(&mut self, path: &Path, name: &str) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        // The file is read within what is left of all: its length is asked of nobody.
         let most = ARCHIVE_BYTES_MAX.min(self.bytes_left);
         let read = self.ambient.read(path, most);
         let bytes = read.map_err(|error| match most < ARCHIVE_BYTES_MAX {

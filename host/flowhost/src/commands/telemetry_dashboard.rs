@@ -26,6 +26,7 @@ pub(crate) fn perform(args: &DashboardArgs, context: &Context) -> Result<Exit, F
         let text = flowhost::output::neutral(text);
         context.output.message(&text);
     };
+    // Also where it is served: a folder without evidence is told here, and not to a browser.
     let numbers = numbers(&context.ambient, &args.evidence, &tell)?;
     if let Some(address) = args.watch {
         return watch(address, &args.evidence, context);
@@ -72,6 +73,7 @@ fn watch(address: SocketAddr, evidence: &EvidenceArgs, context: &Context) -> Res
     let (ambient, evidence) = (context.ambient.clone(), evidence.clone());
     let answer = move |_: &Request<Incoming>| {
         // Reading a folder takes its time, and others are served meanwhile.
+        // What is left out was told when it began; nobody reads the terminal at each reading.
         let read = || numbers(&ambient, &evidence, &|_| {});
         match tokio::task::block_in_place(read) {
             Ok(numbers) => {

@@ -185,6 +185,7 @@ pub(super) fn gather(
     for file in files {
         let bytes = ambient.read(&file, FILE_BYTES_MAX)?;
         let name = file.display().to_string();
+        // Before the archives: what is there counts, and what an archive has of it does not.
         archived.there(&file);
         if let Reading::Faulty(why) = evidence.add(&name, &bytes) {
             tell(&format!("note: `{name}` was left out: {why}\n"));
@@ -195,6 +196,7 @@ pub(super) fn gather(
     }
     archived.tell(tell);
     let (all, now) = (evidence.observations().iter(), now(ambient));
+    // Counted all the same: to leave them out would hide that the clocks differ.
     let ahead = all.filter(|it| it.at > now).count();
     if ahead > 0 {
         tell(&format!(
@@ -244,6 +246,7 @@ pub(super) fn times(args: &TimesArgs) -> Result<Times, Failure> {
 fn time(text: Option<&str>) -> Result<Option<OffsetDateTime>, Failure> {
     let Some(text) = text else { return Ok(None) };
     let whole = match text.len() {
+        // As long as `2026-11-26`.
         10 => format!("{text}T00:00:00Z"),
         _ => text.to_owned(),
     };

@@ -47,6 +47,7 @@ impl Trials {
         let told = stopped.clone();
         runtime.spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
+                // A flag, and nothing else to be seen with it.
                 told.store(true, Ordering::Relaxed);
             }
         });
@@ -68,6 +69,7 @@ impl Trials {
         }
         let options = RunOptions {
             seed: self.seed,
+            // As any run: what is learned of them stands on their ledgers.
             durability: run::durability(None, context.config.durability),
             ..RunOptions::default()
         };
@@ -77,6 +79,7 @@ impl Trials {
             let ambient = context.ambient.clone();
             let signals = tokio::spawn(running::interrupts(run.clone(), signals, ambient));
             let finished = run.outcome().await;
+            // They belong to this run: the next one has its own, and two would both take the second signal.
             signals.abort();
             finished
         })?;

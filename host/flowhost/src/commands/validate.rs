@@ -13,6 +13,7 @@ pub(crate) fn perform(args: &ValidateArgs, context: &mut Context) -> Result<Exit
     // Whatever is wrong, the plan is not valid: no exit code tells missing rights from the rest here.
     let (project, asked) =
         looked_at(&args.plan, args.keys, context).map_err(|failure| Failure {
+            // What `run` would hint at besides is of one refusal among several here.
             hints: Vec::new(),
             ..invalid(failure)
         })?;

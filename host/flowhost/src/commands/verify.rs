@@ -36,9 +36,11 @@ const TRUST_BYTES_MAX: u64 = 1 << 20;
 pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let target = target(args, context)?;
     let trusted = trusted(args, &context.ambient)?;
+    // Before anything else: a proof is a file, and would be refused as a ledger that is none.
     if let Some(text) = proof(&target, &context.ambient) {
         return verify_record(&text, trusted, context);
     }
+    // A run that was killed is signed first: it would be told as one that nobody ended.
     if target.own {
         super::settle(context);
     }
@@ -58,6 +60,7 @@ pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Fail
     if !args.any_key {
         require_trust(&mut report);
     }
+    // After trust: what a run says of others counts only where the run is believed.
     linked(&mut report, &target);
     if context.output.json {
         context.output.document(&report);
@@ -156,6 +159,7 @@ fn verify_by_own_keys(
     let foreign = report
         .all_problems()
         .any(|problem| problem.code == Code::UnknownKey);
+    // Below our own state a strange key is the fault itself, and its ledger must not vouch for itself.
     Ok(match foreign && !target.own {
         true => target.verify(&none),
         false => report,

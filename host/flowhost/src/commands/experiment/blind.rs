@@ -35,6 +35,7 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
         return Err(Failure::new(Exit::Internal, message).hint("name another place for `--key`"));
     }
     let taken = ambient.is_dir(&out) && !ambient.list(&out)?.is_empty();
+    // Both are looked at before anything is written: a sheet without its key can never be taken back.
     for (path, taken) in [(&out, taken), (&key, ambient.is_file(&key))] {
         if taken {
             let message = format!("`{}` is there already", path.display());
@@ -78,6 +79,7 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
         Failure::new(Exit::Internal, "the key cannot be written").because(error.to_string())
     })?;
     bytes.push(b'\n');
+    // For its owner alone: the reader may have an account on the same machine.
     ambient.create_secret(&key, &bytes)?;
     let count = sheet.key.outputs.len();
     if context.output.json {
@@ -128,6 +130,7 @@ pub(super) fn take_back(args: &ReviewArgs, context: &mut Context) -> Result<Exit
     let locks = on_record::locks(&evidence, &specs, context)?;
     let readings: Vec<Value> = found.iter().map(Review::document).collect();
     let review = json!({ "reviewer": args.by, "recorded_at": now, "readings": readings });
+    // On record before it is shown: a file without its run would be a score that nobody signed.
     let run = on_record::record(("review.yaml", REVIEW), "review", review, context)?;
     let files = found.iter().map(|it| on_record::Shown {
         spec: it.keyed.spec_id.clone(),

@@ -56,8 +56,11 @@ fn in_turns(args: &ExperimentRunArgs, context: &mut Context) -> Result<Exit, Fai
     for _ in 0..args.times {
         for variant in &variants {
             let one = trials::with_inputs(&args.plan, variant, &[]);
+            // Read anew for each: an input may name a file that a run before has written.
             let finished = trials.run(run::checked(&one, context)?, context)?;
             let end = &finished.outcome.end;
+            // The first that did not end well, as a script of runs would stop at it; the others are done all the
+            // same, or the variants would not have been run equally often.
             if exit == Exit::Ok {
                 exit = end.exit;
             }

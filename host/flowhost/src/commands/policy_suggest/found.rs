@@ -83,6 +83,7 @@ pub(super) fn find(loaded: &Loaded, dir: &Path, context: &Context) -> Option<Fou
         });
     }
     let path = context.ambient.resolve(Path::new(&loaded.file));
+    // Where it stood when the run was made, from here; else where a plan of that folder would find it now.
     let recorded = context.ambient.read_text(&path, DOCUMENT_BYTES_MAX);
     let (file, text) = match recorded {
         Ok(text) if !loaded.file.is_empty() => (loaded.file.clone(), text),
