@@ -595,6 +595,23 @@ fn a_long_chain_behind_a_cycle_is_checked_in_no_time() {
 
 /// Thousands of wrong names are no more work than a few: what each could have meant is looked for in the first only.
 #[test]
+fn an_item_cannot_take_the_name_of_what_is_in_reach_beside_it() {
+    let told = |name: &str| {
+        let body = format!(
+            "steps: {{s: {{uses: t, foreach: {{items: [1], as: {name}}}, with: {{n: '${{{{ index }}}}'}}}}}}\n"
+        );
+        Plan::parse(&whole(&body), "p.yaml").map_or_else(|all| all.len(), |_| 0)
+    };
+    for name in [
+        "index", "inputs", "steps", "run", "failure", "output", "input",
+    ] {
+        assert_eq!(told(name), 1, "{name}");
+    }
+    assert_eq!(told("item"), 0, "the name that it has anyway");
+    assert_eq!(told("file"), 0);
+}
+
+#[test]
 fn thousands_of_wrong_names_are_told_in_no_time() {
     const COUNT: usize = 6_000;
     let mut text = whole("steps:\n");

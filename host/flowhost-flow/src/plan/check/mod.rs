@@ -1,28 +1,30 @@
-//! What the parts of a plan say about each other: plugins, needs, handlers, references.
+//! What the parts of a plan say about each other.
 //!
-//! Everything that can be known before the run is an error here, with its place. Must not look at
-//! anything outside of the file.
+//! Owns the walk over a plan, and what steps say of steps: needs, handlers, ways out of a failure. Which names an
+//! expression may use stands in `names`, which plugins a step may name in `uses`, what state machines, trees and
+//! consensus steps have of their own in a module each. Everything that can be known before the run is an error
+//! here, with its place. Must not look at anything outside of the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flowhost_words::{PluginKind, nearest};
+use flowhost_words::PluginKind;
 
-use crate::expr::{Expr, Reference, Template};
 use crate::plan::faults::{is_astray, unsure_needs};
 use crate::plan::foresight::{Stated, Wants};
-use crate::plan::habits;
 use crate::plan::keys::is_name;
 use crate::plan::reads::Read;
 use crate::plan::tree::Node;
-use crate::plan::{Body, Guard, Plan, Require, Step, Then, Work, limits};
-use crate::problem::{At, Problems, suggest};
+use crate::plan::{Body, Plan, Require, Step, Then, Work, limits};
+use crate::problem::{At, Problems};
 
 mod behavior;
 mod consensus;
 mod machine;
+mod names;
 mod order;
 mod reach;
+mod uses;
 
 use order::Before;
 use reach::Reach;
@@ -320,53 +322,6 @@ impl<'p> Check<'p> {
         self.problems.suggest("step", name, || self.in_file_order())
     }
 
-    fn work(&mut self, step: &Step, node: &Node) {
-        // Other work names no plugin in `uses`, and is checked where it stands.
-        let Work::Call { plugin, function } = &step.work else {
-            return;
-        };
-        // A step without work was read as a call of nothing, and the reader has told it.
-        let Some(place) = node.get("uses").map(|node| node.at) else {
-            return;
-        };
-        if plugin.is_empty() || !is_name(plugin) {
-            return;
-        }
-        if !self.plan.plugins.contains_key(plugin) {
-            return self.unknown_plugin(plugin, place);
-        }
-        // A kind that is not known is told where the plugin is declared.
-        let Some(kind) = self.kinds.get(plugin.as_str()).copied() else {
-            return;
-        };
-        if kind == PluginKind::Guardrail {
-            let message = format!(
-                "`{plugin}` is a guardrail; it looks at steps and cannot do the work of one"
-            );
-            self.problems
-                .add(place, message, "use it under `guardrails:`");
-        }
-        if let Some(prompt) = node.get("prompt").filter(|_| kind != PluginKind::Agent) {
-            let message = format!("`{plugin}` is not an agent; only agents read a prompt");
-            self.problems.add(prompt.at, message, "remove `prompt`");
-        }
-        if function.is_some() && kind == PluginKind::Agent {
-            let message = format!("`{plugin}` is an agent; only tools have functions");
-            self.problems
-                .add(place, message, format!("`uses: {plugin}`"));
-        }
-    }
-
-    fn unknown_plugin(&mut self, name: &str, place: At) {
-        if self.astray && self.plan.plugins.is_empty() {
-            return; // they may stand under another key, which has been told
-        }
-        let known = || self.plan.plugins.keys().map(String::as_str).collect();
-        let cure = self.problems.suggest("plugin", name, known);
-        self.problems
-            .add(place, format!("`plugins:` does not name `{name}`"), cure);
-    }
-
     fn on_failure(&mut self, step: &Step, node: &Node) {
         // What a failure does by default needs no check.
         let Some(node) = node.get("on_failure") else {
@@ -402,317 +357,16 @@ impl<'p> Check<'p> {
     }
 
     fn item_name(&mut self, name: &str, node: &Node) {
-        const TAKEN: [&str; 6] = ["inputs", "steps", "run", "failure", "output", "input"];
+        // An item of one of these names would hide what is in reach beside it, its own number included. `input` is
+        // what a prompt calls the step's `with`: in an expression it would read as something else.
+        const TAKEN: [&str; 7] = [
+            "inputs", "steps", "run", "failure", "output", "input", "index",
+        ];
         if TAKEN.contains(&name) || name.contains('-') {
             let at = node.get("as").map_or(node.at, |node| node.at);
             let message = format!("as: `{name}` cannot name an item in expressions");
             self.problems
                 .add(at, message, "take a word without `-` that is not taken");
-        }
-    }
-
-    fn guards(&mut self, step: &Step, node: &Node, reach: &Reach<'_>) {
-        if let Some(guardrails) = node.get("guardrails") {
-            self.guard_places(guardrails);
-        }
-        for (guards, key) in [(&step.before, "before"), (&step.after, "after")] {
-            let nodes = node
-                .get("guardrails")
-                .and_then(|guardrails| guardrails.get(key));
-            let nodes = nodes.map(Node::elements).unwrap_or_default();
-            for (index, guard) in guards.iter().enumerate() {
-                let with = nodes.get(index).and_then(|node| node.get("with"));
-                self.guard_references(guard, with, reach);
-            }
-        }
-    }
-
-    /// Default guardrails have no node in the step: what they refer to is reported at their own place.
-    fn guard_references(&mut self, guard: &Guard, with: Option<&Node>, reach: &Reach<'_>) {
-        for (pointer, reference) in guard.with.references() {
-            let at = with.map_or(guard.at, |node| node.place(&pointer));
-            self.reference(reference, at, reach);
-        }
-        let place = |pointer: &str| with.map_or(guard.at, |node| node.place(pointer));
-        self.keep(&guard.with, &place, reach, Wants::Value);
-    }
-
-    /// The plugins that a `guardrails:` names.
-    fn guard_places(&mut self, guardrails: &Node) {
-        let lists = ["before", "after"]
-            .into_iter()
-            .filter_map(|key| guardrails.get(key));
-        for uses in lists
-            .flat_map(Node::elements)
-            .filter_map(|node| node.get("uses"))
-        {
-            let Some(name) = uses.text().filter(|name| is_name(name)) else {
-                continue;
-            };
-            if !self.plan.plugins.contains_key(name) {
-                self.unknown_plugin(name, uses.at);
-                continue;
-            }
-            let kind = self.kinds.get(name);
-            if kind.is_some_and(|kind| *kind != PluginKind::Guardrail) {
-                let message = format!("`{name}` is not a guardrail");
-                let all = self.kinds.iter();
-                let guardrails: Vec<&str> = all
-                    .filter(|(_, kind)| **kind == PluginKind::Guardrail)
-                    .map(|(name, _)| *name)
-                    .collect();
-                let cure = match guardrails.as_slice() {
-                    [] => "declare one under `plugins:` with `kind: guardrail`".to_owned(),
-                    some => format!("guardrails of this plan: `{}`", some.join("`, `")),
-                };
-                self.problems.add(uses.at, message, cure);
-            }
-        }
-    }
-
-    fn template(&mut self, template: &Template, node: &Node, reach: &Reach<'_>) {
-        self.template_for(template, node, reach, Wants::Value);
-    }
-
-    /// A template whose value must be such a one.
-    fn template_for(&mut self, template: &Template, node: &Node, reach: &Reach<'_>, wants: Wants) {
-        if template.constant().is_some() {
-            return; // it says nothing that could be looked at
-        }
-        let places = node.value_places();
-        let place = |pointer: &str| places.get(pointer).copied().unwrap_or(node.at);
-        let all = template.references();
-        for (pointer, reference) in &all {
-            self.reference(reference, place(pointer), reach);
-        }
-        let unsure = all.iter().filter(|(_, reference)| !reference.is_sure);
-        let unsure: BTreeSet<&String> = unsure.map(|(pointer, _)| pointer).collect();
-        for (pointer, reference) in all.iter().filter(|(pointer, _)| !unsure.contains(pointer)) {
-            self.read(reference, place(pointer), reach);
-        }
-        self.keep(template, &place, reach, wants);
-    }
-
-    /// Keeps the expressions of a template, with their places.
-    fn keep(
-        &mut self,
-        template: &Template,
-        place: &dyn Fn(&str) -> At,
-        reach: &Reach<'_>,
-        wants: Wants,
-    ) {
-        for (pointer, expr) in template.expressions() {
-            let wants = match pointer.as_str() {
-                "" => wants,
-                _ => Wants::Value,
-            };
-            let at = place(&pointer);
-            let stated = Stated::of(expr, at, wants, reach.own(), reach.each());
-            self.stated.push(stated);
-        }
-    }
-
-    /// A condition.
-    fn expr(&mut self, expr: &Expr, at: At, reach: &Reach<'_>) {
-        for reference in expr.references() {
-            self.reference(reference, at, reach);
-        }
-        // One that asks whether something is there may go on without it.
-        for reference in expr.references().iter().filter(|_| expr.is_sure()) {
-            self.read(reference, at, reach);
-        }
-        let stated = Stated::of(expr, at, Wants::Condition, reach.own(), reach.each());
-        self.stated.push(stated);
-    }
-
-    fn read(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {
-        let read = Read::of(reference, self.results_name(), reach.own(), at);
-        self.reads.extend(read);
-    }
-
-    fn reference(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {
-        let name = reference.root.as_str();
-        let in_reach = match (name, reach) {
-            ("inputs", _) => return self.input_reference(reference, at),
-            (root, reach) if root == self.results_name() && !matches!(reach, Reach::Inputs) => {
-                return self.result_reference(reference, at, reach);
-            }
-            (
-                "run",
-                Reach::All
-                | Reach::Handler
-                | Reach::Compensation
-                | Reach::Step { .. }
-                | Reach::Work { .. }
-                | Reach::Gate,
-            )
-            | ("failure" | "output", Reach::Compensation)
-            | ("failure" | "output" | "approval", Reach::Gate)
-            | ("failure", Reach::Handler | Reach::Work { failure: true, .. })
-            | ("output", Reach::Step { output: true, .. } | Reach::Work { output: true, .. })
-            | ("item" | "index", Reach::Step { item: true, .. }) => true,
-            (
-                "consensus",
-                Reach::Step {
-                    output: true, step, ..
-                },
-            ) if matches!(step.work, Work::Consensus(_)) => true,
-            (
-                _,
-                Reach::Step {
-                    item: true, step, ..
-                },
-            ) => step
-                .foreach
-                .as_ref()
-                .is_some_and(|foreach| foreach.name == name),
-            _ => false,
-        };
-        if !in_reach {
-            let cure = self.problems.cure(|| self.cure_for_name(name, reach));
-            self.problems
-                .add(at, format!("the name `{name}` is not in reach here"), cure);
-        }
-    }
-
-    fn cure_for_name(&self, name: &str, reach: &Reach<'_>) -> String {
-        let results = self.results_name();
-        let mut names = vec!["inputs", results, "run"];
-        match reach {
-            Reach::Inputs => names.truncate(1),
-            Reach::All => {}
-            Reach::Handler => names.push("failure"),
-            Reach::Compensation => names.extend(["failure", "output"]),
-            Reach::Gate => names.extend(["failure", "output", "approval"]),
-            Reach::Work {
-                failure, output, ..
-            } => {
-                names.extend(failure.then_some("failure"));
-                names.extend(output.then_some("output"));
-            }
-            Reach::Step { step, item, output } => {
-                let named = step.foreach.as_ref().filter(|_| *item);
-                let named = named.map(|foreach| foreach.name.as_str());
-                names.extend(named.filter(|name| *name != "item"));
-                names.extend(item.then_some(["item", "index"]).into_iter().flatten());
-                names.extend(output.then_some("output"));
-            }
-        }
-        // `steps.stub-load.output` is a subtraction to CEL; that is where such a name comes from.
-        let suffix = format!("-{name}");
-        match self.ids.iter().find(|id| id.ends_with(&suffix)) {
-            Some(id) => {
-                format!("write `{results}[\"{id}\"]`: `-` is minus in an expression")
-            }
-            None => match nearest(name, names.iter().copied()).or(habits::name(name)) {
-                Some(near) if names.contains(&near) => format!("did you mean `{near}`?"),
-                Some(cure) => cure.to_owned(),
-                None => suggest("name", name, names.iter().copied()),
-            },
-        }
-    }
-
-    /// What the plan's parts are called in expressions.
-    const fn results_name(&self) -> &'static str {
-        match self.plan.body {
-            Body::Workflow { .. } => "steps",
-            Body::Fsm(_) => "states",
-            Body::BehaviorTree(_) => "nodes",
-        }
-    }
-
-    /// What one of the plan's parts is called.
-    const fn part_name(&self) -> &'static str {
-        match self.plan.body {
-            Body::Workflow { .. } => "step",
-            Body::Fsm(_) => "state",
-            Body::BehaviorTree(_) => "action",
-        }
-    }
-
-    /// The parts that expressions may name.
-    fn in_file_order(&self) -> Vec<&'p str> {
-        match &self.plan.body {
-            Body::Fsm(machine) => machine
-                .states
-                .iter()
-                .map(|state| state.id.as_str())
-                .collect(),
-            _ => {
-                let steps = self.plan.steps().into_iter();
-                steps
-                    .map(|step| step.id.as_str())
-                    .filter(|id| is_name(id))
-                    .collect()
-            }
-        }
-    }
-
-    fn input_reference(&mut self, reference: &Reference, at: At) {
-        if let Some(name) = reference.path.first()
-            && !self.plan.inputs.contains_key(name)
-            && !(self.astray && self.plan.inputs.is_empty())
-        {
-            let known = || self.plan.inputs.keys().map(String::as_str).collect();
-            let cure = self.problems.suggest("input", name, known);
-            self.problems
-                .add(at, format!("the plan has no input `{name}`"), cure);
-        }
-    }
-
-    fn result_reference(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {
-        let (results, part) = (self.results_name(), self.part_name());
-        let Some(id) = reference.path.first() else {
-            let message = format!("`{results}` is used without naming a {part}");
-            let cure = format!("write `{results}.<id>`, so that it can be checked");
-            return self.problems.add(at, message, cure);
-        };
-        if self.ids.is_empty() {
-            return; // what the plan lacks has been told
-        }
-        if !self.ids.contains(id.as_str()) {
-            let cure = self.problems.cure(|| {
-                let prefix = format!("{id}-");
-                match self.ids.iter().find(|known| known.starts_with(&prefix)) {
-                    Some(id) => {
-                        format!("write `{results}[\"{id}\"]`: `-` is minus in an expression")
-                    }
-                    None => self.problems.suggest(part, id, || self.in_file_order()),
-                }
-            });
-            return self
-                .problems
-                .add(at, format!("the plan has no {part} `{id}`"), cure);
-        }
-        if let Reach::Step { step, .. } = reach
-            && self.before.comes(id, &step.id) == Some(false)
-            && !self.unsure_needs.contains(step.id.as_str())
-        {
-            let message = format!("step `{}` uses `steps.{id}` without needing it", step.id);
-            let cure = format!("add `{id}` to its `needs`, or it may run first");
-            self.problems.add(at, message, cure);
-        }
-        let field = reference.path.get(1).map_or("", String::as_str);
-        // Parts of other plans have no items and no agents beside each other: what they give is always `output`.
-        let named = match self.plan.body {
-            Body::Workflow { .. } => self.plan.step(id),
-            Body::Fsm(_) | Body::BehaviorTree(_) => None,
-        };
-        let result = named.map_or("output", Step::output_name);
-        let verdict = named.is_some_and(|step| matches!(step.work, Work::Consensus(_)));
-        let mut known = vec![result, "status"];
-        known.extend(verdict.then_some("consensus"));
-        if !field.is_empty() && !known.contains(&field) {
-            let message = format!("`{results}.{id}` has no `{field}`");
-            let meant = match nearest(field, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`? "),
-                None => String::new(),
-            };
-            let has = match verdict {
-                true => format!("it has `{result}`, `status` and `consensus`"),
-                false => format!("it has `{result}` and `status`"),
-            };
-            self.problems.add(at, message, meant + &has);
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::plan::Step;
 
 /// Which names an expression may use.
 pub(super) enum Reach<'a> {
-    /// `inputs`.
+    /// `inputs`: labels and plugins' configurations are rendered before the run has an id or a step.
     Inputs,
     /// `inputs`, `run` and all steps, states or nodes: what is rendered at the end.
     All,
@@ -15,7 +15,8 @@ pub(super) enum Reach<'a> {
         /// The work that it belongs to; a state may have none.
         step: Option<&'a Step>,
     },
-    /// As `Work` in a state machine, and `approval`: the ways out of a gate.
+    /// As `Work` in a state machine, and `approval`: the ways out of a gate. Of its own, because only a gate has an
+    /// answer to decide by, and only its ways out are tried when the answer is there.
     Gate,
     /// `inputs`, `run` and what this step needs.
     Step {
@@ -23,9 +24,10 @@ pub(super) enum Reach<'a> {
         item: bool,
         output: bool,
     },
-    /// As `All`, and `failure`.
+    /// As `All`, and `failure`. Any step may have named it, so that no order is known: what a step has not handed on
+    /// by then is null.
     Handler,
-    /// As `All`, `failure` and the step's `output`.
+    /// As `All`, `failure` and the step's `output`: it runs when the run has failed and all steps have ended.
     Compensation,
 }
 

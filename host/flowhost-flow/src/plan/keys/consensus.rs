@@ -127,6 +127,7 @@ static POINT: Section = Section {
         ),
         may(
             "tolerance",
+            // Whole numbers above it are not exact any more, and a distance between them says nothing.
             Shape::Number {
                 min: 0.0,
                 max: 1e15,

@@ -113,7 +113,8 @@ const fn may(name: &'static str, shape: Shape, doc: &'static str) -> Key {
     }
 }
 
-/// An identifier: a letter or `_`, then letters, digits, `_` or `-`, 64 characters at most.
+/// An identifier: a letter or `_`, then letters, digits, `_` or `-`, 64 characters at most. Names stand beside each other
+/// in paths of steps, in subjects and in names of files, of which the system allows 255 bytes.
 pub(super) fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars
@@ -445,6 +446,7 @@ static BACKOFF: Section = Section {
         ),
         may(
             "factor",
+            // Below one it would press harder the longer something fails; over a hundred the second wait is `max`.
             Shape::Number {
                 min: 1.0,
                 max: 100.0,

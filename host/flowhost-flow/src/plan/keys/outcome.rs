@@ -79,6 +79,8 @@ static DOCUMENT: Section = Section {
     later: &[],
 };
 
+// The largest numbers are bounds of nothing: they tell a number that was meant in bytes (`max_mb: 25000000`) where it
+// stands, instead of a limit that is never reached.
 pub(super) static EVIDENCE: Section = Section {
     name: "evidence",
     keys: &[

@@ -115,6 +115,22 @@ fn every_visit_is_work_of_its_own() {
 }
 
 #[test]
+fn the_ways_out_of_a_state_see_its_visit_before_by_its_name_and_this_one_as_output() {
+    let mut run = Run::of(
+        "kind: fsm\ninitial_state: a\nfinal_states: [same, given_up]\nstates:\n  \
+         a:\n    uses: t\n    transitions:\n      - {when: 'states.a.status == \"pending\"', to: a}\n      \
+         - {when: 'states.a.output == output', to: same}\n    on_success: a\n    on_error: given_up\n  \
+         same: {}\n  given_up: {}\noutputs: {n: '${{ states.a.output }}'}\n",
+    );
+    run.ok("a", json!(1)); // nothing was before it, whatever it gives
+    run.ok("a#2", json!(2));
+    run.ok("a#3", json!(2));
+    assert_eq!(run.exit(), Exit::Ok);
+    assert_eq!(run.status("same"), StepStatus::Ok);
+    assert_eq!(run.end.as_ref().unwrap().outputs["n"], json!(2));
+}
+
+#[test]
 fn a_machine_inside_a_workflow_stops_with_its_step() {
     let mut outer = plan("steps:\n  a: {uses: 'plan:m.yaml', with: {}, timeout: 5s}\n");
     outer.attach_plan("m.yaml", plan(SUPPORT)).unwrap();
