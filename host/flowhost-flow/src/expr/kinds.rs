@@ -25,6 +25,7 @@ use cures::{conversion, of_part};
 pub(crate) struct Kinds(u16);
 
 impl Kinds {
+    // What JSON has comes first: `JSON` is the bits below `OPTIONAL`.
     pub(crate) const NULL: Self = Self(1);
     pub(crate) const BOOL: Self = Self(1 << 1);
     pub(crate) const NUMBER: Self = Self(1 << 2);
@@ -276,6 +277,7 @@ pub(crate) type Names<'n, 's> = &'n dyn Fn(&str) -> Known<'s>;
 pub(super) fn look<'s>(node: &Node, names: Names<'_, 's>) -> (Known<'s>, Option<Wrong>) {
     let mut look = Look::new(names);
     let known = look.node(node);
+    // A member that is lacking was found before anything else was wrong, so that it is the first thing.
     let wrong = match look.asks {
         true => look.wrong,
         false => look.lacking.or(look.wrong),
@@ -364,6 +366,7 @@ impl<'n, 's> Look<'n, 's> {
             }
             Node::If(condition, yes, no) => {
                 self.condition(condition);
+                // What is inside of either says nothing of the other, and it is not known which one it is.
                 let (yes, no) = (self.node(yes), self.node(no));
                 Known::of(yes.kinds.or(no.kinds))
             }
@@ -438,7 +441,8 @@ impl<'n, 's> Look<'n, 's> {
         local.unwrap_or(Known::ANYTHING)
     }
 
-    /// Sets a local; those behind it are out of reach now.
+    /// Sets a local; those behind it are out of reach now. Places are counted as lowering does, also those of a branch
+    /// that was left.
     fn set(&mut self, place: usize, known: Known<'s>) {
         self.locals.resize(place, Known::ANYTHING);
         self.locals.push(known);
@@ -632,6 +636,7 @@ impl<'n, 's> Look<'n, 's> {
         let place = inner.accu + 1 + usize::from(inner.two);
         self.set(place, element);
         self.node(&inner.go_on);
+        // One turn tells all: the accumulator only ever has the kinds of its start and of a step.
         let step = self.node(&inner.step).kinds;
         self.set(inner.accu, Known::of(start.or(step)));
         self.node(&inner.result)

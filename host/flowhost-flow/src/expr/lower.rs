@@ -51,7 +51,8 @@ pub(super) const MACROS: &[&str] = &[
     "optFlatMap",
 ];
 
-/// Recursion of the parser: several levels for each bracket.
+/// Recursion of the parser: four levels for each of [`EXPR_DEPTH_MAX`] brackets (the bracket, the call, the member
+/// and the operator around it), as many as lowering goes down.
 const RECURSION_MAX: u16 = 96;
 
 /// The parser's words, but for its name of the end, and with what an operator of another language is here.
@@ -81,6 +82,7 @@ pub(super) fn compile(source: &str) -> Result<Node, String> {
         .enable_optional_syntax(true)
         .enable_ident_escape_syntax(true)
         .max_expression_node_count(EXPR_NODES_MAX)
+        // The first error alone is told: what the parser finds behind it mostly follows from it.
         .error_recovery_limit(4);
     let tree = parser.parse(source).map_err(|errors| {
         let first = errors.errors.first();
@@ -120,6 +122,8 @@ fn bounds(source: &str) -> Result<(), String> {
             "the expression has {size} bytes; {EXPR_BYTES_MAX} are allowed"
         ));
     }
+    // A `? :` nests without a bracket. All of them count, also those beside each other: to tell them apart would take
+    // a parser, and this stands before it.
     let (mut depth, mut questions) = (0_usize, 0_usize);
     for (_, byte) in literals::outside(source, literals::Comments::Skip) {
         match byte {
@@ -145,6 +149,7 @@ pub(super) type Lowered = Result<Node, String>;
 
 impl Lowering {
     pub(super) fn node(&mut self, tree: &IdedExpr, depth: usize) -> Lowered {
+        // Counted anew after the parser: macros that it does not know are expanded here, and may repeat a part.
         self.nodes += 1;
         if self.nodes > EXPR_NODES_MAX || depth > 4 * EXPR_DEPTH_MAX {
             return Err(format!(
@@ -212,6 +217,7 @@ impl Lowering {
     }
 
     fn name(&self, name: &str) -> Node {
+        // From the last: of two of one name the inner one is in reach. A leading dot asks past all of them.
         match self.locals.iter().rposition(|local| local == name) {
             Some(place) => Node::Local(place),
             None => Node::Name(name.trim_start_matches('.').to_owned()),
@@ -275,6 +281,8 @@ impl Lowering {
     }
 
     fn binary(&mut self, name: &str, a: &IdedExpr, b: &IdedExpr, depth: usize) -> Lowered {
+        // What the parser makes of `map` and `filter`. As an addition it would copy all that there is so far in every
+        // turn. Only the parser writes a name with `@`.
         if let (op::ADD, Cel::Ident(accu), Cel::List(list)) = (name, &a.expr, &b.expr)
             && accu.starts_with('@')
             && let [item] = list.elements.as_slice()
@@ -311,6 +319,7 @@ impl Lowering {
         if !function.takes(args.len()) {
             return Err(format!("`{name}` does not take {} values", args.len()));
         }
+        // A pattern that is written out is compiled once, and what is wrong with it is an error of the plan.
         if function == Function::Matches
             && let [_, Node::Text(pattern)] = args.as_slice()
         {
@@ -337,6 +346,7 @@ impl Lowering {
     }
 
     fn comprehension(&mut self, inner: &ComprehensionExpr, depth: usize) -> Lowered {
+        // Before the names are in reach: a loop over `x` may call its element `x`.
         let over = self.node(&inner.iter_range, depth)?;
         let start = self.node(&inner.accu_init, depth)?;
         let accu = self.next_place();

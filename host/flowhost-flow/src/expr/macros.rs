@@ -8,7 +8,7 @@ use crate::expr::functions::Function;
 use crate::expr::lower::{Lowered, Lowering};
 use crate::expr::node::{Binary, Loop, Node};
 
-/// A name that nobody can write.
+/// A name that nobody can write: CEL has no `@` in names.
 const HIDDEN: &str = "@value";
 
 impl Lowering {
@@ -23,6 +23,7 @@ impl Lowering {
             ("all" | "exists" | "exists_one" | "existsOne", [k, v, test]) => {
                 self.quantifier(name, target, &[k, v], test, depth)
             }
+            // With one name the others are the parser's own; it knows `exists_one` by its older spelling alone.
             ("existsOne", [v, test]) => self.quantifier(name, target, &[v], test, depth),
             ("transformList" | "transformMap" | "transformMapEntry", [k, v, to]) => {
                 self.transform(name, target, [k, v], None, to, depth)
@@ -61,6 +62,8 @@ impl Lowering {
         }
         let test = Box::new(self.with_locals(&locals, |this| this.node(test, depth))?);
         let so_far = || Box::new(Node::Local(accu));
+        // As the parser expands its own: an error of one element counts only where no later one decides, so the loop
+        // goes on past it. Where exactly one is wanted every element counts, and so does every error.
         let (start, go_on, step, result) = match name {
             "all" => (
                 Node::Bool(true),
@@ -142,6 +145,7 @@ impl Lowering {
     fn sort_by(&mut self, over: &IdedExpr, x: &IdedExpr, key: &IdedExpr, depth: usize) -> Lowered {
         let name = name_of(x)?;
         let over = self.node(over, depth)?;
+        // Bound to a place of its own, because it is read twice: for the keys, and to be sorted by them.
         let place = self.next_place();
         let accu = place + 1;
         let key = self.with_locals(&[HIDDEN, HIDDEN, name], |this| this.node(key, depth))?;

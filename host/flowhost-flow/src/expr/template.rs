@@ -167,6 +167,7 @@ fn compile(source: &Value, pointer: &str, errors: &mut Vec<(String, String)>) ->
             Ok(node) => node,
             Err(message) => {
                 errors.push((pointer.to_owned(), message));
+                // Stands in for it while the rest is looked at: with an error there is no template.
                 Node::Fixed(Value::Null)
             }
         },
@@ -302,6 +303,7 @@ fn end_of(text: &str) -> Option<usize> {
 
 fn render(node: &Node, names: &Names<'_>, meter: &mut Meter<'_>) -> Result<Value, EvalError> {
     match node {
+        // Paid for as well: a `foreach` renders it for each of ten thousand items.
         Node::Fixed(value) => {
             json::charge_copy(value, meter)?;
             Ok(value.clone())
@@ -371,6 +373,7 @@ impl Written {
         Ok(value.to_string())
     }
 
+    /// Without what the text itself takes: that is paid for when it is appended.
     fn charge(value: &Value, meter: &mut Meter<'_>) -> Result<(), Spent> {
         match value {
             // Escapes make a byte six, and are written one by one.

@@ -133,6 +133,8 @@ impl Ord for Key<'_> {
 }
 
 impl Key<'_> {
+    /// Numbers first, the large ones behind all that are `Int`, so that they stand by their value. For the rest any
+    /// order will do, as long as it is the same in every process: what loops over a map gives must not differ.
     const fn rank(&self) -> u8 {
         match self {
             Self::Int(_) => 0,
@@ -162,6 +164,7 @@ impl<'a> From<&'a Value> for Val<'a> {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
+            // `Int` where it fits, so that one number is one key and one value, however it came here.
             Value::Number(number) => match (number.as_i64(), number.as_u64()) {
                 (Some(number), _) => Self::Int(number),
                 (None, Some(number)) => Self::Uint(number),

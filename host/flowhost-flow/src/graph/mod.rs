@@ -117,11 +117,13 @@ impl Graph {
             if path.contains('/') {
                 continue;
             }
+            // The first end of a node counts it once, its own as well as that of its first item or visit.
             let is_part = path.contains(['[', '#']);
             let own = path.split(['[', '#']).next().unwrap_or(path);
             let mut nodes = self.nodes.iter_mut();
+            // A tree's nodes are named by their places, and the ends of its actions by their ids, which are the labels.
             let Some(node) = nodes.find(|node| node.id == own || node.label == own) else {
-                continue;
+                continue; // an older run may have had what this plan has not, and compensations are no nodes
             };
             let ended = node.ended.get_or_insert_with(|| Ended {
                 status: String::new(),
@@ -134,6 +136,8 @@ impl Graph {
                 ended.duration_ms = ended.duration_ms.saturating_add(duration_ms);
                 status.clone_into(&mut ended.status);
             } else if ended.status.is_empty() || status != "ok" {
+                // Until the step's own end is heard, which a run that was cut short has not, an item that went wrong
+                // speaks for it.
                 status.clone_into(&mut ended.status);
             }
         }

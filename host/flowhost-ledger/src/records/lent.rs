@@ -48,7 +48,7 @@ impl<'a> Record<'a> {
 }
 
 impl UsedPart<'_> {
-    /// As [`super::UsedPart::whole`].
+    /// The same with the zeros that are not written: what was measured says how much memory there was.
     #[must_use]
     pub fn whole(&self) -> Self {
         let zero = self.memory_bytes.map(|_| 0);

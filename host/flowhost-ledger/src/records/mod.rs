@@ -181,19 +181,6 @@ impl Record {
     }
 }
 
-impl UsedPart {
-    /// The same with the zeros that are not written: what was measured says how much memory there was.
-    #[must_use]
-    pub fn whole(&self) -> Self {
-        let zero = self.memory_bytes.map(|_| 0);
-        Self {
-            host_calls: self.host_calls.or(zero),
-            log_bytes: self.log_bytes.or(zero),
-            ..self.clone()
-        }
-    }
-}
-
 impl TryPart {
     /// The number of the model call within the run, where older hosts wrote it, too.
     #[must_use]

@@ -226,11 +226,14 @@ impl Machine {
                 .set_result(&state.id, "output", StepStatus::Ok, output);
             return Ok(Some(to));
         }
+        // Null for a gate that waits for a signal: nobody approves one.
         let approval = output.get("approved").cloned().unwrap_or(Value::Null);
         let names: &[(&str, &Value)] = match gate {
             true => &[("output", &output), ("approval", &approval)],
             false => &[("output", &output)],
         };
+        // Before the result of this visit is set: `output` is this visit's, and the state's own name is the visit
+        // before, so that a loop can tell whether anything has changed.
         let taken = state.transitions.iter().find_map(|(when, to)| {
             match ctx.scope.holds(ctx.core, when, names) {
                 Ok(true) => Some(Ok(*to)),
@@ -274,7 +277,9 @@ impl Machine {
             Some(next) => {
                 let message = format!("the state failed and the run goes on: {}", failure.message);
                 ctx.core.warn(&failure.step, "continued", message);
-                ctx.scope.last_failure = serde_json::to_value(&failure).unwrap_or(Value::Null);
+                let told = serde_json::to_value(&failure);
+                debug_assert!(told.is_ok(), "a failure holds what JSON can carry");
+                ctx.scope.last_failure = told.unwrap_or_default();
                 Some(next)
             }
             None => {
@@ -297,6 +302,7 @@ impl Machine {
     }
 
     fn end(&mut self, ctx: &mut Ctx<'_>) {
+        // The run's time may be up between this end and that of the scope: a halt then ends the machine once more.
         if std::mem::replace(&mut self.over, true) {
             return;
         }
