@@ -47,10 +47,10 @@ const STARTS: usize = 7;
 const CALLS: usize = 200;
 const CLIENTS: [usize; 2] = [1, 64];
 
-/// All of it.
+/// All of it; what could not be measured is a row that says why.
 ///
 /// # Errors
-/// When a peer is missing or answers wrongly.
+/// When `mcp serve` does not answer at all.
 pub(crate) fn rows(runtime: &Runtime, folder: &Path, node: Option<&Path>) -> Result<Vec<Row>> {
     let folder = folder.join("mcp");
     let project = Project::new(&folder)?;
@@ -62,11 +62,13 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path, node: Option<&Path>) -> Res
     };
     // Compiled once, so that no first answer waits for a compiler.
     first_answer(&servers, Kind::Flowhost)?;
-    let mut rows = serving(runtime, &servers)?;
-    rows.extend(starting(&servers)?);
+    let part = |what: &str, rows| Row::or_missing("mcp", what, rows);
+    let mut rows = part("`mcp serve` beside its peers", serving(runtime, &servers));
+    rows.extend(part("start of `mcp serve`", starting(&servers)));
     rows.extend(servers.missing());
-    rows.extend(asking(runtime, &servers, &project)?);
-    rows.extend(code::rows(&project)?);
+    let asked = asking(runtime, &servers, &project);
+    rows.extend(part("our client beside the TypeScript SDK's", asked));
+    rows.extend(part("code mode", code::rows(&project)));
     Ok(rows)
 }
 
