@@ -8,7 +8,7 @@ use flowhost_policy::{Ask, Layer, Outcome, Profile, Right, TraceEntry};
 
 use crate::base::finding::{Finding, Lack, Made};
 use crate::before::preflight::Preflight;
-use crate::given::project::{Member, OwnProfile, Project, file_of};
+use crate::given::project::{Member, Project, file_of};
 
 /// A right that a plugin needs and does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
