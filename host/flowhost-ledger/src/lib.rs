@@ -73,7 +73,7 @@ pub use reader::{LentRecords, ReadError, Records, read_lent_in, read_run, read_r
 pub use record::{
     FORMAT, LINE_BYTES_MAX, LineFault, PAYLOAD_BYTES_MAX, RESERVED, StoredRecord, timestamp,
 };
-pub use recorder::{LedgerError, MemoryRecorder, Recorder};
+pub use recorder::{FactListener, LedgerError, MemoryRecorder, Recorder};
 pub use records::Kind;
 pub use removal::{Removal, RemoveError, open_archive};
 pub use report::{Code, Indexed, LedgerReport, PayloadCounts, Problem, Report, Trust, ViewCounts};

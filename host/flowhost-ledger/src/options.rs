@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::disk::{Disk, RealDisk};
 use crate::keys::HostKey;
+use crate::recorder::FactListener;
 use crate::seal::DataKey;
 
 /// Where the informational `ts` of a record comes from; replay brings its own.
@@ -136,6 +137,8 @@ pub struct LedgerOptions {
     pub entropy: Arc<dyn Entropy>,
     /// Who writes.
     pub writing: Writing,
+    /// Who hears of each fact that is appended.
+    pub listener: Option<Arc<dyn FactListener>>,
     /// It is the index of runs: a `head` is kept beside it.
     pub(crate) index: bool,
 }
@@ -162,6 +165,7 @@ impl LedgerOptions {
             disk: Arc::new(RealDisk),
             entropy: Arc::new(SystemEntropy),
             writing: Writing::Thread,
+            listener: None,
             index: false,
         }
     }

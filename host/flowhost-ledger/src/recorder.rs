@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::fact::Fact;
 
@@ -46,6 +47,13 @@ pub trait Recorder: Send + Sync {
 
     /// Resolves once record `seq` is durable (at once in relaxed mode).
     fn durable(&self, seq: u64) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>>;
+}
+
+/// Is handed each fact that was appended once it is a record, in order, by whoever writes, beside whoever appended it. Must
+/// not block: the ledger waits for it.
+pub trait FactListener: Send + Sync {
+    /// The fact that was appended at `at` is record `seq`.
+    fn recorded(&self, seq: u64, at: Instant, fact: Fact);
 }
 
 /// Keeps facts in memory, for tests of whatever records.

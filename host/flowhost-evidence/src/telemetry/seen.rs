@@ -10,8 +10,8 @@ use flowhost_ledger::records::{
 };
 use flowhost_ledger::{Fact, Kind, Value};
 
-/// A fact that some view looks at, as it was told. The run waits for whoever hears of its facts, so that what one
-/// says is read by whoever looks at it, beside the run.
+/// A fact that some view looks at, as it was told. The ledger waits for whoever hears of its facts, so that what one
+/// says is read by whoever looks at it, beside both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     kind: Kind,
@@ -22,13 +22,13 @@ pub struct Told {
 impl Told {
     /// The fact without its payload; none when no view looks at it.
     #[must_use]
-    pub fn of(fact: &Fact) -> Option<Self> {
+    pub fn of(fact: Fact) -> Option<Self> {
         let decision = fact.fields.get("decision").and_then(Value::as_text);
         let is_denial = decision == Some(Decision::Deny.as_str());
         (is_looked_at(fact.kind) || is_denial).then(|| Self {
             kind: fact.kind,
-            actor: fact.actor.clone(),
-            fields: fact.fields.clone(),
+            actor: fact.actor,
+            fields: fact.fields,
         })
     }
 
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn shows_no_payload() {
         let intent = ModelIntent::default().by("default/writer");
-        let told = Told::of(&intent.payload(b"the prompt".to_vec())).unwrap();
+        let told = Told::of(intent.payload(b"the prompt".to_vec())).unwrap();
         let seen = told.seen(0, SystemTime::UNIX_EPOCH).unwrap();
         assert!(!format!("{seen:?}").contains("the prompt"));
         assert_eq!(seen.plugin(), "writer");
@@ -153,8 +153,8 @@ mod tests {
             op.by("default/a")
                 .payload(Asked::for_what("read /x").to_payload())
         };
-        assert_eq!(Told::of(&fact(Decision::Allow)), None);
-        let denied = Told::of(&fact(Decision::Deny)).unwrap();
+        assert_eq!(Told::of(fact(Decision::Allow)), None);
+        let denied = Told::of(fact(Decision::Deny)).unwrap();
         let denied = denied.seen(0, SystemTime::UNIX_EPOCH).unwrap();
         assert!(denied.is_denial());
     }

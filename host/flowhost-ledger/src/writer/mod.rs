@@ -25,7 +25,7 @@ use crate::keys::HostKey;
 use crate::layout;
 use crate::options::{Clock, Durability, LINGER, LedgerOptions, Writing};
 use crate::record::{Owner, refusal};
-use crate::recorder::{LedgerError, Recorder};
+use crate::recorder::{FactListener, LedgerError, Recorder};
 use crate::records::{Erasure, KeyRotate, RecordKind as _};
 use thread::{Place, Worker};
 
@@ -85,7 +85,12 @@ enum Command {
 }
 
 enum Item {
-    Fact { fact: Fact, ts_us: u64 },
+    Fact {
+        fact: Fact,
+        ts_us: u64,
+        /// When it was appended, where somebody hears of it.
+        at: Option<Instant>,
+    },
     Command(Command),
 }
 
@@ -141,6 +146,7 @@ struct Shared {
     writing: Writing,
     /// When the oldest record without a note is this old, a checkpoint is due.
     unsigned_max: Duration,
+    listener: Option<Arc<dyn FactListener>>,
 }
 
 /// Records, and bytes of their payloads, that whoever waits for them writes itself: as many as a few small calls leave.
@@ -198,7 +204,8 @@ impl Shared {
         queue.bytes += bytes;
         // Under the lock, so that times are taken in the order of the numbers.
         let ts_us = self.clock.now_us();
-        queue.items.push_back(Item::Fact { fact, ts_us });
+        let at = self.listener.is_some().then(Instant::now);
+        queue.items.push_back(Item::Fact { fact, ts_us, at });
         // Only the first wakes the thread, which then lingers for the others, and whoever makes them many enough to begin
         // with; and not even the first where it wakes by itself before the record has waited for as long as one may.
         if queue.since.is_none() {
@@ -392,6 +399,7 @@ impl Ledger {
             company: COMPANY.min(options.queue_records_max / 2).max(1),
             writing: options.writing,
             unsigned_max: options.checkpoints.age,
+            listener: options.listener.clone(),
         });
         let worker = Worker::new(shared.clone(), opened.files, options);
         let place = Arc::new(Mutex::new(Some(worker)));

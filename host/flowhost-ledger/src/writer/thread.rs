@@ -236,7 +236,13 @@ impl Worker {
         self.is_settled &= batch.is_empty();
         while let Some(item) = batch.pop_front() {
             match item {
-                Item::Fact { fact, ts_us } => self.files.push(&fact, ts_us)?,
+                Item::Fact { fact, ts_us, at } => {
+                    let seq = self.files.size();
+                    self.files.push(&fact, ts_us)?;
+                    if let (Some(listener), Some(at)) = (&self.shared.listener, at) {
+                        listener.recorded(seq, at, fact);
+                    }
+                }
                 // With all others of this batch: one write, or one sync, does for them.
                 Item::Command(Command::Written(reply)) => self.waiting.push(reply),
                 Item::Command(command) => {

@@ -17,6 +17,7 @@ mod crash;
 mod hand;
 mod index;
 mod killed;
+mod listened;
 mod power;
 mod read;
 mod recovery;

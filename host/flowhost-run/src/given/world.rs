@@ -16,7 +16,7 @@ use flowhost_caps::http::{Identities, LoginStore, NoLogins, Roots};
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_flow::Plan;
-use flowhost_ledger::{Durability, Fact, HostKey, LentRecord, Payloads, Reached};
+use flowhost_ledger::{Durability, FactListener, HostKey, LentRecord, Payloads, Reached};
 use flowhost_models::Gateway;
 
 use crate::base::failure::Failure;
@@ -245,14 +245,10 @@ pub struct StageWanted {
     pub answers: bool,
 }
 
-/// Hears of every fact that a ledger accepted, in whatever order threads come; must not block.
-pub trait FactObserver: Send + Sync {
-    /// A run's ledger is open, and nothing is in it yet.
+/// Hears of every fact that is appended to a run's ledger once it is a record; must not block.
+pub trait FactObserver: FactListener {
+    /// A run's ledger is open, and nothing of this process is in it yet.
     fn begin(&self, tenant: &str, run: &str);
-
-    /// A fact is about to be handed to the ledger. What this gives is called with the record's number
-    /// once the ledger has accepted it, and dropped if it does not.
-    fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>>;
 }
 
 /// Who performs the calls of the runs that a host drives.

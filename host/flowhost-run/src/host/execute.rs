@@ -260,7 +260,10 @@ pub(crate) fn journal_of(
     let journal = journal
         .keeping_out(revealed.clone())
         .sealing(seals(project));
-    journal.observed(run, config.facts.clone())
+    if let Some(facts) = &config.facts {
+        facts.begin(config.state.tenant(), run);
+    }
+    journal
 }
 
 impl Conduct {

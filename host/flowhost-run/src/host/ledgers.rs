@@ -9,7 +9,8 @@ use std::sync::Arc;
 use flowhost_flow::Exit;
 use flowhost_ledger::records::RunStart;
 use flowhost_ledger::{
-    DataKey, Durability, Ledger, LedgerOptions, RunIndex, SEALED_KEY, Sealed, seal_unfinished,
+    DataKey, Durability, FactListener, Ledger, LedgerOptions, RunIndex, SEALED_KEY, Sealed,
+    seal_unfinished,
 };
 
 use crate::base::failure::{Failure, ledger_failure};
@@ -43,6 +44,7 @@ pub(crate) async fn enter(
         let mut opened = LedgerOptions::new(&state.run_dir(&run), state.tenant(), &run, key);
         opened.durability = durability;
         opened.witness = witness;
+        opened.listener = listener(&host);
         let wrapped = match kept.seals {
             true => Some(data_key(&host, &run, &mut opened)?),
             false => None,
@@ -55,6 +57,12 @@ pub(crate) async fn enter(
         Ok(ledger)
     })
     .await
+}
+
+/// Who hears of the facts of runs.
+pub(crate) fn listener(host: &Inner) -> Option<Arc<dyn FactListener>> {
+    let facts = host.config.facts.clone();
+    facts.map(|facts| facts as Arc<dyn FactListener>)
 }
 
 /// Gives the ledger a key to seal with, and the text that keeps it.

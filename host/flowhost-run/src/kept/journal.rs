@@ -27,7 +27,6 @@ use crate::calls::worker::recorded;
 use crate::earlier::fork::Point;
 use crate::given::options::RunOptions;
 use crate::given::project::{Documented, Member};
-use crate::given::world::FactObserver;
 use crate::kept::memory::Entry;
 use crate::kept::page::Follower;
 use crate::kept::revealed::Revealed;
@@ -84,7 +83,6 @@ pub(crate) struct Journal {
     ledger: Arc<dyn Recorder>,
     tenant: Arc<str>,
     pub(crate) denials: Arc<Mutex<Vec<Denial>>>,
-    observer: Option<Arc<dyn FactObserver>>,
     /// Who is told now and then that there are more records.
     follower: Option<Arc<Follower>>,
     /// Whether keys and personal data are taken out of what is stored.
@@ -101,7 +99,6 @@ impl Journal {
             ledger,
             tenant: tenant.into(),
             denials: Arc::default(),
-            observer: None,
             follower: None,
             redacts,
             seals: false,
@@ -117,14 +114,6 @@ impl Journal {
     /// The same, which hands over what payloads were before they were redacted, to be sealed.
     pub(crate) fn sealing(self, seals: bool) -> Self {
         Self { seals, ..self }
-    }
-
-    /// The same, with somebody who hears of every fact of `run`.
-    pub(crate) fn observed(self, run: &str, observer: Option<Arc<dyn FactObserver>>) -> Self {
-        if let Some(observer) = &observer {
-            observer.begin(&self.tenant, run);
-        }
-        Self { observer, ..self }
     }
 
     /// The same, with who reads the records beside the run.
@@ -501,12 +490,7 @@ impl Recorder for Journal {
             (true, true) => sealed(fact),
         };
         let denial = denial(&fact);
-        let observer = self.observer.as_ref();
-        let heard = observer.and_then(|observer| observer.hear(&fact));
         let seq = self.ledger.append(fact)?;
-        if let Some(accepted) = heard {
-            accepted(seq);
-        }
         if let Some(follower) = &self.follower {
             follower.grown(seq);
         }

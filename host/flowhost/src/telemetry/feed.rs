@@ -1,4 +1,5 @@
-//! From the run to the views: a bounded queue that the run never waits for.
+//! From the ledger to the views: a bounded queue that neither it nor the run ever waits for. Whoever writes the ledger hands
+//! over what is a record by then, so that the run copies nothing for it.
 //!
 //! What does not fit is counted and told once, at the end. Views are behind, never in the way.
 
@@ -10,7 +11,7 @@ use flowhost_evidence::telemetry::seen::Told;
 use flowhost_evidence::telemetry::view::Identity;
 use tokio::sync::mpsc;
 
-use flowhost_ledger::Fact;
+use flowhost_ledger::{Fact, FactListener};
 use flowhost_run::FactObserver;
 
 /// Facts that wait for the views: seconds of the fastest run, at some hundred bytes each.
@@ -22,7 +23,7 @@ pub(super) enum Entry {
     /// A run begins.
     Run(Identity),
     /// A fact of it.
-    Fact(Box<Accepted>),
+    Fact(Accepted),
 }
 
 /// A fact that is in the ledger.
@@ -70,13 +71,14 @@ impl FactObserver for Feed {
     fn begin(&self, tenant: &str, run: &str) {
         self.push(Entry::Run(Identity::new(tenant, run)));
     }
+}
 
-    fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>> {
-        let (told, feed) = (Told::of(fact)?, self.clone());
-        Some(Box::new(move |seq| {
-            let at = feed.clock.now();
-            feed.push(Entry::Fact(Box::new(Accepted { told, seq, at })));
-        }))
+impl FactListener for Feed {
+    fn recorded(&self, seq: u64, at: Instant, fact: Fact) {
+        if let Some(told) = Told::of(fact) {
+            let at = self.clock.time_of(at);
+            self.push(Entry::Fact(Accepted { told, seq, at }));
+        }
     }
 }
 
@@ -96,9 +98,9 @@ impl Clock {
         }
     }
 
-    fn now(&self) -> SystemTime {
-        let now = self.wall.checked_add(self.since.elapsed());
-        now.unwrap_or(self.wall)
+    fn time_of(&self, at: Instant) -> SystemTime {
+        let passed = at.saturating_duration_since(self.since);
+        self.wall.checked_add(passed).unwrap_or(self.wall)
     }
 }
 
@@ -112,8 +114,9 @@ mod tests {
     async fn a_full_queue_takes_no_more_counts_and_does_not_wait() {
         let (feed, mut entries, dropped) = Feed::new(2, 1_000);
         let fact = StepStart::default().by("default/host");
+        let now = Instant::now();
         for seq in 0..5 {
-            feed.hear(&fact).unwrap()(seq);
+            feed.recorded(seq, now, fact.clone());
         }
         assert_eq!(dropped.load(Relaxed), 3);
         let Some(Entry::Fact(first)) = entries.recv().await else {
@@ -121,7 +124,7 @@ mod tests {
         };
         assert_eq!(first.seq, 0);
         assert!(first.at >= SystemTime::UNIX_EPOCH + Duration::from_secs(1));
-        feed.hear(&fact).unwrap()(5);
+        feed.recorded(5, now, fact);
         assert_eq!(dropped.load(Relaxed), 3);
     }
 }

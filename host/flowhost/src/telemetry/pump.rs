@@ -66,7 +66,7 @@ impl Pump {
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Run(identity) => self.begin(identity),
-            Entry::Fact(accepted) => self.fact(*accepted),
+            Entry::Fact(accepted) => self.fact(accepted),
         }
     }
 

@@ -60,7 +60,7 @@ impl Told {
         self.seconds += 1;
         // A fact that is not what its kind says would pass unseen, and prove nothing.
         fact.read().unwrap();
-        let Some(fact) = crate::telemetry::seen::Told::of(&fact) else {
+        let Some(fact) = crate::telemetry::seen::Told::of(fact) else {
             return;
         };
         let seen = fact.seen(self.seconds, at(self.seconds)).unwrap();

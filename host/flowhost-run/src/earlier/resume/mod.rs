@@ -26,6 +26,7 @@ use crate::given::redaction::redaction;
 use crate::host::Inner;
 use crate::host::execute::{Conduct, conduct, journal_of, prepare};
 use crate::host::handle::Run;
+use crate::host::ledgers;
 use crate::kept::finished::Finished;
 use crate::kept::page::Follower;
 use crate::kept::specs;
@@ -253,6 +254,7 @@ fn find(
     opened.witness.clone_from(&options.witness);
     opened.durability = past::durability(&dir);
     opened.seal = kept.key(&dir)?;
+    opened.listener = ledgers::listener(host);
     let ledger = open(host, &opened)?;
     let (loaded, hash) = (OnceLock::new(), OnceLock::new());
     let plan = |setup: &RunSetup| {

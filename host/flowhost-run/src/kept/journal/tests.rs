@@ -3,7 +3,6 @@
 use flowhost_flow::planner::{Note, StepSummary};
 use flowhost_flow::{Amounts, StepStatus};
 use flowhost_ledger::MemoryRecorder;
-use flowhost_ledger::records::{FsOp, RecordKind as _, ToolCall};
 
 use super::*;
 use crate::earlier::resume::rebuild::Written;
@@ -91,52 +90,4 @@ fn a_note_is_told_from_others_as_its_record_is() {
     }
     // Another attempt has a record of its own, which is made to be compared.
     assert_eq!(Written::of_note(&started(2)), None);
-}
-
-/// Accepts nothing.
-struct Full;
-
-impl Recorder for Full {
-    fn append(&self, _: Fact) -> Result<u64, LedgerError> {
-        Err(LedgerError::Closed)
-    }
-
-    fn durable(
-        &self,
-        _: u64,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
-        Box::pin(std::future::ready(Err(LedgerError::Closed)))
-    }
-}
-
-#[derive(Default)]
-struct Ear(Arc<Mutex<Vec<String>>>);
-
-impl FactObserver for Ear {
-    fn begin(&self, tenant: &str, run: &str) {
-        self.0.lock().unwrap().push(format!("{tenant} {run}"));
-    }
-
-    fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>> {
-        let (heard, kind) = (self.0.clone(), fact.kind.as_str());
-        (fact.kind == Kind::ToolCall)
-            .then(|| Box::new(move |seq| heard.lock().unwrap().push(format!("{seq} {kind}"))) as _)
-    }
-}
-
-#[test]
-fn an_observer_hears_of_what_was_accepted_and_of_nothing_else() {
-    let ear = Arc::new(Ear::default());
-    let journal = |ledger: Arc<dyn Recorder>| {
-        Journal::new(ledger, "default", false).observed("r", Some(ear.clone()))
-    };
-    let full = journal(Arc::new(Full));
-    assert!(full.append(ToolCall::default().by("default/a")).is_err());
-    let open = journal(Arc::new(MemoryRecorder::default()));
-    open.append(FsOp::default().by("default/a")).unwrap();
-    open.append(ToolCall::default().by("default/a")).unwrap();
-    assert_eq!(
-        *ear.0.lock().unwrap(),
-        ["default r", "default r", "1 tool.call"]
-    );
 }
