@@ -64,10 +64,14 @@ pub(crate) async fn execute(
     for member in project.members.values() {
         host.config.operator.admits(member)?;
     }
-    let hash = wiring::plan_hash(&project)?;
     let channel = Channel::named((host.config.state.tenant(), run.id()), started_ms, 0);
     let only = options.only.as_deref();
-    let prepared = prepare(host, &project, options, only, run, &channel).await?;
+    // Neither needs the other, and of a long plan each is milliseconds of work.
+    let (hash, prepared) = tokio::join!(
+        blocking(wiring::plan_hash_later(&project)),
+        prepare(host, &project, options, only, run, &channel)
+    );
+    let (hash, prepared) = (hash?, prepared?);
     // A run that goes on is not asked: what it has done it may have to take back.
     let (ready, components) = (&prepared.ready, &prepared.components);
     unless_stopped(run, offered(host, &project, ready, components, run)).await?;

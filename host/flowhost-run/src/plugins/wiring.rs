@@ -56,6 +56,14 @@ mod tests;
 /// # Errors
 /// Never for a parsed plan.
 pub fn plan_hash(project: &Project) -> Result<String, Failure> {
+    plan_hash_later(project)()
+}
+
+/// The same, for who has it made beside something else: that of a plan of a thousand steps takes milliseconds.
+pub(crate) fn plan_hash_later(
+    project: &Project,
+) -> impl FnOnce() -> Result<String, Failure> + Send + use<> {
+    let plan = project.plan.clone();
     let hex = |text: &str| text.trim_start_matches("sha256:").to_owned();
     let resolved = project.members.iter().map(|(key, member)| {
         let plugin = ResolvedPlugin {
@@ -65,9 +73,11 @@ pub fn plan_hash(project: &Project) -> Result<String, Failure> {
         (key.clone(), plugin)
     });
     let resolved: BTreeMap<_, _> = resolved.collect();
-    flowhost_flow::hash::plan_hash(&project.plan, &resolved).map_err(|error| {
-        Failure::new(Exit::Internal, "the plan cannot be hashed").because(error.to_string())
-    })
+    move || {
+        flowhost_flow::hash::plan_hash(&plan, &resolved).map_err(|error| {
+            Failure::new(Exit::Internal, "the plan cannot be hashed").because(error.to_string())
+        })
+    }
 }
 
 /// SHA-256 of each plugin's component, by key: what tells a consensus that two agents are the same.
