@@ -318,16 +318,21 @@ impl Meters {
     }
 
     /// Counts a measurement whose labels are bounded.
-    pub(super) fn record(&self, measurement: &Measurement) {
-        let names = measurement.metric.definition().labels.iter();
-        let labels = names.zip(&measurement.labels);
+    pub(super) fn record(&self, measurement: Measurement) {
+        let Measurement {
+            metric,
+            labels,
+            value,
+        } = measurement;
+        let names = metric.definition().labels.iter();
+        let labels = names.zip(labels);
         let labels: Vec<KeyValue> = labels
-            .map(|(label, value)| KeyValue::new(label.name, value.clone()))
+            .map(|(label, value)| KeyValue::new(label.name, value))
             .collect();
-        match self.0.get(&measurement.metric) {
-            Some(Instrument::Counter(counter)) => counter.add(measurement.value as u64, &labels),
-            Some(Instrument::Gauge(gauge)) => gauge.add(measurement.value as i64, &labels),
-            Some(Instrument::Histogram(histogram)) => histogram.record(measurement.value, &labels),
+        match self.0.get(&metric) {
+            Some(Instrument::Counter(counter)) => counter.add(value as u64, &labels),
+            Some(Instrument::Gauge(gauge)) => gauge.add(value as i64, &labels),
+            Some(Instrument::Histogram(histogram)) => histogram.record(value, &labels),
             None => {}
         }
     }

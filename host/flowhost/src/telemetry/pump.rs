@@ -113,7 +113,7 @@ impl Pump {
             prometheus.record(&measurement);
         }
         if let Some(metrics) = &self.metrics {
-            metrics.record(&measurement);
+            metrics.record(measurement);
         }
     }
 }
