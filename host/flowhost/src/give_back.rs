@@ -6,6 +6,7 @@
 //! before.
 
 use std::cell::Cell;
+use std::ffi::{c_int, c_long};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -86,6 +87,23 @@ fn collect() {
     unsafe { mi_collect(true) }
 }
 
+/// The place of an option among those of mimalloc: after how many milliseconds it gives back what nothing uses; −1 is never.
+const PURGE_DELAY: c_int = 15;
+
+/// Leaves it to the system to take the memory of a process that ends. At its end mimalloc would give back what nothing uses,
+/// 64 KiB at a time: more than a hundred calls of the system for what it is about to take anyway.
+#[expect(
+    unsafe_code,
+    reason = "an option of mimalloc is set by a function of C"
+)]
+pub(crate) fn leave_to_the_system() {
+    unsafe extern "C" {
+        fn mi_option_set(option: c_int, value: c_long);
+    }
+    // SAFETY: it stores a number, and may be called by any thread at any time.
+    unsafe { mi_option_set(PURGE_DELAY, -1) }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::alloc::{GlobalAlloc as _, Layout};
@@ -93,6 +111,16 @@ mod tests {
 
     use super::*;
     use crate::allocator::Mimalloc;
+
+    #[test]
+    #[expect(unsafe_code, reason = "asks mimalloc for one of its options")]
+    fn the_option_that_is_set_is_the_one_that_is_meant() {
+        unsafe extern "C" {
+            fn mi_option_get(option: c_int) -> c_long;
+        }
+        // SAFETY: it reads a number. No other option has this value where nobody has set one.
+        assert_eq!(unsafe { mi_option_get(PURGE_DELAY) }, 1_000);
+    }
 
     #[expect(unsafe_code, reason = "asks the kernel about memory that is mapped")]
     fn resident_pages(block: usize, size: usize) -> usize {

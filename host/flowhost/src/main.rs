@@ -49,6 +49,7 @@ fn main() -> ExitCode {
             Exit::Internal
         }
     };
+    give_back::leave_to_the_system();
     ExitCode::from(output::ended(exit).code())
 }
 
