@@ -31,7 +31,7 @@ pub(super) fn again(order: &Order, found: Found) -> Again {
         (Found::Begun, _) => Again::Perform,
         (Found::Ended(recalled), _) => {
             let used = recalled.used;
-            answer(result_of(order.kind, recalled).unwrap_or_else(failed), used)
+            answer(result_of(order, recalled).unwrap_or_else(failed), used)
         }
     }
 }
@@ -49,9 +49,9 @@ fn doubtful() -> Failure {
 }
 
 /// What the worker that is gone would have answered.
-fn result_of(kind: PluginKind, recalled: Recalled) -> Result<CallResult, Failure> {
+fn result_of(order: &Order, recalled: Recalled) -> Result<CallResult, Failure> {
     let Some(owner) = Owner::parse(&recalled.owner) else {
-        return output(kind, &recalled.text);
+        return output(order, &recalled.text);
     };
     let class = FailureClass::ALL
         .iter()
@@ -61,19 +61,19 @@ fn result_of(kind: PluginKind, recalled: Recalled) -> Result<CallResult, Failure
     Err(Failure::new(class, recalled.text).owned_by(owner))
 }
 
-fn output(kind: PluginKind, text: &str) -> Result<CallResult, Failure> {
+fn output(order: &Order, text: &str) -> Result<CallResult, Failure> {
     let unreadable = |why: String| {
         let message = format!("the recorded result of the call cannot be read: {why}");
         Failure::new(FailureClass::Internal, message)
     };
-    match kind {
+    match order.kind {
         PluginKind::Agent | PluginKind::Guardrail => output_of(text),
         PluginKind::Tool | PluginKind::McpAdapter => {
             let document =
                 serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
             let content = content_of(document).map_err(unreadable)?;
             let whole =
-                Whole::of(&content, false).map_err(|fault| unreadable(fault.to_string()))?;
+                Whole::of(&content, order.whole).map_err(|fault| unreadable(fault.to_string()))?;
             Ok(CallResult::Output(whole.output))
         }
     }
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_recorded_failure_keeps_its_class_and_its_owner() {
         let failure = |owner, class| {
-            let result = result_of(PluginKind::Tool, recalled(owner, class, "no"));
+            let result = result_of(&order(7), recalled(owner, class, "no"));
             let failure = result.unwrap_err();
             (failure.class, failure.owner)
         };
@@ -195,18 +195,26 @@ mod tests {
 
     #[test]
     fn a_recorded_result_is_what_the_step_hands_on() {
-        let output = |kind, text: &str| match result_of(kind, recalled("", "", text)) {
-            Ok(CallResult::Output(output)) => output,
-            other => panic!("{other:?}"),
+        let output = |kind, whole, text: &str| {
+            let mut order = order(7);
+            (order.kind, order.whole) = (kind, whole);
+            match result_of(&order, recalled("", "", text)) {
+                Ok(CallResult::Output(output)) => output,
+                other => panic!("{other:?}"),
+            }
         };
         let content = r#"{"parts":[],"value":{"n":1}}"#;
-        assert_eq!(output(PluginKind::Tool, content), json!({ "n": 1 }));
-        assert_eq!(output(PluginKind::Agent, r#"{"n":1}"#), json!({ "n": 1 }));
+        assert_eq!(output(PluginKind::Tool, false, content), json!({ "n": 1 }));
+        let agents = output(PluginKind::Agent, false, r#"{"n":1}"#);
+        assert_eq!(agents, json!({ "n": 1 }));
+        // Who asked for a step of a session is told all of it.
+        let whole: Value = serde_json::from_str(content).unwrap();
+        assert_eq!(output(PluginKind::Tool, true, content), whole);
     }
 
     #[test]
     fn a_recorded_result_that_cannot_be_read_is_the_hosts_failure() {
-        let failure = result_of(PluginKind::Tool, recalled("", "", "{")).unwrap_err();
+        let failure = result_of(&order(7), recalled("", "", "{")).unwrap_err();
         assert_eq!(failure.class, FailureClass::Internal);
     }
 }

@@ -169,12 +169,9 @@ impl Worker {
             0 | 1 => Found::Nothing,
             _ => self.recall.found(order.call),
         };
-        let (result, detail, whole) = match again(&order, found) {
-            Again::Perform => {
-                let (result, detail) = self.perform(&order).instrument(context).await;
-                (result, detail, order.whole)
-            }
-            Again::Answer(result, detail) => (*result, detail, false),
+        let (result, detail) = match again(&order, found) {
+            Again::Perform => self.perform(&order).instrument(context).await,
+            Again::Answer(result, detail) => (*result, detail),
             Again::Nothing => {
                 self.origins.end(&call);
                 let _gone = delivery.ack().await;
@@ -184,7 +181,7 @@ impl Worker {
         let routed = self.tally.take(&call);
         self.origins.end(&call);
         let mut answer = Answer::new(&order, result, detail, &routed);
-        answer.whole = whole && answer.stands == Stands::Content;
+        answer.whole = order.whole && answer.stands == Stands::Content;
         let sent = self.send(&delivery, &order, answer).await;
         if let Err(message) = sent {
             tracing::error!(%message, path = order.path, "a result could not be sent");
