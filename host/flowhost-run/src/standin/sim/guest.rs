@@ -10,7 +10,7 @@ use flowhost_caps::budget::Left;
 use flowhost_caps::model::HoldId;
 use flowhost_engine::{
     AgentOutcome, AgentOutput, AgentTask, CallReport, CallScope, Descriptor, Fault, GuardAction,
-    GuardVerdict, McpSession, McpTools, Message, Outgoing, Phase, ToolContent, Used,
+    GuardVerdict, McpSession, McpTools, Message, Outgoing, Phase, ToolContent, Used, content_of,
 };
 use flowhost_ledger::records::{ModelIntent, ModelResult, RecordKind as _};
 use flowhost_policy::{Effective, MessagesGrant};
@@ -107,6 +107,10 @@ impl StandIn {
             (Mood::Wild, 20..22) => {
                 tokio::time::sleep(Duration::from_secs(3_600)).await;
                 "failed"
+            }
+            _ if world.seen().gives_parts => {
+                let content = super::session::content(world, &scope.step);
+                return content_of(content).map_err(Fault::Host);
             }
             _ => {
                 let value = output(&scope.step).to_string();

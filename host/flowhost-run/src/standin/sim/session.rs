@@ -14,11 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_ledger::{Durability, Kind, Ledger, StoredRecord};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::check;
 use super::disk::Rng;
+use super::guest::output;
 use super::random::Mood;
 use super::run::{Fault, Simulated, parsed};
 use super::world::{Answered, World};
@@ -74,6 +75,16 @@ fn body(seed: u64, mood: Mood) -> String {
     )
 }
 
+/// What a tool gives as the work of a step: a value, parts beside it, or parts alone.
+pub(super) fn content(world: &World, step: &str) -> Value {
+    let parts = json!([{ "type": "text", "text": step }]);
+    match world.fate(&["content", step]) {
+        0..30 => json!({ "value": null, "parts": parts }),
+        30..60 => json!({ "value": output(step), "parts": parts }),
+        _ => json!({ "value": output(step), "parts": [] }),
+    }
+}
+
 /// A quarter of all seeds is relaxed.
 fn durability_of(seed: u64) -> Durability {
     match seed % 4 < 3 {
@@ -88,6 +99,7 @@ fn simulate(seed: u64) -> (Figures, Simulated) {
     let plan = parsed(&body(seed, mood));
     let mut simulated = Simulated::of(plan, (BTreeMap::new(), 0), seed, mood);
     simulated.on_request = true;
+    simulated.world.seen().gives_parts = true;
     simulated.durability = durability_of(seed);
     let (figures, _) = interrupted(&simulated);
     (figures, simulated)
@@ -155,17 +167,11 @@ async fn hear(world: Arc<World>, requested: Requested, patience: Patience) {
     world.alive().await;
     let mut seen = world.seen();
     match replied {
-        Ok(replied) => {
-            let of = |value: serde_json::Value| match value["value"]["of"].as_str() {
-                Some(step) => step.to_owned(),
-                None => value.to_string(),
-            };
-            seen.answers.push(Answered {
-                path,
-                told: replied.path,
-                result: replied.result.map(of).map_err(|it| it.class.word()),
-            });
-        }
+        Ok(replied) => seen.answers.push(Answered {
+            path,
+            told: replied.path,
+            result: replied.result.map_err(|it| it.class.word()),
+        }),
         Err(Unheard::Closed) => {
             seen.unheard.insert(path);
         }
@@ -237,9 +243,10 @@ fn on_record(world: &World, dir: &Path) {
         assert_eq!(path, told, "the answer is another request's");
         assert!(asked.contains(path), "{path} was answered and not recorded");
         match (result, ended.get(path)) {
-            (Ok(of), Some(end)) => {
+            (Ok(given), Some(end)) => {
                 assert_eq!(end.text("status"), Some("ok"), "{path}");
-                assert_eq!(end.text("step"), Some(of.as_str()), "{path}");
+                let expected = content(world, end.text("step").unwrap_or_default());
+                assert_eq!(*given, expected, "{path}");
             }
             (Err(class), Some(end)) => assert_eq!(end.text("class"), Some(*class), "{path}"),
             // It was refused, and nothing began.

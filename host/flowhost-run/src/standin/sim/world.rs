@@ -35,8 +35,8 @@ pub(super) struct Answered {
     pub(super) path: String,
     /// Where the answer says that it stood.
     pub(super) told: String,
-    /// The step that the result says it is of, or the class of the failure.
-    pub(super) result: Result<String, &'static str>,
+    /// The whole content, or the class of the failure.
+    pub(super) result: Result<serde_json::Value, &'static str>,
 }
 
 /// What happened.
@@ -57,6 +57,8 @@ pub(super) struct Seen {
     pub(super) reads: BTreeSet<(String, u64)>,
     /// Tokens that the provider charges for.
     pub(super) charged: u64,
+    /// Tools give more than a value, which only the client of a session is told.
+    pub(super) gives_parts: bool,
     /// What the client of a session was answered.
     pub(super) answers: Vec<Answered>,
     /// Paths of the requests of which it was told that nothing is on record.
