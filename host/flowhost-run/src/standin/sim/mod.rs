@@ -127,6 +127,10 @@ fn interrupted(simulated: &Simulated) -> (Figures, RunEnd) {
             0 => Fault::None,
             _ => Fault::of(&mut chance, mood),
         };
+        let fault = match simulated.on_request {
+            true => session::fault(simulated, fault),
+            false => fault,
+        };
         faults = faults.saturating_sub(1);
         match fault {
             Fault::None => {}
@@ -138,7 +142,7 @@ fn interrupted(simulated: &Simulated) -> (Figures, RunEnd) {
         let ended = simulated.process(fault, &mut chance);
         check::acknowledged(&simulated.world, &simulated.dir());
         if simulated.on_request {
-            figures.answers = session::left(simulated, fault, &mut chance);
+            figures.answers = session::left(simulated, &mut chance);
         }
         match ended {
             Ended::Over(end) => break end,

@@ -202,21 +202,22 @@ pub(super) async fn over(run: &Run, outcome: Outcome, client: JoinHandle<()>) {
         .unwrap();
 }
 
+/// What goes wrong with a process of a session. A relaxed run does not promise what a loss of power leaves of it.
+pub(super) fn fault(simulated: &Simulated, fault: Fault) -> Fault {
+    match (simulated.durability, fault) {
+        (Durability::Relaxed, Fault::Power(after) | Fault::Unsynced(after)) => Fault::Killed(after),
+        (_, fault) => fault,
+    }
+}
+
 /// Looks at what a process left, and signs it now and then, as a command does that comes along. Gives how many answers
 /// the client has got.
-pub(super) fn left(simulated: &Simulated, fault: Fault, chance: &mut Rng) -> u64 {
+pub(super) fn left(simulated: &Simulated, chance: &mut Rng) -> u64 {
     let (world, dir) = (&simulated.world, simulated.dir());
-    let relaxed = simulated.durability == Durability::Relaxed;
-    if relaxed && matches!(fault, Fault::Power(_) | Fault::Unsynced(_)) {
-        // It may have lost all of it.
-        let mut seen = world.seen();
-        seen.answers.clear();
-        seen.unheard.clear();
-        seen.effects.clear();
-    }
     on_record(world, &dir);
     if chance.below(3) == 0
         && let Ok(ledger) = Ledger::reopen(&simulated.options())
+        && ledger.size() > 0
     {
         ledger.close_blocking().unwrap();
         check::verified(simulated);
