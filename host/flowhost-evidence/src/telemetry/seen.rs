@@ -25,7 +25,7 @@ impl Told {
     pub fn of(fact: Fact) -> Option<Self> {
         let decision = fact.fields.get("decision").and_then(Value::as_text);
         let is_denial = decision == Some(Decision::Deny.as_str());
-        (is_looked_at(fact.kind) || is_denial).then(|| Self {
+        (is_looked_at(fact.kind) || is_denial).then_some(Self {
             kind: fact.kind,
             actor: fact.actor,
             fields: fact.fields,
