@@ -24,7 +24,6 @@ pub use before::offers::{self, Offers};
 pub use before::preflight::{Preflight, preflight};
 pub use before::{agents, estimate, functions};
 pub use calls::driver::{Outcome, Paused, StepOutcome, status_word};
-pub use calls::order::Detail;
 pub use earlier::replay::{Difference, Entry, Recorded, ReplayOptions, Replayed};
 pub use earlier::resume::{
     Fed, FedError, Kept, ResumeOptions, Settlement, Spoken, Verdict, Word, at_work,
@@ -48,6 +47,7 @@ pub use kept::document::{self, RunDocument};
 pub use kept::finished::{Evidence, Finished};
 pub use kept::journal::{Denial, view_fact};
 pub use kept::{memory, specs};
+pub use meters::detail::Detail;
 pub use plugins::installed::declared;
 pub use plugins::swap::{Swapped, widens};
 pub use plugins::wiring::plan_hash;

@@ -24,6 +24,7 @@ use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::base::state::State;
 use crate::given::project::{Project, file_of};
+pub use crate::given::world::Past;
 pub(super) use ceilings::Money;
 use ceilings::{Ceiling, Share, Whose};
 use history::History;
@@ -36,13 +37,6 @@ use weight::Weight;
 pub(super) const LLM_AGENT: &str = "builtin:llm-agent";
 /// Earlier runs from which on the least and the most of them are told as what a step lies between.
 const RUNS_TELLING: u64 = 3;
-
-/// Which runs there were.
-pub trait Past: Send + Sync {
-    /// The newest runs of the plan of this name that have ended, newest first, at most `most`; none
-    /// where that cannot be read, because an estimate must not keep a run from starting.
-    fn runs(&self, plan: &str, most: usize) -> Vec<String>;
-}
 
 /// Tokens and money.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -27,8 +27,8 @@ use crate::earlier::resume::past::{Past, Unread, read_to};
 use crate::earlier::resume::rebuild::{Rebuilt, rebuild};
 use crate::earlier::resume::{Fed, Kept, Resumed};
 use crate::earlier::reuse::{Sources, hash_of_event, sources};
+use crate::given::process::Process;
 use crate::given::project::Project;
-use crate::host::Inner;
 use crate::kept::journal::{Journal, append};
 
 /// Which run, and where.
@@ -86,7 +86,7 @@ pub(crate) struct Branch {
 }
 
 /// Reads what is forked. Blocks on the disk.
-pub(crate) fn read(host: &Inner, of: &Of) -> Result<Parent, Failure> {
+pub(crate) fn read(host: &Process, of: &Of) -> Result<Parent, Failure> {
     let dir = host.config.state.run_dir(&of.run);
     let cannot = |failure: Failure| Failure {
         message: cannot_be_forked(&of.run),

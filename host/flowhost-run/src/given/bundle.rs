@@ -10,13 +10,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flowhost_ledger::read_run;
+use flowhost_flow::Exit;
 use flowhost_ledger::records::Record;
+use flowhost_ledger::{Durability, read_run};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::base::failure::Failure;
 use crate::base::state::State;
 use crate::given::project::Project;
+use crate::given::world::World;
 
 /// The document's name in a run's folder.
 pub use flowhost_ledger::PLAN_BUNDLE as BUNDLE;
@@ -270,4 +273,21 @@ pub(crate) fn components(project: &Project, state: &State) -> Vec<KeptComponent>
         }
     });
     kept.collect()
+}
+
+/// Keeps a component below its digest; every run that comes later relies on it.
+pub(crate) fn keep_component(world: &dyn World, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if world.is_file(path) {
+        return Ok(()); // its name is its digest, and it was written whole or not at all
+    }
+    let cannot = |what: String, error: std::io::Error| {
+        Failure::new(Exit::Internal, what).because(error.to_string())
+    };
+    let folder = path.parent().unwrap_or(path);
+    world
+        .folder(folder)
+        .map_err(|error| cannot(format!("cannot create `{}`", folder.display()), error))?;
+    world
+        .write(path, bytes, Durability::Durable)
+        .map_err(|error| cannot(format!("cannot write `{}`", path.display()), error))
 }

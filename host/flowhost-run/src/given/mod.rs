@@ -5,6 +5,7 @@ pub mod bundle;
 
 pub(crate) mod folders;
 pub(crate) mod options;
+pub(crate) mod process;
 pub(crate) mod project;
 pub(crate) mod redaction;
 pub(crate) mod world;

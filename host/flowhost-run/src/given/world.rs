@@ -22,7 +22,6 @@ use flowhost_models::Gateway;
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::base::state::State;
-use crate::before::estimate::Past;
 use crate::given::project::{Member, Project};
 
 /// Wall time, randomness and the disk.
@@ -139,6 +138,13 @@ pub trait Operator: Send + Sync + 'static {
 
     /// A variable of this process that a profile takes with `from`.
     fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// Which runs there were.
+pub trait Past: Send + Sync {
+    /// The newest runs of the plan of this name that have ended, newest first, at most `most`; none
+    /// where that cannot be read, because an estimate must not keep a run from starting.
+    fn runs(&self, plan: &str, most: usize) -> Vec<String>;
 }
 
 /// Writes what people read about a run; knows how a page looks, which this crate does not.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::state::State;
+use crate::given::process::Process;
 use crate::host::Inner;
 
 /// How often is looked: a person does not notice it, and a list of an empty folder costs microseconds.
@@ -38,10 +39,11 @@ pub fn path(state: &State, run: &str) -> PathBuf {
 }
 
 /// Looks as long as runs go on.
-pub(crate) async fn heed(host: Arc<Inner>) {
+pub(super) async fn heed(host: Arc<Inner>) {
     while !host.rests() {
         tokio::time::sleep(LOOK_EVERY).await;
-        match host.config.world.list(&host.config.state.asks_dir()) {
+        let config = &host.process.config;
+        match config.world.list(&config.state.asks_dir()) {
             Ok(asked) => asked.iter().for_each(|run| take(&host, run)),
             // A world without other processes.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => return,
@@ -54,11 +56,11 @@ pub(crate) async fn heed(host: Arc<Inner>) {
 fn take(host: &Inner, id: &str) {
     // Another process of this state has it, or it has ended meanwhile.
     let Some(run) = host.going_on(id) else { return };
-    let path = path(&host.config.state, id);
-    let Ok(bytes) = host.config.world.read(&path) else {
+    let config = &host.process.config;
+    let Ok(bytes) = config.world.read(&path(&config.state, id)) else {
         return; // taken back
     };
-    forget(host, id);
+    forget(&host.process, id);
     match serde_json::from_slice(&bytes) {
         Ok(Ask::Cancel { reason, grace_ms }) => {
             run.wind_down(&reason, Duration::from_millis(grace_ms));
@@ -71,7 +73,8 @@ fn take(host: &Inner, id: &str) {
 }
 
 /// Takes away what was asked of a run.
-pub(crate) fn forget(host: &Inner, run: &str) {
+pub(crate) fn forget(process: &Process, run: &str) {
     // It is not there as a rule; one that stays is heard, or taken away by whoever asked.
-    let _not_there = host.config.world.remove(&path(&host.config.state, run));
+    let config = &process.config;
+    let _not_there = config.world.remove(&path(&config.state, run));
 }

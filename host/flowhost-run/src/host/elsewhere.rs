@@ -17,9 +17,10 @@ use crate::calls::driver::bus_failure;
 use crate::calls::mailbox::Mailboxes;
 use crate::calls::worker::{Inbox, Worker};
 use crate::given::options::RunOptions;
+use crate::given::process::Process;
 use crate::given::project::Project;
+use crate::host::Host;
 use crate::host::handle::Run;
-use crate::host::{Host, Inner};
 use crate::plugins::wiring::{self, Ready, Seat};
 
 /// Whose orders to take.
@@ -48,11 +49,11 @@ impl Host {
     /// # Panics
     /// Outside of a tokio runtime of several threads.
     pub async fn work(&self, project: Project, work: Work) -> Result<(), Failure> {
-        serve(self.inner(), &project, work).await
+        serve(self.process(), &project, work).await
     }
 }
 
-async fn serve(host: &Arc<Inner>, project: &Project, work: Work) -> Result<(), Failure> {
+async fn serve(host: &Arc<Process>, project: &Project, work: Work) -> Result<(), Failure> {
     let Work { tenant, run, bus } = work;
     let unheard = |why: String| {
         let message = format!("the driver of run {run} does not answer");

@@ -25,9 +25,9 @@ use crate::earlier::fork::{self, Branch, Of, Parent};
 use crate::earlier::resume::Resumed;
 use crate::earlier::reuse::{Earlier, Reuse};
 use crate::given::options::RunOptions;
+use crate::given::process::Process;
 use crate::given::project::Project;
 use crate::given::redaction::{redaction, seals};
-use crate::host::Inner;
 use crate::host::handle::Run;
 use crate::host::ledgers::seal;
 use crate::host::opening::Opening;
@@ -44,7 +44,7 @@ use crate::plugins::wiring::{self, Ready, Seat};
 
 /// Runs a project to its end.
 pub(crate) async fn execute(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     project: Project,
     options: &RunOptions,
     fork: Option<Of>,
@@ -131,7 +131,7 @@ pub(crate) async fn execute(
 /// The seed that was asked for, else that of the run whose past or results are used: without it they would not be
 /// what this run comes to.
 fn chosen_seed(
-    host: &Inner,
+    host: &Process,
     options: &RunOptions,
     forked: Option<&Parent>,
 ) -> Result<u64, Failure> {
@@ -145,7 +145,7 @@ fn chosen_seed(
 
 /// The past that a forked run begins with.
 async fn branched(
-    host: &Inner,
+    host: &Process,
     project: &Project,
     setup: &RunSetup,
     started_ms: u64,
@@ -172,7 +172,7 @@ pub(crate) struct Prepared {
 /// Looks at everything that could refuse the run, and compiles. Nothing is on record yet, so that what is refused here
 /// leaves nothing behind. `only` is the step that is wanted alone, `channel` the one of this process.
 pub(crate) async fn prepare(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     project: &Project,
     options: &RunOptions,
     only: Option<&str>,
@@ -208,7 +208,7 @@ pub(crate) async fn prepare(
 /// Refuses a plan with components that do not say which tools they have, and one that asks of them what they do not
 /// offer.
 async fn offered(
-    host: &Inner,
+    host: &Process,
     project: &Project,
     ready: &Ready,
     components: &BTreeMap<String, LoadedComponent>,
@@ -252,7 +252,7 @@ pub(crate) struct Conduct {
 
 /// The journal of a run over its ledger.
 pub(crate) fn journal_of(
-    host: &Inner,
+    host: &Process,
     ledger: &Ledger,
     project: &Project,
     run: &str,
@@ -305,7 +305,7 @@ impl Conduct {
 
 /// From plugins that can be called to the run's end, or to where it is interrupted.
 pub(crate) async fn conduct(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     work: Conduct,
     run: &Run,
 ) -> Result<Finished, Failure> {
@@ -396,7 +396,7 @@ pub(crate) async fn conduct(
 
 /// Records why the run ends before its first step, and signs that.
 async fn refused(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     scope: &RunScope,
     (journal, ledger): (&Journal, &Ledger),
     goes_on: bool,
@@ -413,7 +413,7 @@ async fn refused(
 
 /// Leaves what people and programs read of a run beside its ledger, and signs that last: the seal covers them.
 async fn leave(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     mut finished: Finished,
     (journal, ledger): (&Journal, &Ledger),
     first: First,
@@ -470,7 +470,7 @@ pub(crate) async fn unless_stopped<T>(
 
 /// A seed that nobody chose: 53 bits, so that any reader of JSON can read it back, and none that a plan that redacts
 /// would take for the number of a payment card (one in a hundred is): its run could not be gone on with.
-fn fresh_seed(host: &Inner) -> Result<u64, Failure> {
+fn fresh_seed(host: &Process) -> Result<u64, Failure> {
     loop {
         let seed = u64::from_be_bytes(host.entropy()?) >> 11;
         if matches!(flowhost_detect::redact(&seed.to_string()), Cow::Borrowed(_)) {

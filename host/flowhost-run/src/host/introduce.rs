@@ -11,10 +11,11 @@ use flowhost_words::PluginKind;
 
 use crate::base::failure::Failure;
 use crate::given::options::RunOptions;
+use crate::given::process::Process;
 use crate::given::project::{Member, Project};
+use crate::host::Host;
 use crate::host::execute::end_all;
 use crate::host::handle::Run;
-use crate::host::{Host, Inner};
 use crate::kept::revealed::Revealed;
 use crate::meters::purse::Purse;
 use crate::plugins::installed::Installed;
@@ -60,23 +61,23 @@ impl Host {
         options: &RunOptions,
         only: Option<&str>,
     ) -> Result<Vec<Introduced>, Failure> {
-        let inner = self.inner();
+        let process = self.process();
         let wanted = |(key, member): &(&String, &Member)| {
             member.decl.kind == PluginKind::McpAdapter && only.is_none_or(|only| only == *key)
         };
-        let started_ms = inner.config.world.now_ms();
-        let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
-        let gateway = inner.config.operator.gateway(project)?;
+        let started_ms = process.config.world.now_ms();
+        let id = flowhost_flow::hash::run_id(started_ms, process.entropy()?);
+        let gateway = process.config.operator.gateway(project)?;
         let seat = Seat {
-            bus: (inner.config.bus)(),
+            bus: (process.config.bus)(),
             funds: Arc::new(Purse::new(wiring::ceiling(&project.plan))),
             revealed: Arc::new(Revealed::default()),
             driver: None,
         };
-        let ready = Ready::new(project, options, inner, &gateway, &Run::new(&id), seat)?;
+        let ready = Ready::new(project, options, process, &gateway, &Run::new(&id), seat)?;
         Ready::preflight(project)?;
         let scope = ready.scope(
-            inner.config.state.tenant(),
+            process.config.state.tenant(),
             &id,
             wiring::seed_of(0),
             started_ms,
@@ -86,7 +87,7 @@ impl Host {
         );
         let mut all = Vec::new();
         for (key, member) in project.members.iter().filter(wanted) {
-            let server = one(inner, project, key, member, &scope).await?;
+            let server = one(process, project, key, member, &scope).await?;
             all.push(Introduced {
                 plugin: key.clone(),
                 server,
@@ -98,17 +99,17 @@ impl Host {
 }
 
 async fn one(
-    inner: &Inner,
+    process: &Process,
     project: &Project,
     key: &str,
     member: &Member,
     scope: &flowhost_engine::RunScope,
 ) -> Result<Result<Introduction, String>, Failure> {
-    let component = match inner.engine.load_inspected(&member.inspection).await {
+    let component = match process.engine.load_inspected(&member.inspection).await {
         Ok(component) => component,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let plugin = wiring::prepare(inner, project, key, member, &component)?;
+    let plugin = wiring::prepare(process, project, key, member, &component)?;
     let mut installed = Installed::new(key, 1, plugin, member);
     if let Err(why) = installed.introduce(member, scope).await {
         return Ok(Err(why.to_string()));

@@ -17,7 +17,7 @@ use crate::base::failure::{Failure, ledger_failure};
 use crate::base::tasks::blocking;
 use crate::given::bundle;
 use crate::given::options::RunOptions;
-use crate::host::Inner;
+use crate::given::process::Process;
 
 /// What is kept of a project.
 pub(crate) struct Kept {
@@ -30,7 +30,7 @@ pub(crate) struct Kept {
 /// Enters the run into the index, opens its ledger, and keeps what it is made of. All of it waits for
 /// the disk, so a thread does it that may.
 pub(crate) async fn enter(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     run: &str,
     entry: RunStart,
     kept: Kept,
@@ -66,7 +66,7 @@ pub(crate) fn listener(host: &Inner) -> Option<Arc<dyn FactListener>> {
 }
 
 /// Gives the ledger a key to seal with, and the text that keeps it.
-fn data_key(host: &Inner, run: &str, opened: &mut LedgerOptions) -> Result<String, Failure> {
+fn data_key(host: &Process, run: &str, opened: &mut LedgerOptions) -> Result<String, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(Exit::Internal, "the run has no key to seal payloads with")
             .because(error.to_string())
@@ -78,7 +78,7 @@ fn data_key(host: &Inner, run: &str, opened: &mut LedgerOptions) -> Result<Strin
 }
 
 fn keep(
-    host: &Inner,
+    host: &Process,
     run_dir: &Path,
     kept: &Kept,
     wrapped: Option<&str>,
@@ -96,7 +96,7 @@ fn keep(
         written(&run_dir.join(SEALED_KEY), wrapped.as_bytes(), durability)?;
     }
     for component in &kept.components {
-        keep_component(host, &component.path, &component.bytes)?;
+        bundle::keep_component(&**world, &component.path, &component.bytes)?;
         // Each time: another may vouch for it today.
         if let Some((beside, signature)) = &component.signature {
             written(beside, signature.as_bytes(), Durability::Durable)?;
@@ -105,27 +105,9 @@ fn keep(
     Ok(())
 }
 
-/// Keeps a component below its digest; every run that comes later relies on it.
-pub(crate) fn keep_component(host: &Inner, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let world = &host.config.world;
-    if world.is_file(path) {
-        return Ok(()); // its name is its digest, and it was written whole or not at all
-    }
-    let cannot = |what: String, error: std::io::Error| {
-        Failure::new(Exit::Internal, what).because(error.to_string())
-    };
-    let folder = path.parent().unwrap_or(path);
-    world
-        .folder(folder)
-        .map_err(|error| cannot(format!("cannot create `{}`", folder.display()), error))?;
-    world
-        .write(path, bytes, Durability::Durable)
-        .map_err(|error| cannot(format!("cannot write `{}`", path.display()), error))
-}
-
 /// Signs what runs that were killed left behind, once in a process. A problem with an old run is its own: it is logged,
 /// and the new run goes on.
-fn sweep(host: &Inner) {
+fn sweep(host: &Process) {
     let state = &host.config.state;
     if !RunIndex::dir(state.root(), state.tenant()).is_dir() {
         return; // the first run of this state folder
@@ -145,7 +127,7 @@ fn sweep(host: &Inner) {
 
 /// Closes the ledger, signed, and says in the index of runs how it ended.
 pub(crate) async fn seal(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     ledger: &Ledger,
     run: &str,
     status: &'static str,

@@ -1,19 +1,16 @@
-//! One per process: the engine with its compile cache, the keys, the stores, the network, and the runs
-//! that are going on.
+//! One per process: what it lends ([`Process`]), and the runs that are going on.
 //!
 //! Nothing of a run is in here beyond its handle. What a run needs of the process it is lent; what it
-//! brings (folders, budget, bus, secrets) comes with its own scope, so that runs cannot meet.
+//! brings (folders, budget, bus, secrets) comes with its own scope, so that runs cannot meet. This room holds the
+//! others together: of them only what goes on with an earlier run names more of it than a run's handle.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flowhost_caps::http::HttpServices;
-use flowhost_caps::state::FolderStore;
-use flowhost_engine::{Engine, EngineConfig, Inspected, ShapeLimits};
+use flowhost_engine::Inspected;
 use flowhost_flow::Exit;
-use flowhost_ledger::RunIndex;
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
@@ -25,6 +22,7 @@ use crate::earlier::fork::Of;
 use crate::earlier::resume::{self, Kept, ResumeOptions, Settlement, Spoken};
 use crate::earlier::reuse::{self, Earlier};
 use crate::given::options::RunOptions;
+use crate::given::process::Process;
 use crate::given::project::Project;
 use crate::given::world::HostConfig;
 use crate::kept::finished::Finished;
@@ -43,17 +41,8 @@ pub(crate) mod rest;
 #[derive(Clone)]
 pub struct Host(Arc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) config: HostConfig,
-    pub(crate) engine: Engine,
-    /// Host-owned state; opened when the first run needs it.
-    store: OnceLock<Arc<FolderStore>>,
-    /// What sends requests; made when the first run needs it.
-    network: OnceLock<HttpServices>,
-    /// The runs of the tenant. One for all of them, so that they queue for it here.
-    pub(crate) index: RunIndex,
-    /// What killed runs left has been signed.
-    pub(crate) swept: OnceLock<()>,
+struct Inner {
+    process: Arc<Process>,
     runs: Mutex<BTreeMap<String, Run>>,
     /// How many of them there are and were, for who waits for none.
     course: watch::Sender<Course>,
@@ -67,25 +56,8 @@ impl Host {
     /// # Errors
     /// When the engine cannot be built.
     pub fn new(config: HostConfig) -> Result<Self, Failure> {
-        let engine = Engine::new(EngineConfig {
-            compiler: config.compiler.clone(),
-            cache: config.cache.clone(),
-            shape: ShapeLimits::default(),
-            pool: config.pool,
-            capabilities: flowhost_caps::all(),
-        });
-        let engine = engine.map_err(|error| {
-            Failure::new(Exit::Internal, "the engine cannot be built").caused_by(&error)
-        })?;
-        let state = &config.state;
-        let index = RunIndex::new(state.root(), state.tenant(), config.key.clone());
         Ok(Self(Arc::new(Inner {
-            index,
-            config,
-            engine,
-            store: OnceLock::new(),
-            network: OnceLock::new(),
-            swept: OnceLock::new(),
+            process: Arc::new(Process::new(config)?),
             runs: Mutex::default(),
             course: watch::Sender::default(),
             heeded: AtomicBool::default(),
@@ -100,15 +72,15 @@ impl Host {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(&self, project: Project, options: RunOptions) -> Result<Run, Failure> {
-        let inner = self.0.clone();
-        let started_ms = inner.config.world.now_ms();
-        let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
+        let process = self.process().clone();
+        let started_ms = process.config.world.now_ms();
+        let id = flowhost_flow::hash::run_id(started_ms, process.entropy()?);
         let run = match options.on_request {
             true => Run::on_request(&id),
             false => Run::new(&id),
         };
         Ok(self.go(run.clone(), async move {
-            execute::execute(&inner, project, &options, None, started_ms, &run).await
+            execute::execute(&process, project, &options, None, started_ms, &run).await
         }))
     }
 
@@ -129,14 +101,14 @@ impl Host {
         kept: Arc<dyn Kept>,
         options: RunOptions,
     ) -> Result<Run, Failure> {
-        let inner = self.0.clone();
-        let started_ms = inner.config.world.now_ms();
-        let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
+        let process = self.process().clone();
+        let started_ms = process.config.world.now_ms();
+        let id = flowhost_flow::hash::run_id(started_ms, process.entropy()?);
         let (run, at) = (Run::new(&id), at.to_owned());
         let of = of.to_owned();
         let fork = Some(Of { kept, run: of, at });
         Ok(self.go(run.clone(), async move {
-            execute::execute(&inner, project, &options, fork, started_ms, &run).await
+            execute::execute(&process, project, &options, fork, started_ms, &run).await
         }))
     }
 
@@ -146,7 +118,7 @@ impl Host {
     /// # Errors
     /// When its records cannot be read, or what it was made of is gone.
     pub fn earlier(&self, run: &str, kept: &dyn Kept) -> Result<Earlier, Failure> {
-        reuse::earlier(&self.0, kept, run)
+        reuse::earlier(self.process(), kept, run)
     }
 
     /// Records what a person says of a call that nobody knows the end of. Gives the number of the call, and
@@ -160,7 +132,7 @@ impl Host {
         kept: &dyn Kept,
         said: &Settlement,
     ) -> Result<(u64, usize), Failure> {
-        resume::settle(&self.0, kept, run, said)
+        resume::settle(self.process(), kept, run, said)
     }
 
     /// Records what somebody outside says to a gate. Gives its number. Blocks on the disk.
@@ -169,7 +141,7 @@ impl Host {
     /// When the run goes on, has ended, or no such gate waits; when it was spoken to before, or its time is
     /// up.
     pub fn speak(&self, run: &str, kept: &dyn Kept, said: &Spoken) -> Result<u64, Failure> {
-        resume::gate::answer(&self.0, kept, run, said)
+        resume::gate::answer(self.process(), kept, run, said)
     }
 
     /// Lets a run go on as a task of its own.
@@ -183,7 +155,8 @@ impl Host {
             let mut runs = self.runs_mut();
             runs.insert(run.id().to_owned(), run.clone());
             inner.course.send_modify(Course::begin);
-            // Under the lock of the runs, under which whoever looks sees that none is left, and ends.
+            // Under the lock of the runs, under which whoever looks sees that none is left, and ends. The lock orders
+            // the two, so that the flag need not.
             if !inner.heeded.swap(true, Ordering::Relaxed) {
                 tasks::spawn(asks::heed(inner.clone()));
             }
@@ -197,9 +170,7 @@ impl Host {
                         .hint("this is a bug of the host; please report it"),
                 )
             });
-            let mut runs = inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
-            runs.remove(run.id());
-            drop(runs);
+            inner.runs_mut().remove(run.id());
             inner.course.send_modify(Course::end);
             run.ended(outcome);
         });
@@ -213,10 +184,10 @@ impl Host {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn resume(&self, run: &str, kept: Arc<dyn Kept>, options: ResumeOptions) -> Run {
-        let (inner, run) = (self.0.clone(), Run::new(run));
-        asks::forget(&inner, run.id());
+        let (process, run) = (self.process().clone(), Run::new(run));
+        asks::forget(&process, run.id());
         self.go(run.clone(), async move {
-            resume::execute(&inner, kept, &options, &run).await
+            resume::execute(&process, kept, &options, &run).await
         })
     }
 
@@ -225,7 +196,7 @@ impl Host {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn keep_compiler_ready(&self) {
-        self.0.engine.keep_compiler_ready();
+        self.0.process.engine.keep_compiler_ready();
     }
 
     /// The times at which the host has come to rest from now on, for who serves for long: each is one for
@@ -238,7 +209,7 @@ impl Host {
     /// Gives back what is kept because the next run may come soon, which begins a little later for it: see
     /// [`Engine::rest`]. Takes some milliseconds.
     pub fn give_back(&self) {
-        if let Err(error) = self.0.engine.rest() {
+        if let Err(error) = self.0.process.engine.rest() {
             tracing::warn!(%error, "memory is not given back");
         }
     }
@@ -246,7 +217,7 @@ impl Host {
     /// Compiles a component that a run may soon want: whoever loads it meanwhile waits for this and has it compiled no
     /// second time. Dropped, it goes no further. What is wrong with the component is told to who loads it.
     pub async fn compile_ahead(&self, component: &Inspected) {
-        if let Err(error) = self.0.engine.load_inspected(component).await {
+        if let Err(error) = self.0.process.engine.load_inspected(component).await {
             tracing::debug!(%error, "a component was not compiled ahead");
         }
     }
@@ -260,81 +231,35 @@ impl Host {
     /// The run of this id, while it goes on.
     #[must_use]
     pub fn run(&self, id: &str) -> Option<Run> {
-        self.runs_mut().get(id).cloned()
+        self.0.going_on(id)
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.0
+    pub(crate) fn process(&self) -> &Arc<Process> {
+        &self.0.process
     }
 
-    fn runs_mut(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Run>> {
-        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn runs_mut(&self) -> MutexGuard<'_, BTreeMap<String, Run>> {
+        self.0.runs_mut()
     }
 }
 
 impl Inner {
     /// The run of this id, while it goes on.
-    pub(crate) fn going_on(&self, id: &str) -> Option<Run> {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.get(id).cloned()
+    fn going_on(&self, id: &str) -> Option<Run> {
+        self.runs_mut().get(id).cloned()
+    }
+
+    fn runs_mut(&self) -> MutexGuard<'_, BTreeMap<String, Run>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nobody needs to look for what is asked any more: from then on, the next run looks again.
-    pub(crate) fn rests(&self) -> bool {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+    fn rests(&self) -> bool {
+        let runs = self.runs_mut();
         let rests = runs.is_empty();
         if rests {
             self.heeded.store(false, Ordering::Relaxed);
         }
         rests
-    }
-
-    /// Random bytes of the world.
-    pub(crate) fn entropy<const N: usize>(&self) -> Result<[u8; N], Failure> {
-        let mut bytes = [0; N];
-        self.config.world.fill(&mut bytes).map_err(|error| {
-            Failure::new(Exit::Internal, "the system gives no randomness")
-                .because(error.to_string())
-        })?;
-        Ok(bytes)
-    }
-
-    /// State that outlives runs, one store for all of them.
-    pub(crate) fn store(&self) -> Result<Arc<FolderStore>, Failure> {
-        if let Some(store) = self.store.get() {
-            return Ok(store.clone());
-        }
-        let path = self.config.state.tenant_dir().join("state");
-        let folder = self.config.world.folder(&path).map_err(|error| {
-            let message = format!("`{}` cannot be opened", path.display());
-            Failure::new(Exit::Internal, message).because(error.to_string())
-        })?;
-        // Of two runs that come here at once, one store wins: two would not see each other's writes.
-        Ok(self
-            .store
-            .get_or_init(|| Arc::new(FolderStore::new(folder)))
-            .clone())
-    }
-
-    /// What sends requests, without secrets and without the second key to private addresses: those are
-    /// a run's.
-    pub(crate) fn network(&self) -> Result<&HttpServices, Failure> {
-        if let Some(network) = self.network.get() {
-            return Ok(network);
-        }
-        let addresses = self.config.own_addresses.clone();
-        let made = HttpServices::system(Arc::new(NoSecrets), addresses, false);
-        let made = made.map_err(|error| {
-            Failure::new(Exit::Internal, "TLS cannot be set up").because(error.to_string())
-        })?;
-        Ok(self.network.get_or_init(|| made))
-    }
-}
-
-struct NoSecrets;
-
-impl flowhost_caps::secrets::SecretStore for NoSecrets {
-    fn get(&self, _: &str) -> Option<zeroize::Zeroizing<String>> {
-        None
     }
 }

@@ -12,9 +12,9 @@ use crate::base::failure::Failure;
 use crate::earlier::fork::Point;
 use crate::given::bundle;
 use crate::given::options::RunOptions;
+use crate::given::process::Process;
 use crate::given::project::Project;
 use crate::given::redaction::seals;
-use crate::host::Inner;
 use crate::host::execute::Prepared;
 use crate::host::ledgers::{Kept, enter};
 use crate::kept::journal::{Begun, Journal};
@@ -41,7 +41,7 @@ impl Opening {
     /// The run's ledger, with what the run is made of beside it.
     pub(crate) async fn ledger(
         &self,
-        host: &Arc<Inner>,
+        host: &Arc<Process>,
         project: &Project,
         setup: &RunSetup,
         options: &RunOptions,

@@ -14,7 +14,7 @@ use crate::base::failure::{Failure, ledger_failure};
 use crate::base::tasks::blocking;
 use crate::before::estimate::Estimate;
 use crate::calls::driver::Outcome;
-use crate::host::Inner;
+use crate::given::process::Process;
 use crate::kept::document::RunDocument;
 use crate::kept::journal::Journal;
 use crate::kept::page::Follower;
@@ -48,7 +48,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// Where the run leaves it, before anything of it is signed.
-    pub(crate) fn unsealed(host: &Inner, run: &str) -> Self {
+    pub(crate) fn unsealed(host: &Process, run: &str) -> Self {
         let run_dir = host.config.state.run_dir(run);
         Self {
             report: run_dir.join(REPORT),
@@ -78,7 +78,7 @@ pub struct Finished {
 
 /// Writes what `run --json` prints beside the ledger, and its hash into it.
 pub(crate) async fn write_report(
-    host: &Inner,
+    host: &Process,
     finished: &Finished,
     (journal, ledger): (&Journal, &Ledger),
     first: First,
@@ -96,7 +96,7 @@ pub(crate) async fn write_report(
 /// not keep other runs waiting. The note that it names is signed, and brought to the disk, meanwhile: each takes as
 /// long as the other for a run of few steps. What `follower` has read of the run beside it is not read again.
 pub(crate) async fn write_views(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     finished: &Finished,
     (journal, ledger): (&Journal, &Ledger),
     first: First,
@@ -128,7 +128,7 @@ pub(crate) async fn write_views(
 }
 
 async fn write_view(
-    host: &Inner,
+    host: &Process,
     finished: &Finished,
     (journal, ledger): (&Journal, &Ledger),
     (name, bytes): (&str, &[u8]),

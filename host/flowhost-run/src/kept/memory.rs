@@ -14,8 +14,8 @@ use flowhost_ledger::Durability;
 use serde::{Deserialize, Serialize};
 
 use crate::base::failure::Failure;
+use crate::given::process::Process;
 use crate::given::world::Said;
-use crate::host::Inner;
 use crate::kept::journal::{CUT, Journal, clean};
 
 /// Entries of a tenant: three agents in six stages, five hundred times. Over it nothing more is remembered, and
@@ -90,7 +90,7 @@ impl Stage<'_> {
 /// # Errors
 /// When an entry cannot be written.
 pub(crate) fn keep(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     journal: &Journal,
     stage: &Stage<'_>,
     said: Vec<Said>,

@@ -23,9 +23,9 @@ use flowhost_ledger::{Durability, Ledger};
 use crate::base::failure::{Failure, ledger_failure};
 use crate::base::nofollow;
 use crate::base::tasks::blocking;
+use crate::given::process::Process;
 use crate::given::project::Project;
 use crate::given::world::{StageViews, StageWanted};
-use crate::host::Inner;
 use crate::kept::journal::Journal;
 use crate::kept::memory;
 use crate::kept::specs::{self, Put, Spec};
@@ -41,7 +41,7 @@ const MEGABYTE: u64 = 1_000_000;
 
 /// Writes the evidence of one run's stages; while it lives, no other run writes that of the same spec.
 pub(crate) struct Stages {
-    host: Arc<Inner>,
+    host: Arc<Process>,
     ledger: Ledger,
     spec: Evidence,
     plan_dir: PathBuf,
@@ -86,7 +86,11 @@ pub(crate) struct Locked {
 ///
 /// # Errors
 /// When another run holds it, when there is too much evidence already, or the folder cannot be written.
-pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<Locked>, Failure> {
+pub(crate) fn lock(
+    host: &Process,
+    project: &Project,
+    run: &str,
+) -> Result<Option<Locked>, Failure> {
     let Some(spec) = project.plan.evidence.clone() else {
         return Ok(None);
     };
@@ -191,7 +195,7 @@ impl Locked {
     }
 
     /// For the run whose ledger this is.
-    pub(crate) fn of(self, host: &Arc<Inner>, ledger: &Ledger, run: &str) -> Stages {
+    pub(crate) fn of(self, host: &Arc<Process>, ledger: &Ledger, run: &str) -> Stages {
         Stages {
             host: host.clone(),
             ledger: ledger.clone(),

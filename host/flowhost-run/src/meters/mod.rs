@@ -3,6 +3,8 @@
 
 pub(crate) mod account;
 pub(crate) mod breaker;
+pub(crate) mod detail;
+pub(crate) mod funds;
 pub(crate) mod held;
 pub(crate) mod pace;
 pub(crate) mod purse;

@@ -13,7 +13,7 @@ use flowhost_caps::model::HoldId;
 use flowhost_engine::{Amount, Shortfall, Whose};
 use flowhost_flow::budget::Ceiling as Owner;
 
-use crate::calls::desk::{Funds, Payer};
+use crate::meters::funds::{Funds, Payer};
 use crate::meters::held::{OUTPUT_BYTES, Outputs};
 
 /// A planner's call that is at work.

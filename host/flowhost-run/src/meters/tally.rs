@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use flowhost_caps::model::Origin;
 use flowhost_engine::{CallScope, Meter};
 
-use crate::calls::order::Detail;
+use crate::meters::detail::Detail;
 
 /// The sum of the calls that were made for one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

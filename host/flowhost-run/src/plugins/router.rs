@@ -23,9 +23,9 @@ use flowhost_ledger::records::{
 use flowhost_policy::{Denied, Direction, decide_tool, decide_topic};
 use tokio::time::Instant;
 
-use crate::calls::desk::{Funds, Payer};
-use crate::calls::order::measured;
 use crate::calls::worker::{failed_fact, verdict_of};
+use crate::meters::detail::measured;
+use crate::meters::funds::{Funds, Payer};
 use crate::meters::tally::{Origins, Tally};
 use crate::plugins::content::{content_text, judged};
 use crate::plugins::guards::{Guards, Ready};

@@ -15,11 +15,10 @@ use tokio::sync::Mutex;
 
 use crate::base::failure::{Failure, ledger_failure};
 use crate::base::tasks::blocking;
-use crate::given::bundle::component_path;
+use crate::given::bundle::{component_path, keep_component};
+use crate::given::process::Process;
 use crate::given::project::Member;
 use crate::given::world::Workers;
-use crate::host::Inner;
-use crate::host::ledgers::keep_component;
 use crate::kept::journal::Journal;
 use crate::plugins::installed::Installed;
 use crate::plugins::registry::Registry;
@@ -27,7 +26,7 @@ use crate::plugins::server;
 
 /// What a swap needs of a run that goes on.
 pub(crate) struct Swaps {
-    pub(crate) host: Arc<Inner>,
+    pub(crate) host: Arc<Process>,
     pub(crate) journal: Journal,
     pub(crate) scope: RunScope,
     pub(crate) plugins: Arc<Registry>,
@@ -102,7 +101,7 @@ impl Swaps {
     async fn keep(&self, key: &str, member: &Member) -> Result<(), Failure> {
         let (host, bytes) = (self.host.clone(), member.inspection.bytes().clone());
         let path = component_path(&self.host.config.state, &member.inspection.digest);
-        blocking(move || keep_component(&host, &path, &bytes))
+        blocking(move || keep_component(&*host.config.world, &path, &bytes))
             .await
             .map_err(|failure| refused(key, failure.message))
     }

@@ -27,17 +27,18 @@ use crate::base::finding::Finding;
 use crate::before::functions::{ToolNames, check_functions};
 use crate::before::offers::{Offers, Question};
 use crate::before::rights::missing_rights;
-use crate::calls::desk::{Funds, Remote};
+use crate::calls::desk::Remote;
 use crate::earlier::replay::{self, Nowhere};
 use crate::given::folders;
 use crate::given::options::RunOptions;
+use crate::given::process::Process;
 use crate::given::project::{Member, Project, at_member};
 use crate::given::redaction::redaction;
 use crate::given::world::{Operator, World};
-use crate::host::Inner;
 use crate::host::handle::Run;
 use crate::kept::journal::Journal;
 use crate::kept::revealed::{Remembering, Revealed};
+use crate::meters::funds::Funds;
 use crate::meters::purse::Ceiling;
 use crate::meters::tally::{Origins, Tally};
 use crate::plugins::guards::Guards;
@@ -168,7 +169,7 @@ impl Ready {
     pub(crate) fn new(
         project: &Project,
         options: &RunOptions,
-        host: &Arc<Inner>,
+        host: &Arc<Process>,
         gateway: &Gateway,
         run: &Run,
         seat: Seat,
@@ -205,7 +206,7 @@ impl Ready {
     /// their commitments are compared.
     pub(crate) fn for_replay(
         project: &Project,
-        host: &Arc<Inner>,
+        host: &Arc<Process>,
         funds: Arc<dyn Funds>,
         revealed: &Arc<Revealed>,
     ) -> Result<Self, Failure> {
@@ -305,7 +306,7 @@ impl Ready {
     /// Compiles what is not in the cache, all at once; the engine bounds how many at a time. What is
     /// at work ends when this is dropped.
     pub(crate) async fn load(
-        host: &Inner,
+        host: &Process,
         project: &Project,
     ) -> Result<BTreeMap<String, LoadedComponent>, Failure> {
         let mut tasks = JoinSet::new();
@@ -337,7 +338,7 @@ impl Ready {
     /// reaches beyond the call, so that nothing can come of it. Who then cannot say is asked again in the run.
     pub(crate) async fn offers(
         &self,
-        host: &Inner,
+        host: &Process,
         project: &Project,
         components: &BTreeMap<String, LoadedComponent>,
         run: &str,
@@ -385,7 +386,7 @@ impl Ready {
     /// journal nothing is recorded: the process that drives the run has.
     pub(crate) async fn install(
         self,
-        host: &Inner,
+        host: &Process,
         project: &Project,
         components: BTreeMap<String, LoadedComponent>,
         run: &RunScope,
@@ -458,7 +459,12 @@ impl Ready {
 }
 
 /// Why the operator does not let a server be used that shows these tools.
-fn unvouched(host: &Inner, project: &Project, key: &str, installed: &Installed) -> Option<Finding> {
+fn unvouched(
+    host: &Process,
+    project: &Project,
+    key: &str,
+    installed: &Installed,
+) -> Option<Finding> {
     installed.server()?;
     let operator = &host.config.operator;
     let refused = operator.vouches(project, key, &installed.tool_pins());
@@ -483,7 +489,7 @@ fn drifted(project: &Project, key: &str, installed: &Installed) -> Vec<Finding> 
 }
 
 pub(crate) fn prepare(
-    host: &Inner,
+    host: &Process,
     project: &Project,
     key: &str,
     member: &Member,
@@ -501,7 +507,7 @@ pub(crate) fn prepare(
 
 /// Links a component with exactly what the plugin is granted.
 fn link(
-    host: &Inner,
+    host: &Process,
     member: &Member,
     component: &LoadedComponent,
 ) -> Result<Arc<dyn Guest>, LoadError> {
@@ -513,7 +519,7 @@ fn link(
 fn services_of(
     project: &Project,
     options: &RunOptions,
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     bus: &Arc<dyn Bus>,
     router: &Arc<Router>,
     gateway: &Gateway,
@@ -555,7 +561,7 @@ fn services_of(
 fn processes(
     project: &Project,
     options: &RunOptions,
-    host: &Inner,
+    host: &Process,
     files: &FileServices,
 ) -> ProcessServices {
     let places = |key: &String| {

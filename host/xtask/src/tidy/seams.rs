@@ -91,7 +91,79 @@ fn known<'a>(text: &str, own: &str, all: &'a [String]) -> Vec<&'a str> {
 fn faults_of(name: &str, text: &str) -> Faults {
     let mut faults: Faults = worded(text).chain(table(name, text)).collect();
     faults.extend(listed(name, text));
+    faults.extend(rooms(name, text));
     faults
+}
+
+const RUN: &str = "host/flowhost-run/src/";
+
+/// Rooms of `flowhost-run`, and what each may name of the crate. A room that names more cannot be understood without
+/// that, and neither can whoever stands on it; `host` holds all of them together, and names what it likes.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("base", &["base"]),
+    // What a person brings of an earlier run, which nobody here looks into.
+    ("given", &["base", "given", "earlier::reuse::Earlier"]),
+    ("meters", &["base", "given", "meters"]),
+    ("before", &["base", "given", "plugins", "before"]),
+    (
+        "kept",
+        &[
+            "base", "given", "meters", "before", "plugins", "calls", "earlier", "kept",
+        ],
+    ),
+    // The handle of a run is what whoever holds it and whoever drives it have in common.
+    (
+        "plugins",
+        &[
+            "base",
+            "given",
+            "meters",
+            "before",
+            "calls",
+            "kept",
+            "plugins",
+            "host::handle",
+            // What a run has that is replayed, in the place of a world.
+            "earlier::replay",
+        ],
+    ),
+    (
+        "calls",
+        &[
+            "base",
+            "given",
+            "meters",
+            "plugins",
+            "kept",
+            "earlier",
+            "calls",
+            "host::handle",
+            "host::requests",
+        ],
+    ),
+];
+
+fn rooms(name: &str, text: &str) -> Faults {
+    let room = name.strip_prefix(RUN).and_then(|it| it.split_once('/'));
+    let room = room.and_then(|(room, _)| ROOMS.iter().find(|(it, _)| *it == room));
+    let Some((room, may)) = room else {
+        return Faults::new();
+    };
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let named = code.flat_map(|line| line.split("crate::").skip(1));
+    let strange = named.filter(|path| !may.iter().any(|it| path.starts_with(it)));
+    let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    strange
+        .map(|path| {
+            let path: String = path.chars().take_while(|c| is_of_path(*c)).collect();
+            format!(
+                "names `crate::{path}`, and the room `{room}` may name {}: move what both need below it",
+                may.join(", ")
+            )
+        })
+        .collect()
 }
 
 /// Where something may be named, and why nowhere else.
@@ -238,6 +310,18 @@ mod tests {
         assert!(listed("host/flowhost-flow/src/a.rs", "/// tokio::spawn(it)").is_empty());
         let clock = "use std::time::{Duration, Instant};";
         assert_eq!(listed("host/flowhost-models/src/rate.rs", clock).len(), 1);
+    }
+
+    #[test]
+    fn refuses_a_room_that_names_one_above_it() {
+        let found = |room: &str, text: &str| rooms(&format!("{RUN}{room}/a.rs"), text).len();
+        assert_eq!(found("meters", "use crate::calls::order::Order;"), 1);
+        assert_eq!(found("kept", "let host = crate::host::Host::new();"), 1);
+        assert_eq!(found("given", "use crate::earlier::reuse::Reuse;"), 1);
+        assert_eq!(found("given", "use crate::earlier::reuse::Earlier;"), 0);
+        assert_eq!(found("calls", "use crate::host::handle::Run;"), 0);
+        assert_eq!(found("meters", "/// As [`crate::calls::order`]."), 0);
+        assert_eq!(found("host", "use crate::kept::journal::Journal;"), 0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use flowhost_ledger::{Fact, Kind, LedgerError, Recorder};
 use serde::{Deserialize, Serialize};
 
 use super::Recall;
-use crate::calls::order::Detail;
+use crate::meters::detail::Detail;
 use crate::meters::purse::Purse;
 
 /// The agent's function that runs before all others, as its records name it.

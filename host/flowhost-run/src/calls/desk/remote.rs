@@ -21,7 +21,7 @@ use super::recall::Found;
 use super::wire::{self, Question, Reply};
 use super::{Funds, Greeting, Payer, Recall};
 use crate::calls::channel::Channel;
-use crate::host::Inner;
+use crate::given::process::Process;
 
 /// Longest wait for an answer. The driver answers in microseconds and waits for a disk at most; one that
 /// is silent for so long is gone, and what it does not record must not happen.
@@ -53,7 +53,7 @@ struct Shared {
 
 impl Remote {
     pub(crate) fn new(
-        host: &Inner,
+        host: &Process,
         bus: Arc<dyn Bus>,
         tenant: &str,
         run: &str,

@@ -8,10 +8,10 @@ use flowhost_flow::consensus::Verdict;
 use flowhost_flow::planner::{RunEnd, StepSummary};
 use serde_json::Value;
 
-use crate::calls::order::Detail;
 use crate::earlier::reuse::ReusedCall;
 use crate::kept::journal::{self, Denial};
 use crate::kept::revealed::Revealed;
+use crate::meters::detail::Detail;
 
 /// Why a run stopped before its end.
 #[derive(Debug, Clone, Default)]

@@ -13,10 +13,11 @@ use tokio::time::Instant;
 
 use crate::calls::desk::Recording;
 use crate::calls::driver::{Driver, Paused};
-use crate::calls::order::{Answered, Detail, Stands};
+use crate::calls::order::{Answered, Stands};
 use crate::earlier::resume::past::{Known, Reached, Settled, Unread};
 use crate::earlier::resume::{Fate, Resumed};
 use crate::kept::journal::emitted_id;
+use crate::meters::detail::Detail;
 use crate::meters::purse::{Before, Purse};
 use crate::meters::tally::Tally;
 

@@ -11,7 +11,8 @@ use flowhost_words::PluginKind;
 
 use super::answers::{failed, output_of};
 use crate::calls::desk::{Found, Recalled};
-use crate::calls::order::{Detail, Order};
+use crate::calls::order::Order;
+use crate::meters::detail::Detail;
 use crate::plugins::content::Whole;
 
 /// What to do with an order.

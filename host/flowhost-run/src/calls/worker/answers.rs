@@ -9,7 +9,7 @@ use flowhost_ledger::records::ToolResult;
 use serde_json::{Value, json};
 
 use crate::base::failure::{ask_otherwise, would_allow};
-use crate::calls::order::Detail;
+use crate::meters::detail::Detail;
 use crate::plugins::installed::Installed;
 
 pub(super) fn finish<T>(

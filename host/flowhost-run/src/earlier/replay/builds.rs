@@ -12,8 +12,8 @@ use flowhost_words::PluginKind;
 use super::Script;
 use super::lives::Build;
 use crate::base::failure::Failure;
+use crate::given::process::Process;
 use crate::given::project::{Member, Project, at_member};
-use crate::host::Inner;
 use crate::plugins::installed::Installed;
 use crate::plugins::registry::Registry;
 use crate::plugins::wiring::{self, Ready};
@@ -28,7 +28,7 @@ pub(super) struct Builds {
 impl Builds {
     /// Links the plugins as the run had them, and asks those without a manifest what they offer.
     pub(super) async fn install(
-        host: &Inner,
+        host: &Process,
         project: &Project,
         later: &[(String, Member)],
         scope: &RunScope,
@@ -110,7 +110,7 @@ impl Builds {
 }
 
 struct Installing<'i> {
-    host: &'i Inner,
+    host: &'i Process,
     project: &'i Project,
     scope: &'i RunScope,
     findings: Vec<crate::base::finding::Finding>,

@@ -20,9 +20,9 @@ use crate::calls::channel::Channel;
 use crate::calls::driver::too_large;
 use crate::calls::order::Order;
 use crate::calls::worker::Worker;
+use crate::given::process::Process;
 use crate::given::project::{Member, Project};
 use crate::given::redaction::{redaction, seals};
-use crate::host::Inner;
 use crate::kept::journal::Journal;
 use crate::kept::revealed::Revealed;
 use crate::meters::account;
@@ -31,7 +31,7 @@ use crate::plugins::registry::{Registry, not_of_this_run};
 use crate::plugins::wiring::{self, Ready};
 
 pub(super) async fn replay(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     project: Project,
     recorded: Recorded,
     options: ReplayOptions,
@@ -100,7 +100,7 @@ struct Replay {
 impl Replay {
     /// A replay before its first event: plugins as the run had them, and a worker that reaches nothing.
     async fn new(
-        host: &Arc<Inner>,
+        host: &Arc<Process>,
         project: &Project,
         script: &Arc<Script>,
         setup: RunSetup,

@@ -127,7 +127,7 @@ impl Host {
                 .because("its plan says `sealed: none`, so that its record is not exact"));
         }
         replayable(&recorded)?;
-        drive::replay(self.inner(), project, recorded, options).await
+        drive::replay(self.process(), project, recorded, options).await
     }
 }
 

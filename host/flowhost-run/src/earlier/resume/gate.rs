@@ -12,7 +12,7 @@ use crate::base::failure::Failure;
 use crate::earlier::resume::past::Reached;
 use crate::earlier::resume::settle::speak;
 use crate::earlier::resume::{Kept, Resumed};
-use crate::host::Inner;
+use crate::given::process::Process;
 
 /// What somebody says.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub struct Spoken {
 
 /// Records it. Gives the number of the gate.
 pub(crate) fn answer(
-    host: &Inner,
+    host: &Process,
     kept: &dyn Kept,
     run: &str,
     said: &Spoken,

@@ -21,9 +21,9 @@ use crate::base::tasks::blocking;
 use crate::calls::channel::Channel;
 use crate::given::bundle::{self, BUNDLE, Bundle};
 use crate::given::options::RunOptions;
+use crate::given::process::Process;
 use crate::given::project::{Project, at_member};
 use crate::given::redaction::redaction;
-use crate::host::Inner;
 use crate::host::execute::{Conduct, conduct, journal_of, prepare};
 use crate::host::handle::Run;
 use crate::host::ledgers;
@@ -168,7 +168,7 @@ struct Found {
 }
 
 pub(crate) async fn execute(
-    host: &Arc<Inner>,
+    host: &Arc<Process>,
     kept: Arc<dyn Kept>,
     options: &ResumeOptions,
     run: &Run,
@@ -243,7 +243,7 @@ pub(crate) async fn execute(
 
 /// Takes the run's lock and looks at everything that could be wrong.
 fn find(
-    host: &Inner,
+    host: &Process,
     kept: &dyn Kept,
     options: &ResumeOptions,
     run: &str,
@@ -311,7 +311,7 @@ fn begun_whole(past: &Past) -> Result<(), Failure> {
     }
 }
 
-fn open(host: &Inner, options: &LedgerOptions) -> Result<Ledger, Failure> {
+fn open(host: &Process, options: &LedgerOptions) -> Result<Ledger, Failure> {
     Ledger::reopen(options).map_err(|error| match error {
         OpenError::Locked(dir) => locked(host, &dir),
         OpenError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -326,7 +326,7 @@ fn open(host: &Inner, options: &LedgerOptions) -> Result<Ledger, Failure> {
 }
 
 /// That somebody else writes to the run.
-fn locked(host: &Inner, dir: &Path) -> Failure {
+fn locked(host: &Process, dir: &Path) -> Failure {
     at_work(host.config.world.lock_holder(dir))
 }
 
@@ -341,7 +341,7 @@ pub fn at_work(process: Option<u32>) -> Failure {
 }
 
 /// The document of what the run was made of, if it is the one that its first records name.
-fn made_of(host: &Inner, dir: &Path, past: &Past) -> Result<Bundle, Failure> {
+fn made_of(host: &Process, dir: &Path, past: &Past) -> Result<Bundle, Failure> {
     let Some(recorded) = &past.bundle_sha256 else {
         return Err(cannot("its records do not say what it was made of")
             .because("a host of the first wave made it, or it was killed before its first step")

@@ -19,7 +19,7 @@ use flowhost_ledger::{
 use serde_json::Value;
 
 use crate::base::failure::Failure;
-use crate::calls::order::{Detail, Stands};
+use crate::calls::order::Stands;
 use crate::earlier::resume::fed;
 use crate::earlier::resume::feeding::{FedBeside, Feeder, PlanOf};
 use crate::earlier::resume::rebuild::Written;
@@ -28,6 +28,7 @@ use crate::earlier::reuse::ReusedCall;
 use crate::given::world::Listener;
 use crate::kept::journal::Denial;
 use crate::kept::page::Heard;
+use crate::meters::detail::Detail;
 use crate::meters::tally::Routed;
 
 mod reader;

@@ -14,7 +14,7 @@ use crate::earlier::resume::feeding::FedBeside;
 use crate::earlier::resume::past::{self, Beside};
 use crate::earlier::resume::rebuild::rebuild;
 use crate::earlier::resume::{Kept, Resumed, foreign, open};
-use crate::host::Inner;
+use crate::given::process::Process;
 
 /// What a person says of a call.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct Settlement {
 
 /// Records it. Gives the number of the call that was settled, and how many still wait for a word.
 pub(crate) fn settle(
-    host: &Inner,
+    host: &Process,
     kept: &dyn Kept,
     run: &str,
     said: &Settlement,
@@ -85,7 +85,7 @@ pub(crate) fn settle(
 /// Lets somebody say something of a run that nobody works on: `say` gives the fact, which is recorded and
 /// signed before this returns.
 pub(super) fn speak<T>(
-    host: &Inner,
+    host: &Process,
     kept: &dyn Kept,
     run: &str,
     say: impl FnOnce(&Resumed, String) -> Result<(Fact, T), Failure>,

@@ -21,8 +21,8 @@ use flowhost_ledger::{Kind, read_run};
 use crate::base::failure::Failure;
 use crate::earlier::resume::{Fed, Kept};
 use crate::given::folders;
+use crate::given::process::Process;
 use crate::given::project::Project;
-use crate::host::Inner;
 use crate::plugins::registry::Registry;
 use keys::{Key, Keys};
 use touched::Touched;
@@ -91,7 +91,7 @@ pub(crate) struct Reuse {
 
 impl Reuse {
     pub(crate) fn new(
-        host: &Inner,
+        host: &Process,
         earlier: &Earlier,
         project: &Project,
         seed: u64,
@@ -179,7 +179,7 @@ impl Reuse {
 ///
 /// # Errors
 /// When its records cannot be read or do not say it.
-pub(crate) fn earlier(host: &Inner, kept: &dyn Kept, run: &str) -> Result<Earlier, Failure> {
+pub(crate) fn earlier(host: &Process, kept: &dyn Kept, run: &str) -> Result<Earlier, Failure> {
     let cannot = |failure: Failure| Failure {
         message: format!("nothing can be reused of run {run}"),
         ..failure
@@ -254,7 +254,7 @@ impl Met {
 
 /// What the calls of a run met, those that it took itself from others included: what they met stands with
 /// the run that made them.
-fn met(host: &Inner, kept: &dyn Kept, run: &str) -> Result<(Met, Sources), Failure> {
+fn met(host: &Process, kept: &dyn Kept, run: &str) -> Result<(Met, Sources), Failure> {
     let state = &host.config.state;
     let mut all = Met::default();
     let mut add = |run: &str, dir: &Path| -> Result<Sources, Failure> {

@@ -17,11 +17,12 @@ use serde_json::Value;
 
 use crate::base::failure::Failure;
 use crate::calls::desk::ON_START;
-use crate::calls::order::{Detail, Stands};
+use crate::calls::order::Stands;
 use crate::earlier::resume::rebuild::Written;
 use crate::earlier::resume::{unreadable, unreadable_because};
 use crate::earlier::reuse::ReusedCall;
 use crate::kept::journal::Denial;
+use crate::meters::detail::Detail;
 
 use super::{Known, Past, Settled, Unread, is_note};
 
