@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::cli::plan;
-use crate::held::{parts, project, sound};
+use crate::held::{Gate, host, options, parts, project, sound, waiting};
 use crate::support::Home;
 
 /// What the run was made of, which has not changed.
@@ -125,4 +125,24 @@ async fn no_moment_leaves_a_report_of_one_process_beside_the_record_of_another()
         ["report.html", "report.json"]
     );
     home.flowhost(&["verify", run]).expect(0);
+}
+
+/// Whoever asks the run to end asks it by its id: the one that cannot have the ledger must not take its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_goes_on_is_still_found_when_somebody_has_resumed_it_all_the_same() {
+    let mut gate = Gate::new().await;
+    let home = waiting(&gate, "  only: { uses: waits, with: { url: \"URL\" } }");
+    let (host, project) = (host(&home), project(&home));
+    let run = host.start(project.clone(), options()).unwrap();
+    gate.reached_by(1).await;
+    let kept = Arc::new(Unchanged(project));
+    let second = host.resume(run.id(), kept, ResumeOptions::default());
+    let refused = second.outcome().await.unwrap_err();
+    let why = refused.causes.join("; ");
+    assert!(why.contains("is at work on it"), "{refused:?}");
+    assert!(host.run(run.id()).is_some(), "the first goes on");
+    assert_eq!(host.runs().len(), 1);
+    gate.open();
+    sound(&run.outcome().await.unwrap());
+    assert!(host.run(run.id()).is_none());
 }

@@ -43,7 +43,9 @@ pub struct Host(Arc<Inner>);
 
 struct Inner {
     process: Arc<Process>,
-    runs: Mutex<BTreeMap<String, Run>>,
+    /// By their ids, in the order in which they came. A run that goes on and is resumed all the same is there twice,
+    /// until the second has found that it cannot have the ledger: what is asked of it is asked of the first.
+    runs: Mutex<BTreeMap<String, Vec<Run>>>,
     /// How many of them there are and were, for who waits for none.
     course: watch::Sender<Course>,
     /// Somebody looks for what other processes ask of the runs.
@@ -153,7 +155,8 @@ impl Host {
         let inner = self.0.clone();
         {
             let mut runs = self.runs_mut();
-            runs.insert(run.id().to_owned(), run.clone());
+            let same = runs.entry(run.id().to_owned()).or_default();
+            same.push(run.clone());
             inner.course.send_modify(Course::begin);
             // Under the lock of the runs, under which whoever looks sees that none is left, and ends. The lock orders
             // the two, so that the flag need not.
@@ -170,8 +173,9 @@ impl Host {
                         .hint("this is a bug of the host; please report it"),
                 )
             });
-            inner.runs_mut().remove(run.id());
+            inner.let_go(&run);
             inner.course.send_modify(Course::end);
+            // Behind that: whoever waits for the outcome finds no run any more.
             run.ended(outcome);
         });
         handle
@@ -185,7 +189,10 @@ impl Host {
     #[must_use]
     pub fn resume(&self, run: &str, kept: Arc<dyn Kept>, options: ResumeOptions) -> Run {
         let (process, run) = (self.process().clone(), Run::new(run));
-        asks::forget(&process, run.id());
+        // What was asked of a process that is gone. Of one that has it still, it was asked of that.
+        if self.run(run.id()).is_none() {
+            asks::forget(&process, run.id());
+        }
         self.go(run.clone(), async move {
             resume::execute(&process, kept, &options, &run).await
         })
@@ -225,7 +232,8 @@ impl Host {
     /// The runs that are going on, oldest first.
     #[must_use]
     pub fn runs(&self) -> Vec<Run> {
-        self.runs_mut().values().cloned().collect()
+        let oldest = |same: &Vec<Run>| same.first().cloned();
+        self.runs_mut().values().filter_map(oldest).collect()
     }
 
     /// The run of this id, while it goes on.
@@ -238,7 +246,7 @@ impl Host {
         &self.0.process
     }
 
-    fn runs_mut(&self) -> MutexGuard<'_, BTreeMap<String, Run>> {
+    fn runs_mut(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Run>>> {
         self.0.runs_mut()
     }
 }
@@ -246,10 +254,23 @@ impl Host {
 impl Inner {
     /// The run of this id, while it goes on.
     fn going_on(&self, id: &str) -> Option<Run> {
-        self.runs_mut().get(id).cloned()
+        self.runs_mut().get(id)?.first().cloned()
     }
 
-    fn runs_mut(&self) -> MutexGuard<'_, BTreeMap<String, Run>> {
+    /// A handle of a run has come to its end, and no other of the same run.
+    fn let_go(&self, run: &Run) {
+        let mut runs = self.runs_mut();
+        let Some(same) = runs.get_mut(run.id()) else {
+            debug_assert!(false, "a run is let go of once");
+            return;
+        };
+        same.retain(|it| !Arc::ptr_eq(&it.0, &run.0));
+        if same.is_empty() {
+            runs.remove(run.id());
+        }
+    }
+
+    fn runs_mut(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Run>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
