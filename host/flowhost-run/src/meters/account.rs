@@ -77,21 +77,23 @@ struct Account {
 
 impl Account {
     fn charge(&self, fact: &Fact, bytes: u64) -> Result<(), LedgerError> {
-        let before = self.counter().fetch_add(bytes, Relaxed);
-        let used = before.saturating_add(bytes);
-        let fits = match standing(fact.kind) {
-            Standing::Outcome => true,
-            Standing::Intent => before < self.allowed,
-            Standing::Other => used <= self.allowed,
+        let standing = standing(fact.kind);
+        let fits = |before: u64| {
+            let used = before.saturating_add(bytes);
+            let fits = match standing {
+                Standing::Outcome => true,
+                Standing::Intent => before < self.allowed,
+                Standing::Other => used <= self.allowed,
+            };
+            fits.then_some(used)
         };
-        if fits {
-            return Ok(());
-        }
-        // What is not written is not used; the refusal says what it would have been.
-        self.refund(bytes);
-        Err(LedgerError::Limit {
+        // In one step: a record that is refused must not stand on the account for a moment, in which another call's
+        // would be refused for it. The number alone is shared, and nothing that is published with it.
+        let charged = self.counter().fetch_update(Relaxed, Relaxed, fits);
+        charged.map(drop).map_err(|before| LedgerError::Limit {
             name: self.name,
-            used,
+            // What it would have been: what is not written is not used.
+            used: before.saturating_add(bytes),
             allowed: self.allowed,
         })
     }
@@ -106,6 +108,7 @@ impl Account {
 }
 
 /// How a record stands to what an account refuses.
+#[derive(Clone, Copy)]
 enum Standing {
     /// Says how something ended that was allowed to begin.
     Outcome,
@@ -127,6 +130,7 @@ fn standing(kind: Kind) -> Standing {
 impl Recorder for Account {
     fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
         let bytes = written(&fact);
+        // The nearest account first: the refusal that is told is the one that its reader can do most about.
         self.charge(&fact, bytes)?;
         let appended = self.above.append(fact);
         if appended.is_err() {
@@ -152,6 +156,7 @@ fn written(fact: &Fact) -> u64 {
         };
         escaped(name) + value
     });
+    // Text as it is, and everything else as base64: so the payload file has them.
     let payload = fact.payload.as_deref().map_or(0, |payload| {
         std::str::from_utf8(payload).map_or(payload.len().div_ceil(3) as u64 * 4, escaped)
     });
@@ -210,6 +215,37 @@ mod tests {
         call.recorder.append(look("/docs/b")).unwrap();
         assert_eq!(recorder.facts().len(), 2);
         assert_eq!(meter.evidence_bytes.load(Relaxed), 2 * bytes);
+    }
+
+    /// Takes nothing, so that what was charged for is given back.
+    struct Closed;
+
+    impl Recorder for Closed {
+        fn append(&self, _: Fact) -> Result<u64, LedgerError> {
+            Err(LedgerError::Closed)
+        }
+
+        fn durable(&self, _: u64) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_refused_takes_no_room_from_anothers_meanwhile() {
+        const TIMES: usize = 20_000;
+        let (run, meter) = of_run(Arc::new(Closed), 0, written(&look("x")));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..TIMES {
+                    assert_eq!(limit(run.append(look("too long"))).0, "run.evidence");
+                }
+            });
+            for _ in 0..TIMES {
+                let fits = run.append(look("x"));
+                assert!(matches!(fits, Err(LedgerError::Closed)), "{fits:?}");
+            }
+        });
+        assert_eq!(meter.evidence_bytes.load(Relaxed), 0);
     }
 
     #[test]

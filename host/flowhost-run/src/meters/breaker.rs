@@ -17,7 +17,8 @@ pub(crate) const TRAPS_MAX: u64 = flowhost_flow::plan::limits::ATTEMPTS_MAX as u
 pub(crate) struct Breaker(AtomicU64);
 
 impl Breaker {
-    /// Whether the next call may be made.
+    /// Whether the next call may be made. Calls at once may each see the count before the other has trapped: a few more
+    /// than the number are made then, which is why nothing but the count is shared, and in no order.
     pub(crate) fn check(&self) -> Result<(), Fault> {
         let used = self.0.load(Relaxed);
         if used < TRAPS_MAX {

@@ -172,6 +172,7 @@ impl Purse {
     /// A planner's call has ended: what was spent in it, which is forgotten here.
     pub(crate) fn end(&self, call: &str) -> Left {
         let mut inner = self.inner();
+        // One that was never begun here, or has ended, has spent nothing more.
         let Some(ended) = inner.at_work.remove(call) else {
             return Left::default();
         };
@@ -180,6 +181,7 @@ impl Purse {
         let places = inner.accounts.iter_mut().zip(ended.owners);
         for ((accounts, owner), amount) in places.zip(amounts) {
             let Some(account) = accounts.get_mut(&owner) else {
+                debug_assert!(false, "an account is there while a call spends from it");
                 continue;
             };
             account.calls = account.calls.saturating_sub(1);
@@ -234,6 +236,7 @@ impl Funds for Purse {
     fn hold(&self, payer: &Payer, want: Left) -> Result<HoldId, Shortfall> {
         let mut inner = self.inner();
         let rooms = inner.rooms(payer);
+        // The nearest ceiling that is too low is told, also where a farther one is too: to raise it comes first.
         let short = rooms.iter().find_map(|room| room.short_of(want));
         let (plugin, root): (Arc<str>, Arc<str>) =
             (payer.plugin.as_str().into(), payer.root.as_str().into());
@@ -321,6 +324,7 @@ impl Inner {
 
     /// Every ceiling over the payer, the nearest first.
     fn rooms(&self, payer: &Payer) -> Vec<Room> {
+        // Tokens and money of plugin, step and run.
         let mut all = Vec::with_capacity(6);
         let used = self.plugins.get(&*payer.plugin).copied();
         let [tokens, micro_usd] = payer.own;
@@ -337,6 +341,7 @@ impl Inner {
         all
     }
 
+    /// The account that a call spends from. One that is not there has nothing left: what nobody knows of is not spent.
     fn account(&self, call: &AtWork, at: usize) -> Account {
         let owner = call.owners.get(at);
         let accounts = self.accounts.get(at);

@@ -106,7 +106,7 @@ impl Drop for Account {
     }
 }
 
-/// What a meter shows.
+/// What a meter shows. Relaxed, because whoever reads it has waited for the call or dropped it: either orders the two.
 pub(crate) fn metered(meter: &Meter) -> Detail {
     Detail {
         fuel: meter.fuel.load(Relaxed),
