@@ -133,6 +133,7 @@ pub(crate) fn branch(
     let prefix = fork(&recorded, plan.clone(), setup.clone(), started, &of.at)
         .map_err(|error| refused(of, &error))?;
     let cannot = |why: &str| Failure::new(Exit::Internal, cannot_be_forked(&of.run)).because(why);
+    // At least the first event is taken: no step begins before it.
     let last = prefix.taken.saturating_sub(1);
     let (seq, hash) = hash_of_event(&parent.dir, last)?
         .ok_or_else(|| cannot("its records end before the step begins"))?;
@@ -211,7 +212,9 @@ fn carried(tenant: &str, message: &Unread) -> Option<Fact> {
         return None; // a step emits it: that is a note of the planner
     }
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let payload: serde_json::Value = serde_json::from_str(&message.payload).unwrap_or_default();
+    let payload = serde_json::from_str(&message.payload);
+    debug_assert!(payload.is_ok(), "it was read as JSON from its record");
+    let payload: serde_json::Value = payload.unwrap_or_default();
     let root = message.root.to_string();
     let said = json!({
         "payload": payload, "root": root, "topic": message.topic, "waiting": [],

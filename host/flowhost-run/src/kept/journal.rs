@@ -38,8 +38,9 @@ mod notes;
 
 pub(crate) use notes::emitted_id;
 
-/// Denials that a report holds; the ledger holds all of them.
-const DENIALS_MAX: usize = 1_000;
+/// Denials that a report holds: more than anybody reads, and some hundred KB of a process that a plugin could fill by
+/// asking again and again. The ledger holds all of them.
+pub(crate) const DENIALS_MAX: usize = 1_000;
 
 /// The status of a run that ended before its first step.
 const REFUSED: &str = "failed";
@@ -130,7 +131,9 @@ impl Journal {
 
     /// What the ledger keeps of a document: what stands there can be compared with it.
     pub(crate) fn kept<T: Serialize>(&self, value: &T) -> serde_json::Value {
-        let mut document = serde_json::to_value(value).unwrap_or_default();
+        let document = serde_json::to_value(value);
+        debug_assert!(document.is_ok(), "{NOT_JSON}");
+        let mut document = document.unwrap_or_default();
         self.revealed.clean_json(&mut document);
         if self.redacts {
             flowhost_detect::redact_json(&mut document);
@@ -193,7 +196,7 @@ impl Journal {
             Durability::Durable => "durable",
             Durability::Relaxed => "relaxed",
         };
-        let payload = serde_json::to_vec(setup).unwrap_or_default();
+        let payload = written(setup);
         let note = options.note.clone().map(|mut note| {
             if self.redacts {
                 clean(&mut note);
@@ -304,7 +307,7 @@ impl Journal {
                 let fact = self.by_host(answered.record(*call, used, record));
                 match answered.stands {
                     Stands::Content | Stands::Own => fact,
-                    Stands::Nowhere => fact.payload(serde_json::to_vec(result).unwrap_or_default()),
+                    Stands::Nowhere => fact.payload(written(result)),
                 }
             }
             Event::TimerFired { timer } => self.by_host(PlannerEvent {
@@ -316,8 +319,7 @@ impl Journal {
                     gate: Some(gate.0),
                     ..record
                 };
-                let answer = serde_json::to_vec(answer).unwrap_or_default();
-                self.by_host(said).payload(answer)
+                self.by_host(said).payload(written(answer))
             }
             Event::Requested {
                 request,
@@ -329,8 +331,7 @@ impl Journal {
                     of: Some(step.clone()),
                     ..record
                 };
-                let input = serde_json::to_vec(input).unwrap_or_default();
-                self.by_host(asked).payload(input)
+                self.by_host(asked).payload(written(input))
             }
             Event::Withdrawn { request } => self.by_host(PlannerEvent {
                 request: Some(request.0),
@@ -341,10 +342,7 @@ impl Journal {
             | Event::Closed {
                 stops: Some(reason),
             } => self.by_host(record).payload(reason.clone().into_bytes()),
-            Event::HostFailed { failure } => {
-                let failure = serde_json::to_vec(failure).unwrap_or_default();
-                self.by_host(record).payload(failure)
-            }
+            Event::HostFailed { failure } => self.by_host(record).payload(written(failure)),
         };
         self.append(fact).map(drop)
     }
@@ -362,7 +360,7 @@ impl Journal {
             micro_usd: likely.map(|it| it.micro_usd),
             ..Budget::default()
         };
-        let document = serde_json::to_vec(&estimate.document()).unwrap_or_default();
+        let document = written(&estimate.document());
         append(self, self.by_host(budget).payload(document))
     }
 
@@ -474,14 +472,15 @@ impl Journal {
             evidence: Some(evidence),
             ..RunEnd::default()
         };
-        let payload = serde_json::to_vec(&outcome.end).unwrap_or_default();
-        append(self, self.by_host(end).payload(payload))
+        append(self, self.by_host(end).payload(written(&outcome.end)))
     }
 }
 
 impl Recorder for Journal {
     fn append(&self, mut fact: Fact) -> Result<u64, LedgerError> {
+        // First: what is sealed beside a record is its payload as it is by then, and no secret may be in it.
         if self.revealed.clean_fact(&mut fact) {
+            // Past what is done below: it holds names that the operator gave, and nothing to be taken out.
             self.ledger.append(self.leaked(fact.kind))?;
         }
         let fact = match (self.redacts, self.seals) {
@@ -650,6 +649,16 @@ fn as_written<'a>(grant: &'a FileGrant, member: &'a Member) -> &'a str {
     written
         .find(|it| it.guest == grant.guest && host_input(&it.host).is_some())
         .map_or(&grant.host, |it| &it.host)
+}
+
+const NOT_JSON: &str =
+    "what the host records holds what JSON can carry: texts for keys, and finite numbers";
+
+/// A payload of the host's own words.
+fn written<T: Serialize>(value: &T) -> Vec<u8> {
+    let written = serde_json::to_vec(value);
+    debug_assert!(written.is_ok(), "{NOT_JSON}");
+    written.unwrap_or_default()
 }
 
 /// Appends and forgets the number.

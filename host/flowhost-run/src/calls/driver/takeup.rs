@@ -169,13 +169,7 @@ impl Driver {
             Fate::Make | Fate::Doubtful | Fate::Settled(Settled::Retry) => {
                 return self.waiting.push_back(call);
             }
-            Fate::Known => {
-                let made = resumed.past.calls.get(&call.id.0);
-                if let Some(known) = made.and_then(|made| made.result.clone()) {
-                    self.knew(&call, known, resumed).await;
-                }
-                return;
-            }
+            Fate::Known(known) => return self.knew(&call, known.clone(), resumed).await,
             Fate::Stopped => {
                 let why = "the process that performed it is gone".to_owned();
                 failed(FailureClass::Cancelled, why)
@@ -332,6 +326,7 @@ impl Driver {
             }
         }
         let over = Instant::now() + ACCOUNTED;
+        // One answer for each: a call that is stopped answers too, and what it has recorded is then complete.
         for _ in &out {
             let answer = tokio::time::timeout_at(over, answers.next()).await;
             match answer {

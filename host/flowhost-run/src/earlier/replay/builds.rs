@@ -45,6 +45,7 @@ impl Builds {
         let mut first = HashMap::new();
         for (key, component) in Ready::load(host, project).await? {
             let Some(member) = project.members.get(&key) else {
+                debug_assert!(false, "what was loaded are the project's members");
                 continue;
             };
             let installed = installing.one(&key, 1, member, &component).await?;
@@ -67,6 +68,7 @@ impl Builds {
                 let installed = match made.get(&key) {
                     Some(installed) => installed.clone(),
                     None => {
+                        // By its digest, before the plan's own: a swap back gives the first build a later revision.
                         let other = later.iter().find(|(key, member)| {
                             key == plugin && *member.inspection.digest == *component
                         });
@@ -86,6 +88,7 @@ impl Builds {
                             (None, Some((member, loaded, _))) => {
                                 Arc::new(installing.one(plugin, revision, member, loaded).await?)
                             }
+                            // The record names a plugin that the plan has not. Whoever asks for its call says so.
                             (None, None) => continue,
                         };
                         made.insert(key, installed.clone());

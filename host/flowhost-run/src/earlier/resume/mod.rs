@@ -44,7 +44,7 @@ mod settle;
 pub use fed::{Fed, FedError};
 use feeding::FedBeside;
 pub use gate::{Spoken, Word};
-use past::{Beside, Made, Past, Settled};
+use past::{Beside, Known, Made, Past, Settled};
 use rebuild::{AsItWas, Rebuilt, rebuild};
 pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};
@@ -87,13 +87,13 @@ pub(crate) struct Resumed {
 }
 
 /// What becomes of a call that was open.
-pub(crate) enum Fate {
+pub(crate) enum Fate<'r> {
     /// It is made, for the first time or again: its effect may be repeated.
     Make,
     /// It was to be stopped, and whoever performed it is gone.
     Stopped,
     /// How it ended is recorded.
-    Known,
+    Known(&'r Known),
     /// A person said how it ended.
     Settled(Settled),
     /// It may have had its effect, which must not happen twice.
@@ -101,16 +101,18 @@ pub(crate) enum Fate {
 }
 
 impl Resumed {
-    pub(crate) fn fate(&self, call: &Call) -> Fate {
+    pub(crate) fn fate(&self, call: &Call) -> Fate<'_> {
         let made = self.past.calls.get(&call.id.0);
         let settled = made.and_then(|made| made.settled.clone());
         match (made, settled) {
+            // Before a person's word: it was said of what nobody knew, and the record knows.
             (
                 Some(Made {
-                    result: Some(_), ..
+                    result: Some(known),
+                    ..
                 }),
                 _,
-            ) => Fate::Known,
+            ) => Fate::Known(known),
             (_, Some(Settled::Retry)) => Fate::Make,
             (_, Some(settled)) => Fate::Settled(settled),
             _ if self.rebuilt.cancelled.contains(&call.id) => Fate::Stopped,
@@ -191,6 +193,7 @@ pub(crate) async fn execute(
         allow_process: options.allow_process,
         ..RunOptions::default()
     };
+    // Its folder was found by this id, which a host gave it.
     let started_ms = Ulid::from_string(run.id()).map_or(0, |id| id.timestamp_ms());
     let tenant = host.config.state.tenant();
     let channel = Channel::named((tenant, run.id()), started_ms, past.processes);
@@ -202,6 +205,7 @@ pub(crate) async fn execute(
     let journal = journal.followed(follower.clone());
     journal.knows(past.denials.clone());
     let resumed = Resumed { past, rebuilt, fed };
+    // In the index before it is in the ledger, as a run that begins: one that is killed in between is found there.
     {
         let (host, id) = (host.clone(), run.id().to_owned());
         let entered = move || {
@@ -408,7 +412,9 @@ fn is_same(
     ))
 }
 
-/// What stands in the place of what was taken out of a payload before it was stored.
+/// What stands in the place of what was taken out of a payload before it was stored. An agent may have written the same
+/// by itself: a run that is refused for it can be started anew, and one that went on with half of a value could not be
+/// taken back.
 const TAKEN_OUT: &str = "[redacted:";
 
 /// That the planner is fed what it was fed, and not what was left of it: a plan that redacts its records,
@@ -472,7 +478,7 @@ impl Resumed {
                 .is_some_and(|made| made.begun);
             match self.fate(call) {
                 Fate::Make if begun => again.push(call.id.0.to_string()),
-                Fate::Known => known.push(call.id.0.to_string()),
+                Fate::Known(_) => known.push(call.id.0.to_string()),
                 _ => {}
             }
         }

@@ -68,6 +68,7 @@ impl Keys {
             "schema": call.schema.as_deref(),
             "stage": call.stage,
         });
+        // What has no canonical text has no hash: it is asked again.
         let text = canonical_text(&question).ok()?;
         Some(Sha256::digest(text).into())
     }

@@ -19,6 +19,7 @@ use flowhost_flow::{Action, Amounts, Call, CallResult, Exit};
 use flowhost_ledger::{Kind, read_run};
 
 use crate::base::failure::Failure;
+use crate::base::tasks::blocking;
 use crate::earlier::resume::{Fed, Kept};
 use crate::given::folders;
 use crate::given::process::Process;
@@ -118,10 +119,12 @@ impl Reuse {
         loop {
             let made = {
                 let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+                // In the order in which they were made, and each once: the same question asked twice had two answers.
                 made.get_mut(&key)?.pop_front()?
             };
             let (reuse, touched) = (self.clone(), made.touched.clone());
-            let same = tokio::task::spawn_blocking(move || reuse.as_it_was(&touched));
+            // Files are read for it. What cannot be compared is made again.
+            let same = blocking(move || Ok(reuse.as_it_was(&touched)));
             if same.await.unwrap_or(false) {
                 return Some(made);
             }

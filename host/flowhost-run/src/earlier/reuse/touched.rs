@@ -61,7 +61,8 @@ pub(crate) struct Source {
 pub(crate) type Sources = BTreeMap<u64, Source>;
 
 /// Interfaces whose answers are taken as they were: they ask for nothing that a call was made for, or for
-/// what is asked of models. Guests of script languages ask for clocks and randomness when they start.
+/// what is asked of models. Guests of script languages ask for clocks and randomness when they start. Which tools it
+/// called is compared by their plugins, and what those met stands under the same call.
 const TAKEN: &[&str] = &[
     "flowhost:budget/",
     "flowhost:clock/",
@@ -150,9 +151,9 @@ impl Reader<'_> {
             }
             _ => {}
         }
-        match record.kind() {
-            _ if record.actor.ends_with("/host") => return Ok(()),
-            _ => {}
+        // What the host says by itself follows from what calls did.
+        if record.actor.ends_with("/host") {
+            return Ok(());
         }
         let call = record.text("call").unwrap_or_default();
         let Some(root) = call.split('.').next().and_then(|it| it.parse().ok()) else {
@@ -214,6 +215,7 @@ impl Reader<'_> {
                 | Kind::ModelResult
                 | Kind::GuardVerdict,
             ) => Said::Nothing,
+            // Whatever a newer host records, too: what is not known to be harmless is not.
             Some(kind) => Said::Apart(kind.as_str().to_owned()),
             None => Said::Apart(record.kind_text.to_string()),
         })

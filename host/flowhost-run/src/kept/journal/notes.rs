@@ -16,7 +16,7 @@ use flowhost_ledger::{Fact, LedgerError, Recorder as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::Journal;
+use super::{Journal, written};
 use crate::calls::worker::recorded;
 
 impl Journal {
@@ -148,8 +148,7 @@ impl Journal {
             warned: Some(said.warned),
             ..GuardVerdict::default()
         };
-        let findings = serde_json::to_vec(said.findings).unwrap_or_default();
-        self.by_host(record).payload(findings)
+        self.by_host(record).payload(written(&said.findings))
     }
 
     fn warning(&self, path: &str, about: &str) -> Fact {
@@ -188,8 +187,7 @@ impl Journal {
             ratio: verdict.agreement_ratio.map(|ratio| format!("{ratio:.3}")),
             verdict: verdict.sha256(),
         };
-        let payload = serde_json::to_vec(verdict).unwrap_or_default();
-        self.by_host(record).payload(payload)
+        self.by_host(record).payload(written(verdict))
     }
 
     /// The end of a step and of its last attempt. A step that was skipped did not fail: the reason is the
@@ -258,6 +256,7 @@ fn spent(used: &Amounts) -> SpentPart {
 /// The id of the message that a step emits: a step emits one, whoever performs it.
 pub(crate) fn emitted_id(step_id: &str) -> Ulid {
     let digest: [u8; 32] = Sha256::digest(format!("emit {step_id}")).into();
+    // All 128 bits of the step, and none of the time: a process that emits again after a kill must not have another.
     let bits = digest
         .iter()
         .take(16)

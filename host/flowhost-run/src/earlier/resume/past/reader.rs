@@ -21,7 +21,7 @@ use crate::calls::order::Stands;
 use crate::earlier::resume::rebuild::Written;
 use crate::earlier::resume::{unreadable, unreadable_because};
 use crate::earlier::reuse::ReusedCall;
-use crate::kept::journal::Denial;
+use crate::kept::journal::{DENIALS_MAX, Denial};
 use crate::meters::detail::Detail;
 
 use super::{Known, Past, Settled, Unread, is_note};
@@ -137,7 +137,7 @@ impl<'p> Reader<'p> {
                 self.sent(record, message)?;
             }
             Some(Record::HostCall(call)) if call.limit.as_deref() == Some("queue") => {
-                // The mailbox was full: the message went nowhere.
+                // The mailbox was full: the message went nowhere. Its sender was told so, and has gone on.
                 self.open_messages.remove(&*call.id.unwrap_or_default());
             }
             None if record.actor.ends_with("/host") => {
@@ -202,7 +202,7 @@ impl<'p> Reader<'p> {
     fn denied(&mut self, record: &LentRecord<'_>) {
         let text = |name: &str| owned(record.text(name));
         let decision = record.text("decision");
-        if decision.as_deref() != Some("deny") || self.past.denials.len() >= 1_000 {
+        if decision.as_deref() != Some("deny") || self.past.denials.len() >= DENIALS_MAX {
             return;
         }
         let asked = record.commit;
@@ -280,6 +280,7 @@ impl<'p> Reader<'p> {
                 let revision = said.call_of.revision.unwrap_or(1);
                 self.past.started.insert((plugin.to_owned(), revision));
             }
+            // However it went: its errors change nothing, and it is not told twice.
             "on-finish" => {
                 self.past.finished.insert(plugin.to_owned());
             }
@@ -440,7 +441,10 @@ impl<'p> Reader<'p> {
             None => String::new(),
         };
         let settled = match &*said.r#as {
-            "done" => Settled::Done(serde_json::from_str(&text).unwrap_or(Value::Null)),
+            // What cannot be read is not taken for null: it would be handed on as what the call came to.
+            "done" => {
+                Settled::Done(serde_json::from_str(&text).map_err(|error| unreadable(&error))?)
+            }
             "failed" => Settled::Failed(text),
             _ => Settled::Retry,
         };
@@ -586,5 +590,50 @@ fn detail(used: &UsedPart<'_>) -> Detail {
         log_bytes: used.log_bytes.unwrap_or(0),
         evidence_bytes: used.evidence_bytes.unwrap_or(0),
         told_ms: used.told_ms.unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flowhost_ledger::records::{RecordKind as _, RunSettle};
+    use flowhost_ledger::{HostKey, Ledger, LedgerOptions, Recorder as _};
+
+    use super::*;
+    use crate::earlier::resume::past::read_to;
+
+    /// A run in which a person has said that call 7 was done, and came to this.
+    fn settled(output: &str) -> Result<Past, Failure> {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Arc::new(HostKey::from_seed("host.example", [7; 32]).unwrap());
+        let run = "01KBGHJKMNPQRSTVWXYZ012345";
+        let options = LedgerOptions::new(dir.path(), "default", run, key);
+        let ledger = Ledger::open(&options).unwrap();
+        let word = RunSettle {
+            call: 7,
+            step: "s1".to_owned(),
+            path: "pay".to_owned(),
+            r#as: "done".to_owned(),
+            by: None,
+        };
+        let fact = word.by("default/host");
+        ledger
+            .append(fact.payload(output.as_bytes().to_vec()))
+            .unwrap();
+        ledger.close_blocking().unwrap();
+        read_to(dir.path(), None, u64::MAX)
+    }
+
+    #[test]
+    fn what_a_person_said_and_nobody_can_read_is_not_handed_on_as_null() {
+        let past = settled(r#"{"n":1}"#).unwrap();
+        let said = past.calls[&7].settled.as_ref();
+        assert!(
+            matches!(said, Some(Settled::Done(value)) if value["n"] == 1),
+            "{said:?}"
+        );
+        let unreadable = settled(r#"{"n":"#).unwrap_err();
+        assert_eq!(unreadable.message, "the run cannot be resumed");
     }
 }
