@@ -123,6 +123,7 @@ fn id_of(run: &str, started_ms: u64, of: &[u8], said: &str) -> Ulid {
     for part in [run.as_bytes(), b"/", of, b"/", said.as_bytes()] {
         hash.update(part);
     }
+    // Ten bytes are the 80 bits of a ULID beside its time; in a run nobody finds two of the same.
     let bits = hash
         .finalize()
         .iter()

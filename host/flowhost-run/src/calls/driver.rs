@@ -71,7 +71,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// its end.
 const ACTIONS_BETWEEN_QUESTIONS: usize = 1_024;
 
-/// Longest sleep of a driver that waits for nothing by the clock.
+/// Longest sleep of a driver that waits for nothing by the clock. Any number does: it wakes, finds nothing due, and
+/// sleeps on. One sleep that is set anew costs less than one that may be missing.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
 
 /// What is driven: a plan from its first event, or a run from where another process left it.
@@ -302,6 +303,9 @@ impl Driver {
             if due.deadline() != wake {
                 due.as_mut().reset(wake);
             }
+            // What is wanted first: whoever stops a run must not wait behind its answers. Answers before the clock, so
+            // that a call which has ended in time is not called late. Wishes last: what is at work comes to its end
+            // before more of it begins. None of the first is there without end, so that the last have their turn.
             tokio::select! {
                 biased;
                 Some(wanted) = wanted.next() => match wanted {

@@ -100,6 +100,7 @@ impl Remote {
         let answer = self.wait(&Question::Revealed(name.to_owned()));
         if !matches!(answer, Ok(Reply::Done)) {
             tracing::error!(name, "the driver cannot keep a secret out of the record");
+            // Before the guest goes on, on whichever thread it records next.
             self.0.broken.store(true, Ordering::Release);
         }
     }
@@ -115,6 +116,7 @@ impl Remote {
 
 impl Shared {
     async fn ask(&self, question: &Question) -> Result<Reply, String> {
+        // Only that no two have the same number counts.
         let number = self.asked.fetch_add(1, Ordering::Relaxed);
         // 80 bits are a ULID's own: 48 of this worker and 31 of the question; the last is the answer's.
         let own = u128::from(self.nonce >> 16) << 32;
@@ -228,6 +230,7 @@ impl Recall for Remote {
     fn started(&self) -> Vec<(String, u64)> {
         match self.wait(&Question::Started) {
             Ok(Reply::Started(agents)) => agents,
+            // Started once more, an agent does what it did; not started, it could do nothing.
             _ => Vec::new(),
         }
     }
@@ -241,6 +244,7 @@ impl Recall for Remote {
     fn finished(&self) -> Vec<String> {
         match self.wait(&Question::Finished) {
             Ok(Reply::Finished(agents)) => agents,
+            // Told twice that the run is over is better than never.
             _ => Vec::new(),
         }
     }

@@ -47,6 +47,7 @@ pub(crate) struct Questions {
 
 impl Questions {
     async fn next(&mut self) -> Result<Delivery, BusError> {
+        // A worker greets once, and has nothing else to ask before it is answered: it holds up nobody.
         tokio::select! {
             biased;
             greeting = self.greetings.next() => greeting,

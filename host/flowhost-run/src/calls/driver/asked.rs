@@ -145,6 +145,7 @@ pub(super) async fn wished(wishes: &mut Option<mpsc::Receiver<Wish>>) -> Wish {
 pub(super) fn turn_away(wishes: Option<mpsc::Receiver<Wish>>) {
     // Only a run that is open to requests has any.
     let Some(mut wishes) = wishes else { return };
+    // Closed before it is emptied, so that none comes in behind the last.
     wishes.close();
     while let Ok(wish) = wishes.try_recv() {
         if let Wish::Request(request) = wish {

@@ -48,6 +48,7 @@ impl Driver {
     /// When the first of them closes.
     pub(super) fn closing(&self) -> Option<Instant> {
         let first = self.gates.values().map(|(_, until_ms)| *until_ms).min()?;
+        // By what is left on the wall's clock, each time anew: that may be set while the run waits.
         let left = first.saturating_sub(self.world.now_ms());
         Instant::now().checked_add(Duration::from_millis(left))
     }

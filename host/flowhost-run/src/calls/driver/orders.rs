@@ -47,6 +47,7 @@ impl Driver {
             |class, message: String| SendError::Cannot(flowhost_flow::Failure::new(class, message));
         let subject = self.channel.subject(&["step", &call.step_id, "start"]);
         let subject = subject.map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
+        // Asked anew for each: what the stages before it left may have filled the folder meanwhile.
         if call.stage.is_some()
             && let Some(failure) = self.stages.as_ref().and_then(Stages::refuses)
         {
@@ -80,6 +81,7 @@ impl Driver {
         let at = Instant::now();
         let sent = self.bus.try_publish(&subject, Arc::new(envelope)).await;
         if sent.is_err() {
+            // Nobody has it, so that nothing was spent; what an earlier process had spent in it waits for the next try.
             let before = self.purse.end(&number);
             self.purse.carry(&number, before);
         }

@@ -207,6 +207,8 @@ async fn subscribe(
     let options = SubscribeOptions {
         group: format!("{} {pattern}", plugin.key),
         messages_max: usize::try_from(queue).unwrap_or(usize::MAX),
+        // What a message does is not undone by handing it over again within one process; after the process, the record
+        // says whether it was read.
         deliveries_max: 1,
     };
     let subscribed = bus.subscribe(topics, options).await;
@@ -347,6 +349,7 @@ impl Reader {
 
     /// Counts a delivery; false for one too many, which is recorded the first time.
     fn counted(&self, scope: &CallScope, envelope: &Envelope) -> Result<bool, Fault> {
+        // Counted for whoever waits for quiet before it counts here: one that is dropped was under way, too.
         self.all.fetch_add(1, Relaxed);
         let used = self.delivered.fetch_add(1, Relaxed) + 1;
         if used == DELIVERIES_MAX + 1 {
@@ -446,6 +449,7 @@ impl Reader {
     ) -> Result<Vec<Outgoing>, Fault> {
         reader.breaker.check()?;
         self.worker.start_agent(reader, scope).await?;
+        // Open until the call has ended, however: it is the sender's root call that pays.
         let account = self.worker.tally.open(scope);
         let report = reader.plugin.agent_on_message(scope.clone(), message);
         let outgoing = report.await.result;

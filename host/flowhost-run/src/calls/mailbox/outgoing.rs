@@ -52,6 +52,7 @@ impl Reader {
                     continue;
                 }
             };
+            // What policy lets through is a topic: an error here is the host's own, and ends the delivery.
             let subject = Subject::topic(&scope.run.tenant, &scope.run.run, &out.topic)
                 .map_err(|error| host(&error))?;
             let fact = message_fact(scope, &subject, &envelope, &payload);

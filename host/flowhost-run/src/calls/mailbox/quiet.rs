@@ -38,6 +38,7 @@ impl Traffic {
 
     /// A new reader's end of the questions.
     pub(super) fn ask(&mut self) -> mpsc::Receiver<Question> {
+        // Whoever asks waits for the answer before it asks again.
         let (questions, reader) = mpsc::channel(1);
         self.readers.push(questions);
         reader
@@ -46,6 +47,7 @@ impl Traffic {
     /// Waits until every message was read. Whoever asks gives up when it has to.
     pub(crate) async fn settle(&self) -> Settled {
         let most = self.delivered.load(Relaxed).saturating_add(DELIVERIES_MAX);
+        // The bounds first: agents that are quiet for a moment after too much were still too busy.
         tokio::select! {
             biased;
             () = self.exceeds(most) => Settled::Busy,
@@ -70,6 +72,8 @@ impl Traffic {
         let mut taken = Vec::with_capacity(self.readers.len());
         for reader in &self.readers {
             let (question, answer) = oneshot::channel();
+            // One after the other: a reader that is asked later has taken what those before it have sent, or says
+            // another number in the next round.
             taken.push(match reader.send(question).await {
                 Ok(()) => answer.await.ok(),
                 Err(_) => None,

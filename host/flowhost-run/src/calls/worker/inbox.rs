@@ -50,7 +50,8 @@ struct Slot {
 }
 
 impl Calls {
-    /// Stops a call, also one that is still on its way.
+    /// Stops a call, also one that is still on its way. One that has ended leaves its number here for as long as the run
+    /// lasts: which of the two it is nobody can tell, and few calls are stopped.
     pub(crate) fn cancel(&self, call: u64) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = calls.entry(call).or_default();
@@ -63,6 +64,7 @@ impl Calls {
     pub(super) fn begin(&self, call: u64, abort: AbortHandle) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = calls.entry(call).or_default();
+        // Cancellations are taken before orders, so that one may be here first.
         if slot.cancelled {
             abort.abort();
         }

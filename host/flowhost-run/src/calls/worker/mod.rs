@@ -97,6 +97,7 @@ impl Worker {
         let mut ends = pin!(deliveries(inbox.ends));
         let mut settles = pin!(deliveries(inbox.settles));
         let mut orders = pin!(deliveries(inbox.orders));
+        // With threads beside this one a call is theirs; alone, a task of its own would only wait its turn.
         let begins = tasks::is_alone();
         loop {
             // Cancellations first: one must not wait behind the orders that it makes needless.
@@ -217,6 +218,8 @@ impl Worker {
         if let Err(fault) = installed.breaker.check() {
             return (failed(failure_of(&fault, &installed)), Detail::default());
         }
+        // Counted from here, because two clocks need not agree: what the order waited for on the bus the planner's own
+        // timer has counted.
         let left = Duration::from_millis(order.remaining_ms);
         let own = Duration::from_millis(installed.plugin.effective().limits.deadline_ms);
         let deadline = tokio::time::Instant::now() + left.min(own);
