@@ -1,7 +1,12 @@
 //! The clock of a run: wall time at its start, then what has passed since, so that it never goes back.
 
+use std::time::Duration;
+
 use flowhost_flow::Time;
 use tokio::time::Instant;
+
+/// As far ahead as tokio puts what has no end: thirty years, which any clock can count.
+const NEVER: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// Where a run's time comes from.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +41,9 @@ impl RunClock {
     /// When `time` is, or now if it has passed.
     #[must_use]
     pub(crate) fn at(&self, time: Time) -> Instant {
-        let later = std::time::Duration::from_millis(time.0.saturating_sub(self.started_ms));
-        self.started.checked_add(later).unwrap_or_else(Instant::now)
+        let later = Duration::from_millis(time.0.saturating_sub(self.started_ms));
+        let at = self.started.checked_add(later);
+        // A time that the system's clock cannot count to is never come to, and least of all now.
+        at.unwrap_or_else(|| Instant::now() + NEVER)
     }
 }

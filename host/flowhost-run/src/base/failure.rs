@@ -69,6 +69,7 @@ impl Failure {
     pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
+            // Other crates know no hints as data: theirs stand in the text.
             let text = error.to_string();
             let (cause, hint) = text.split_once("\n\nhint: ").unwrap_or((&text, ""));
             self = self.because(cause).hint(hint);
@@ -87,6 +88,7 @@ pub fn would_allow(rule: &str, cure: &str) -> String {
         head if head.starts_with("--") => {
             return "this option of `flowhost run` would allow it:".to_owned();
         }
+        // Before `[`, with which it begins as well.
         head if head.starts_with("[[") => "this table more in its profile".to_owned(),
         head if head.starts_with('[') => format!("this line of {head} in its profile"),
         _ if rule.starts_with("files[") => {

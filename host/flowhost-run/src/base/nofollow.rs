@@ -12,7 +12,8 @@ use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _};
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, File, OpenOptions};
 use flowhost_ledger::Durability;
 
-/// How deep folders may nest: an evidence root has three levels.
+/// How deep folders may nest: an evidence root has three levels. The walk recurses, and who made the folders is not
+/// known.
 const DEPTH_MAX: usize = 8;
 
 /// A folder below another one.
@@ -150,6 +151,8 @@ impl<'d> Together<'d> {
             // What is no file gives way to none, or is a folder, which must stay.
             _ => (0, Folder::rename as Rename),
         };
+        // Hidden, so that whoever lists the folder meanwhile, or after a kill, takes it for nothing; and beside the
+        // name that it gets, because only within one folder's disk is a rename whole or not at all.
         let fresh = format!(".{name}.tmp");
         let written = fill(folder, &fresh, bytes, self.durability)
             .and_then(|()| rename(folder, &fresh, name));
@@ -217,6 +220,7 @@ fn fill(folder: &Dir, name: &str, bytes: &[u8], durability: Durability) -> io::R
         opened => opened?,
     };
     file.write_all(bytes)?;
+    // Before the rename: a name that is on the disk before its bytes are would be an empty file after a loss of power.
     match durability {
         Durability::Durable => file.sync_all(),
         Durability::Relaxed => Ok(()),

@@ -17,6 +17,7 @@ use crate::given::world::HostConfig;
 /// Opens every granted folder, and reports all that cannot be had.
 pub(crate) fn files(project: &Project, config: &HostConfig) -> Result<FileServices, Failure> {
     let mut services = FileServices::default();
+    // Nothing is granted: then nothing has to be kept out of it, and no state root is made for that.
     if project
         .members
         .values()
@@ -25,6 +26,7 @@ pub(crate) fn files(project: &Project, config: &HostConfig) -> Result<FileServic
         return Ok(services);
     }
     let root = config.state.root();
+    // It is forbidden by what it is and not by its name, so that it has to be there.
     let there = config.world.folder(root);
     there.map_err(|error| {
         let message = format!("`{}` cannot be created", root.display());

@@ -27,6 +27,7 @@ pub(crate) fn seals(project: &Project) -> bool {
     redaction(project).payloads && !unsealed(&project.plan)
 }
 
+/// One that says so counts for all: a run has one key, and who erases it erases what any of its plans sealed.
 fn unsealed(plan: &Plan) -> bool {
     let below = plan.sub_plans();
     let mut below = below

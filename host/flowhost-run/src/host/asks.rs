@@ -47,7 +47,7 @@ pub(super) async fn heed(host: Arc<Inner>) {
             Ok(asked) => asked.iter().for_each(|run| take(&host, run)),
             // A world without other processes.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => return,
-            // Whoever asks waits in vain, and says so.
+            // Whoever asks waits in vain, and says so; the next look may go well.
             Err(_) => {}
         }
     }
@@ -60,6 +60,7 @@ fn take(host: &Inner, id: &str) {
     let Ok(bytes) = config.world.read(&path(&config.state, id)) else {
         return; // taken back
     };
+    // Taken away before it is done, so that it is done once; what cannot be read would be looked at for ever.
     forget(&host.process, id);
     match serde_json::from_slice(&bytes) {
         Ok(Ask::Cancel { reason, grace_ms }) => {

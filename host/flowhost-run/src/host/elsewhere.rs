@@ -108,6 +108,7 @@ async fn serve(host: &Arc<Process>, project: &Project, work: Work) -> Result<(),
     let installing = ready.install(host, project, components, &unrecorded, None);
     let machinery = installing.await?;
     machinery.origins.set_estimate(&greeting.estimate);
+    // Last of all: whoever listens may be handed an order, and from here on it can be performed.
     let inbox = Inbox::open(&*bus, &channel).await.map_err(bus_failure)?;
     let worker = Worker::new(scope, channel, &machinery, Arc::new(driver));
     let mailboxes = Mailboxes::open(&worker).await?;

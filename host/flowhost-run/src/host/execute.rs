@@ -61,6 +61,7 @@ pub(crate) async fn execute(
     };
     let parent = forked.as_ref().map(|(parent, _)| parent);
     let seed = chosen_seed(host, options, parent)?;
+    // Whom the operator does not believe is not even compiled.
     for member in project.members.values() {
         host.config.operator.admits(member)?;
     }
@@ -191,6 +192,7 @@ pub(crate) async fn prepare(
     };
     let ready = Ready::new(project, options, host, &gateway, run, seat)?;
     Ready::preflight(project)?;
+    // Before anything is compiled: of two runs of one spec the second hears of it at once.
     let locked = stages::lock(host, project, run.id())?;
     let components = unless_stopped(run, Ready::load(host, project)).await?;
     let mut estimate = estimate::estimate(project, &gateway, &config.state, &*config.past);
@@ -371,6 +373,7 @@ pub(crate) async fn conduct(
         ledger: Some(ledger.clone()),
     };
     let driven = driver::drive(course, drive, run).instrument(context).await;
+    // Servers are told before their processes end, and both before the record does: each leaves records.
     disconnect(&plugins, &scope).await;
     end_all(&scope).await;
     let mut outcome = driven.map_err(|failure| revealed.clean_failure(failure))?;
@@ -459,6 +462,7 @@ pub(crate) async fn unless_stopped<T>(
             exit = run.asked_to_pause() => exit,
         }
     };
+    // The interrupt first: where both are there, nothing has begun yet.
     tokio::select! {
         biased;
         exit = interrupted => Err(Failure::new(exit, "interrupted before the run began")

@@ -131,6 +131,8 @@ impl Run {
             return Err(Unheard::Closed);
         };
         let (reply, replied) = oneshot::channel();
+        // Held until it is sent, so that requests stand in the queue in the order of their numbers, and none behind
+        // the word that closes the run.
         let mut inner = intake.lock();
         if inner.closed {
             return Err(Unheard::Closed);

@@ -113,6 +113,7 @@ pub(crate) async fn write_views(
         })
     };
     let unsigned = |error: LedgerError| ledger_failure("the ledger cannot be signed", &error);
+    // The page is made of what can be read: not of what the ledger still holds in memory.
     let reached = ledger.flush().await.map_err(unsigned)?;
     let (made, covered) = tokio::join!(made_of(reached.clone(), follower), ledger.checkpoint());
     let (mut made, covered) = (made?, covered.map_err(unsigned)?);

@@ -116,6 +116,7 @@ pub(crate) fn keep(
             Failure::new(Exit::Internal, "an entry of the memory cannot be made").caused_by(&error)
         })?;
         let path = dir.join(format!("{}.json", entry.id));
+        // Durable, also in a relaxed run: it outlives the run, and its record must not name what is not there.
         world
             .write(&path, &bytes, Durability::Durable)
             .map_err(unwritten)?;

@@ -79,16 +79,19 @@ impl Revealed {
         {
             return;
         }
+        // By its name, because a store gives one value under it for as long as a run lasts.
         let value = Zeroizing::new(value.to_owned());
         known.values.insert(name.to_owned(), value);
         let values = known.values.values().map(|value| value.as_str());
         let secrets = Arc::new(Secrets::new(values));
         known.secrets = Some(secrets);
+        // Behind the value, so that whoever sees the flag finds it: the guest is told only when this has returned.
         self.any.store(true, Ordering::Release);
     }
 
     /// What to look for; none before the first was revealed.
     fn secrets(&self) -> Option<Arc<Secrets>> {
+        // No lock for the records of runs in which nobody is told anything, which are almost all.
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
@@ -166,6 +169,7 @@ impl SecretStore for Remembering {
     }
 
     fn revealed(&self, name: &str, value: &str) {
+        // Here as well: this process has log lines and answers of its own.
         self.revealed.add(name, value);
         if let Some(driver) = &self.driver {
             driver.revealed(name);
@@ -213,6 +217,7 @@ fn clean_map(secrets: &Secrets, map: &mut BTreeMap<String, String>) -> bool {
 }
 
 fn clean_payload(secrets: &Secrets, payload: &mut Vec<u8>) -> bool {
+    // As a document where it is one: JSON may write a secret's characters in several ways.
     if let Ok(mut document) = serde_json::from_slice::<Json>(payload) {
         let found = clean_document(secrets, &mut document);
         if found {

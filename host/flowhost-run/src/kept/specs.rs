@@ -276,7 +276,7 @@ impl Spec {
             time.is_some_and(|time| is_time(time) || is_run(time))
         });
         Ok(Survey {
-            // Ids of runs are in the order of time.
+            // Ids of runs are in the order of time, and the map is in that of ids.
             runs: runs.into_values().collect(),
             others,
             archives,
@@ -371,6 +371,7 @@ impl Spec {
         let read = |path: &str| self.read(path, FILE_BYTES_MAX);
         let mut bytes = Vec::new();
         let made = pack(&names, read, &mut bytes).map_err(|error| failed(&error))?;
+        // However large: this host wrote it, of files that had bounds of their own.
         let there = match self.read(&name, u64::MAX) {
             Ok(there) => Some(there),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -384,6 +385,7 @@ impl Spec {
             }
         };
         let file = name.rsplit('/').next().unwrap_or(&name);
+        // As `sha256sum --check` reads it.
         let line = format!("{}  {file}\n", made.sha256);
         self.write(&format!("{name}.sha256"), line.as_bytes())
             .map_err(|error| failed(&error))?;
@@ -461,6 +463,7 @@ pub(crate) fn take_lock(
     let mut file = file.into_std();
     match file.try_lock() {
         Ok(()) => {
+            // Of whoever held it before; only who holds the lock writes.
             file.set_len(0)?;
             file.write_all(run.as_bytes())?;
             Ok(Ok(file))

@@ -114,6 +114,7 @@ pub(crate) fn lock(
             .because(why)
             .hint("wait until that run has ended; a lock ends with its process")
     })?;
+    // Before the footprint is counted: archives make room, and a run must not be refused for what is about to go.
     let archived = keep_runs(&dir, &spec, run, &unwritable)?;
     let footprint = footprint(&dir, &spec.spec_id).map_err(unwritable)?;
     if let Some(why) = too_much(&spec, footprint) {

@@ -292,6 +292,7 @@ impl Installed {
             used: pace.per_minute().saturating_add(1),
             allowed: pace.per_minute(),
         })?;
+        // The turn is taken before the wait, so that those who wait do not come all at once behind it.
         // The timer's ticks are milliseconds: to sleep for no time lasts to the end of one.
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -584,7 +585,8 @@ pub(crate) fn invalid(message: String) -> Fault {
     }
 }
 
-/// What is told at once of descriptors that are refused: a component may have as many as its output holds.
+/// What is told at once of descriptors that are refused: a component may have as many as its output holds, and the text
+/// is a stranger's.
 const FAULTS_MAX: usize = 5;
 
 /// Tools that a component or a server says it has, if they keep the rules of a manifest.

@@ -82,6 +82,7 @@ impl Registry {
             "revisions count up: a call could else pin one and get another"
         );
         let before = std::mem::replace(&mut entry.current, current);
+        // Else a run that is swapped for days would keep a word for each of its builds.
         entry.earlier.retain(|it| it.strong_count() > 0);
         entry.earlier.push(Arc::downgrade(&before));
         Some(before)

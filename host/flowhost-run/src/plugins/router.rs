@@ -186,6 +186,7 @@ impl ToolRouter for Router {
         let unknown = || invalid(format!("the tool `{name}` is unknown"));
         let (plugin, tool) = name.split_once('/').ok_or_else(unknown)?;
         let callee = self.find(caller, plugin).ok_or_else(unknown)?;
+        // Nothing of it is done before it is waited for: of a component that is called no more no guardrail is asked.
         let guarded = self.guarded(caller, Phase::Before, name, input.to_owned());
         callee.breaker.check()?;
         let value = parse_json(&guarded.await?, &JsonLimits::default())
@@ -277,7 +278,9 @@ fn verdict_fact(
         ..GuardVerdict::default()
     };
     let fact = record.by(scope.actor());
-    fact.payload(serde_json::to_vec(findings).unwrap_or_default())
+    let told = serde_json::to_vec(findings);
+    debug_assert!(told.is_ok(), "findings were read as JSON");
+    fact.payload(told.unwrap_or_default())
 }
 
 /// The callee's scope: its own rights, the caller's step and deadline, an id below the caller's.

@@ -188,6 +188,7 @@ fn difference(before: &ToolDescriptor, after: &ToolDescriptor) -> String {
     )
 }
 
+/// `sha256:` and twelve digits: enough to tell two apart that somebody looks at.
 fn short(hash: &str) -> &str {
     hash.get(..19).unwrap_or(hash)
 }

@@ -326,6 +326,7 @@ impl Ready {
                 Err(error) => findings.push(Finding::new(&project.file, error.to_string())),
             }
         }
+        // They end as the machine likes; a person reads them from the first line on.
         findings.sort_by_key(|finding| (finding.line, finding.column));
         if findings.is_empty() {
             Ok(loaded)
@@ -398,6 +399,7 @@ impl Ready {
         let mut denied = false;
         for (key, component) in components {
             let Some(member) = project.members.get(&key) else {
+                debug_assert!(false, "what was loaded are the project's members");
                 continue;
             };
             if let Some(journal) = journal {
