@@ -97,6 +97,7 @@ async fn perform(
     arguments: Map<String, Value>,
     waiting: Waiting,
 ) -> Value {
+    // Refused and not kept waiting: a model that is told so can do something else meanwhile.
     let Ok(_place) = server.room.try_acquire() else {
         let failure = Failure::new(
             Exit::Limit,
@@ -127,6 +128,7 @@ async fn plan(
         Err(failure) => return answer::refusal(&failure),
     };
     follow(&run, waiting).await;
+    // Also where the client is gone: the place that the call takes is free when its run is over, and not before.
     match run.outcome().await {
         Err(failure) => answer::refusal(&failure),
         Ok(finished) => answer::of_run(&finished),
@@ -172,14 +174,15 @@ async fn hear(
     let (mut pace, mut asked, mut at) = (Pace::new(Kind::Tool), false, None);
     loop {
         let heard = tokio::select! {
-            // What is told comes before the answer.
+            // What is told comes before the answer, and the word to stop before both: of a run in which others tell much
+            // there may always be something more to hear.
             biased;
-            heard = next(&mut events) => heard,
             () = stopped(&mut waiting.stop, &mut waiting.gone), if !asked => {
                 asked = true;
                 withdrawal.withdraw();
                 continue;
             }
+            heard = next(&mut events) => heard,
             replied = &mut reply => return replied,
         };
         match heard {
@@ -235,6 +238,7 @@ async fn follow(run: &Run, mut waiting: Waiting) {
     let mut pace = Pace::new(Kind::Plan);
     let mut asked = false;
     loop {
+        // In no order: a run that tells without end must not keep the word to stop it waiting.
         let heard = tokio::select! {
             heard = events.next() => heard,
             () = stopped(&mut waiting.stop, &mut waiting.gone), if !asked => {

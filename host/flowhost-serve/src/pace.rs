@@ -30,6 +30,7 @@ impl Pace {
             kind,
             steps: 0.0,
             done: 0.0,
+            // Below the first that may be told, which is 0.
             last: -1.0,
             told: 0,
             working: BTreeSet::new(),
@@ -72,6 +73,7 @@ impl Pace {
                 let part = line
                     .total
                     .filter(|total| *total > 0.0)
+                    // Never a whole one: that is the step's own end, which would else be no step further.
                     .map_or(0.0, |total| (line.done / total).clamp(0.0, 0.99));
                 let message = format!("{}: {}", line.plugin, line.message);
                 self.tell(self.done + part, None, &message)

@@ -71,7 +71,7 @@ impl Peer {
         }
     }
 
-    /// Stops all of them: the client is gone.
+    /// Stops all of them: the client is gone. Each leaves the list by itself, when it has ended.
     pub(crate) fn cancel_all(&self) {
         for stop in lock(&self.at_work).values() {
             stop.send_replace(true);

@@ -70,6 +70,7 @@ impl Server {
             "server/discover" => Self::discover(),
             "tools/list" => page("tools", self.tools(era), params, LIST_TTL_MS)?,
             "tools/call" => call(self, session, params, told, stop).await?,
+            // Every call may add one, so that a list of them holds for no time.
             "resources/list" => page("resources", self.resources(), params, 0)?,
             "resources/templates/list" => {
                 page("resourceTemplates", templates(), params, LIST_TTL_MS)?

@@ -23,6 +23,9 @@ const WAITING_MAX: usize = 64;
 /// Bytes of room for frames that are kept from one write to the next: answers are mostly small, and one that was not
 /// should not cost memory for ever.
 const LINES_KEPT: usize = 64 << 10;
+/// Requests that are held, those included whose answer waits to be read: four times what may be at work. A client that
+/// asks and does not read is read no further, so that it fills its own pipe and not this process.
+const HELD_MAX: usize = 256;
 /// How long calls at work may take to end when the client is gone: each was told to stop, and its
 /// evidence is to be sealed.
 const END_MAX: Duration = Duration::from_secs(30);
@@ -40,6 +43,11 @@ where
     let mut lines = BufReader::new(from);
     while let Some(line) = next_line(&mut lines).await {
         while calls.try_join_next().is_some() {}
+        // Fewer are at work, so that some of these wait to be read, or end by themselves: a word to stop a call may wait
+        // behind that.
+        while calls.len() >= HELD_MAX {
+            calls.join_next().await;
+        }
         let message = match line {
             Line::Blank => continue,
             Line::Frame(text) => read(&text),
@@ -73,6 +81,8 @@ where
             }
         }
     }
+    // Stopped, then waited for: each call sees its end into the record. The run is signed when none of them is left, and
+    // what they still say is written last.
     peer.cancel_all();
     let ended = async { while calls.join_next().await.is_some() {} };
     if tokio::time::timeout(END_MAX, ended).await.is_err() {
@@ -83,6 +93,7 @@ where
     {
         tracing::warn!("the run did not end in time; `flowhost runs list` signs what it left");
     }
+    // The writer ends when nobody can send any more: calls that did not end in time hold a sender each.
     drop(frames);
     calls.abort_all();
     let _written = tokio::time::timeout(END_MAX, writer).await;
@@ -213,7 +224,12 @@ async fn write(mut frames: mpsc::Receiver<Value>, mut into: impl AsyncWrite + Un
 
 #[cfg(test)]
 mod tests {
+    use flowhost_flow::Exit;
+    use flowhost_run::{Failure, Run};
+    use serde_json::{Map, json};
+
     use super::*;
+    use crate::shelf::{Document, Offer, PromptText, Shelf};
 
     async fn lines(text: &[u8]) -> Vec<String> {
         let mut reader = BufReader::new(text);
@@ -226,6 +242,55 @@ mod tests {
             });
         }
         found
+    }
+
+    /// Offers nothing.
+    struct Bare;
+
+    impl Shelf for Bare {
+        fn offers(&self) -> &[Offer] {
+            &[]
+        }
+
+        fn prompts(&self) -> &[PromptText] {
+            &[]
+        }
+
+        fn start(&self, _: &Offer, _: Map<String, Value>) -> Result<Run, Failure> {
+            Err(Failure::new(Exit::Internal, "there is nothing to start"))
+        }
+
+        fn open(&self) -> Result<Run, Failure> {
+            Err(Failure::new(Exit::Internal, "there is nothing to open"))
+        }
+
+        fn document(&self, _: &str, _: Document) -> Result<Vec<u8>, Failure> {
+            Err(Failure::new(Exit::Internal, "there is nothing to read"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_asks_and_reads_nothing_is_read_no_further() {
+        let server = Server::new(Box::new(Bare), "0.0.0");
+        let (mut client, own) = tokio::io::duplex(1_024);
+        let (from, into) = tokio::io::split(own);
+        let mut asked = 0;
+        let ask = async {
+            while asked < 10_000 {
+                let ping = json!({ "jsonrpc": "2.0", "id": asked, "method": "ping" });
+                client
+                    .write_all(format!("{ping}\n").as_bytes())
+                    .await
+                    .unwrap();
+                asked += 1;
+            }
+        };
+        tokio::select! {
+            () = serve_streams(server, from, into) => panic!("its client is still there"),
+            all = tokio::time::timeout(Duration::from_secs(60), ask) => assert!(all.is_err()),
+        }
+        // Those that are held, and what lies in between in buffers.
+        assert!((HELD_MAX..4 * HELD_MAX).contains(&asked), "{asked}");
     }
 
     #[tokio::test]

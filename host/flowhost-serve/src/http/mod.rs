@@ -72,12 +72,14 @@ impl HttpServer {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = tokio::task::JoinSet::new();
         loop {
+            // A place before the connection: beyond the number, clients wait in the system's queue and cost nothing here.
             let Ok(place) = room.clone().acquire_owned().await else {
                 return; // the semaphore is never closed
             };
             while connections.try_join_next().is_some() {}
             let Ok((stream, _)) = self.listener.accept().await else {
-                // Out of file handles, most likely; some may be free in a moment.
+                // Out of file handles, most likely; some may be free in a moment, and to ask again at once would only
+                // keep the processor from those who could free them.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };

@@ -153,6 +153,7 @@ impl Endpoint {
             Err(error) => return refused(StatusCode::BAD_REQUEST, error),
         };
         let Some(modern) = modern else {
+            // The header came with 2025-06-18, which says what to take a client for that does not send it.
             let version = value(headers, &VERSION).unwrap_or("2025-03-26");
             if is_modern(version) || call.method == "server/discover" {
                 let message = format!("`_meta` has no `{}`", flowhost_mcp::PROTOCOL_VERSION);
@@ -294,6 +295,7 @@ where
     A: Future<Output = Option<Reply>> + Send + 'static,
 {
     let mut answer = Box::pin(answer);
+    // News first, here and below: what was told before the answer is read before it, and behind it nothing is.
     let first = tokio::select! {
         biased;
         Some(first) = news.recv() => Come::News(first),
@@ -334,6 +336,7 @@ where
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx in front of this would else keep events back until it has a buffer full.
     headers.insert(
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),

@@ -25,6 +25,7 @@ struct Held {
 impl Sessions {
     /// A new session; none when every place is at work, or the system gives no randomness.
     pub(super) fn open(&self, version: &'static str) -> Option<String> {
+        // 128 bits: who guesses an id has the session, if they have the token as well.
         let mut random = [0_u8; 16];
         getrandom::fill(&mut random).ok()?;
         let id = hex::encode(random);
@@ -36,6 +37,7 @@ impl Sessions {
             let oldest = idle
                 .min_by_key(|(_, it)| it.seen)
                 .map(|(id, _)| id.clone())?;
+            // Without a word to its run: that ends by itself when nobody has called for a while.
             held.remove(&oldest);
         }
         let peer = Arc::new(Peer::agreed(version));
