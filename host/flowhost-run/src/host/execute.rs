@@ -322,7 +322,7 @@ pub(crate) async fn conduct(
     let desk = Arc::new(work.desk(tenant, run.id(), &books));
     let resumed = work.resumed.as_ref().map(|(_, resumed)| resumed);
     let left = resumed.map(Resumed::stages).unwrap_or_default();
-    let (project, prepared) = (work.project, work.prepared);
+    let (project, prepared) = (Arc::new(work.project), work.prepared);
     let (journal, ledger) = (work.journal, work.ledger);
     let (revealed, estimate) = (prepared.revealed, prepared.estimate);
     let (seed, goes_on, scope) = (work.setup.seed, work.resumed.is_some(), desk.scope.clone());
@@ -352,6 +352,7 @@ pub(crate) async fn conduct(
         journal: journal.clone(),
         scope: scope.clone(),
         plugins: plugins.clone(),
+        project: project.clone(),
         turn: tokio::sync::Mutex::default(),
     });
     run.started();

@@ -203,6 +203,12 @@ impl Installed {
         Self { changes, ..self }
     }
 
+    /// The same, hearing where the revision before it did.
+    pub(crate) fn in_place_of(self, before: &Self) -> Self {
+        let changes = before.changes.clone();
+        Self { changes, ..self }
+    }
+
     /// Learns which tools it offers where no manifest says so. Gives whether anybody had to be asked.
     pub(crate) async fn introduce(
         &mut self,

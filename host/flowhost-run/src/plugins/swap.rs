@@ -17,12 +17,13 @@ use crate::base::failure::{Failure, ledger_failure};
 use crate::base::tasks::blocking;
 use crate::given::bundle::{component_path, keep_component};
 use crate::given::process::Process;
-use crate::given::project::Member;
+use crate::given::project::{Member, Project};
 use crate::given::world::Workers;
 use crate::kept::journal::Journal;
 use crate::plugins::installed::Installed;
 use crate::plugins::registry::Registry;
 use crate::plugins::server;
+use crate::plugins::wiring;
 
 /// What a swap needs of a run that goes on.
 pub(crate) struct Swaps {
@@ -30,6 +31,8 @@ pub(crate) struct Swaps {
     pub(crate) journal: Journal,
     pub(crate) scope: RunScope,
     pub(crate) plugins: Arc<Registry>,
+    /// What the run began with: which tools of servers a person has accepted.
+    pub(crate) project: Arc<Project>,
     /// One at a time: revisions count up.
     pub(crate) turn: Mutex<()>,
 }
@@ -88,13 +91,31 @@ impl Swaps {
         let prepared = prepared.map_err(|error| refused(key, error.to_string()))?;
         let revision = before.revision + 1;
         let mut installed = Installed::new(key, revision, Arc::new(prepared), member)
-            .paced(self.host.config.server_calls_per_minute);
+            .paced(self.host.config.server_calls_per_minute)
+            .in_place_of(&before);
         let introduced = installed.introduce(member, &self.scope).await;
         introduced.map_err(|why| refused(key, why.to_string()))?;
+        self.accepted(key, &installed).await?;
         self.record(&before, &installed, member).await?;
         let _still_held_by_calls_at_work = self.plugins.put(installed);
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Swapped { revision, took_ms })
+    }
+
+    /// That what its server shows is what was accepted of it: a new conversation begins with what it is shown first, so
+    /// that nobody else would ask.
+    async fn accepted(&self, key: &str, installed: &Installed) -> Result<(), Failure> {
+        let findings = wiring::unaccepted(&self.host, &self.project, key, installed);
+        if findings.is_empty() {
+            return Ok(());
+        }
+        installed.disconnect(&self.scope).await;
+        let why = "its MCP server shows tools that nobody has accepted";
+        Err(Failure {
+            exit: Exit::Denied,
+            findings,
+            ..refused(key, why)
+        })
     }
 
     /// Keeps the component, so that the run can be replayed by the builds that it had.

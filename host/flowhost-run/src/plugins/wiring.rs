@@ -460,6 +460,19 @@ impl Ready {
     }
 }
 
+/// Why what a server shows is not what the operator and a person have accepted of it: asked of whatever takes the place
+/// of an adapter, as it is of the adapter when the run begins.
+pub(crate) fn unaccepted(
+    host: &Process,
+    project: &Project,
+    key: &str,
+    installed: &Installed,
+) -> Vec<Finding> {
+    let unvouched = unvouched(host, project, key, installed);
+    let drifted = drifted(project, key, installed);
+    unvouched.into_iter().chain(drifted).collect()
+}
+
 /// Why the operator does not let a server be used that shows these tools.
 fn unvouched(
     host: &Process,

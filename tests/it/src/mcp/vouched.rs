@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::client::{Server, modern, plan, result, tools};
+use crate::held::{self, Gate, sound, waiting};
 use crate::support::{Home, Ran};
 
 const STEP: &str = "  a: { uses: peer/shout, with: { text: hello } }";
@@ -116,4 +117,38 @@ fn a_signature_is_for_one_server_and_counts_where_its_key_is_believed() {
     run(&home).expect(0);
     believe(&home, true, false);
     run(&home).expect(6);
+}
+
+/// Another build begins a conversation of its own, in which nothing was shown before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_an_adapters_place_in_a_run_is_held_to_the_tools_that_were_accepted() {
+    let (server, other) = server();
+    let mut gate = Gate::new().await;
+    let steps = "  first: { uses: waits, with: { url: \"URL\" } }\n  \
+                 a: { uses: peer/shout, with: { text: hello }, needs: [first] }";
+    let (home, peer) = (waiting(&gate, steps), plan(server.address, STEP));
+    home.warm();
+    home.file("policies/peer.toml", peer.read("policies/peer.toml"));
+    let adapter = peer.read("plan.yaml");
+    let adapter = adapter.lines().find(|line| line.starts_with("  peer:"));
+    let plugins = format!("plugins:\n{}\n", adapter.unwrap());
+    home.file(
+        "plan.yaml",
+        home.read("plan.yaml").replace("plugins:\n", &plugins),
+    );
+    inspect(&home, &["--pin"]).expect(0);
+    let project = held::project(&home);
+    let run = held::host(&home)
+        .start(project.clone(), held::options())
+        .unwrap();
+    gate.reached_by(1).await;
+    let peer = &project.members["peer"];
+    assert_eq!(run.swap("peer", peer).await.unwrap().revision, 2);
+    other.store(true, Ordering::SeqCst);
+    let refused = run.swap("peer", peer).await.unwrap_err();
+    assert_eq!(refused.exit.code(), 6, "{refused:?}");
+    let told = &refused.findings[0].message;
+    assert!(told.contains("`shout` changed: sha256:"), "{told}");
+    gate.open();
+    sound(&run.outcome().await.unwrap());
 }
