@@ -183,19 +183,21 @@ impl<'p> Foresight<'p> {
     pub fn misfit_of_items(&self, step: &Step, schema: &'p Value) -> Option<(usize, Vec<Misfit>)> {
         let foreach = step.foreach.as_ref()?;
         let items = foreach.items.settled(&|expr| self.value(expr, &[]));
-        let items = items.constant()?.as_array()?.iter().enumerate();
-        let mut items = items.take(ITEMS_FORESEEN_MAX);
-        items.find_map(|(index, item)| {
-            let number = Value::from(index);
-            let names = [
-                ("item", item),
-                ("index", &number),
-                (foreach.name.as_str(), item),
-            ];
-            let with = step.with.settled(&|expr| self.value(expr, &names));
-            let misfits = self.misfits(&with, schema);
-            (!misfits.is_empty()).then_some((index, misfits))
-        })
+        let items = items.constant()?.as_array()?.iter();
+        items
+            .enumerate()
+            .take(ITEMS_FORESEEN_MAX)
+            .find_map(|(index, item)| {
+                let number = Value::from(index);
+                let names = [
+                    ("item", item),
+                    ("index", &number),
+                    (foreach.name.as_str(), item),
+                ];
+                let with = step.with.settled(&|expr| self.value(expr, &names));
+                let misfits = self.misfits(&with, schema);
+                (!misfits.is_empty()).then_some((index, misfits))
+            })
     }
 
     /// The value of an expression that these names alone decide, as long as there is something left to spend.

@@ -54,9 +54,9 @@ fn body(root: &Node, kind: &str, defaults: &Defaults, problems: &mut Problems) -
         "fsm" => Body::Fsm(machine::read(root, defaults, problems)),
         "behavior_tree" => Body::BehaviorTree(behavior::read(root, defaults, problems)),
         _ => {
-            let steps = members(root, "steps");
-            let steps = steps.map(|(id, node)| steps::step(id, node, defaults, problems));
-            let mut steps: Vec<_> = steps.map(Arc::new).collect();
+            let mut steps: Vec<_> = members(root, "steps")
+                .map(|(id, node)| Arc::new(steps::step(id, node, defaults, problems)))
+                .collect();
             // Their order in the file means nothing, and must not change the plan's hash.
             steps.sort_by(|a, b| a.id.cmp(&b.id));
             evidence::check_remembered(root, &steps, problems);

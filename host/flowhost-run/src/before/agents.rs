@@ -176,11 +176,13 @@ fn strangers(project: &Project, key: &str, member: &Member, guesses: &Guesses) -
     // A sub-plan's agents speak to those of the same plan.
     let prefix = prefix(key);
     let own = key.strip_prefix(prefix);
-    let all = project.members.iter();
-    let agents = all.filter(|(_, it)| it.decl.kind == PluginKind::Agent);
-    let agents = agents.filter_map(|(other, _)| other.strip_prefix(prefix));
-    let agents = agents.filter(|name| !name.contains("::") && Some(*name) != own);
-    let others: BTreeSet<&str> = agents.collect();
+    let others: BTreeSet<&str> = project
+        .members
+        .iter()
+        .filter(|(_, it)| it.decl.kind == PluginKind::Agent)
+        .filter_map(|(other, _)| other.strip_prefix(prefix))
+        .filter(|name| !name.contains("::") && Some(*name) != own)
+        .collect();
     let names: Vec<&str> = others.iter().copied().collect();
     let mut told = Vec::new();
     for peer in peers.filter(|peer| !others.contains(peer)) {

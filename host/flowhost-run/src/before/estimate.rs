@@ -35,7 +35,8 @@ use weight::Weight;
 /// The agent whose words are known before a run, and whose configuration says how long its answers may be; another may
 /// ask for shorter ones than its own says.
 pub(super) const LLM_AGENT: &str = "builtin:llm-agent";
-/// Earlier runs from which on the least and the most of them are told as what a step lies between.
+/// Earlier runs from which on the least and the most of them are told as what a step lies between. Of two, either may have
+/// been an accident.
 const RUNS_TELLING: u64 = 3;
 
 /// Tokens and money.
@@ -211,7 +212,12 @@ impl Estimate {
         if self.steps.is_empty() {
             return String::new();
         }
-        let document = serde_json::to_vec(&self.document()).unwrap_or_default();
+        let document = serde_json::to_vec(&self.document());
+        debug_assert!(
+            document.is_ok(),
+            "names and numbers, of which none is infinite"
+        );
+        let document = document.unwrap_or_default();
         format!("sha256:{}", hex::encode(Sha256::digest(document)))
     }
 
@@ -357,6 +363,10 @@ pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn 
         }
         for (key, share) in asked.of_plugins(gateway) {
             let Some(member) = project.members.get(&key) else {
+                debug_assert!(
+                    false,
+                    "a step is weighed by its plugins, and they are the project's"
+                );
                 continue;
             };
             let ceiling = plugins.entry(key);
@@ -590,6 +600,7 @@ impl Found {
                     path: format!("{path}/"),
                     prefix: format!("{}{reference}::", place.prefix),
                     certain: certain
+                        // The list may be empty; and a plan that may fail need not have come to its steps.
                         && step.foreach.is_none()
                         && !step.continue_on_error
                         && step.on_failure.then == Then::Halt,

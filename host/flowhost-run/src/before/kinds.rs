@@ -33,6 +33,7 @@ fn in_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding
         .then(|| Settled::new(plan, &project.inputs));
     let on_inputs = settled.iter().flat_map(Settled::problems);
     // What is wrong on all inputs is not told of these once more.
+    // By its place: the same expression is wrong in other words when its inputs are known.
     let told = |it: &Finding| {
         sure.iter()
             .any(|sure| (sure.line, sure.column) == (it.line, it.column))

@@ -103,6 +103,7 @@ pub fn preflight(
     let is_sure = |it: &Finding| !project.plan.follows(&it.file, it.place());
     found.rights.retain(is_sure);
     found.others.retain(is_sure);
+    // Last of all: from here on one of them refers to another, which may not be left out any more.
     rights::told_once(project, &mut found);
     Ok(found)
 }
@@ -166,6 +167,7 @@ fn unnamed_provider(member: &Member) -> Option<String> {
 /// Where a person has to look first: a member that is wrong says more than the whole in which another is missing.
 pub(crate) fn foremost(misfits: &[Misfit]) -> Option<String> {
     let places = misfits.iter().map(Misfit::place);
+    // From the last: of several that are as deep `max_by_key` gives the last, and the first is to be told.
     places.rev().max_by_key(|place| place.matches('/').count())
 }
 

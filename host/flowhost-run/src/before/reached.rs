@@ -28,7 +28,7 @@ pub(crate) fn look(project: &Project, offers: &Offers, found: &mut Preflight) {
             let told = found.rights.len();
             agent.tools(offers, &guesses, found);
             found.rights.extend(agent.silenced());
-            // What its profile grants nobody knows where that could not be read.
+            // What its profile grants nobody knows where that could not be read; what is not there is not there.
             if project.unjudged.contains(key) {
                 found.rights.truncate(told);
             }

@@ -183,9 +183,11 @@ impl<'p> Check<'p> {
         // By id, because one whose expression is wrong was left out; once for all, because to look through the list
         // for each takes the square of their number. From the last, so that of two with one id the first counts.
         let nodes = node.get("checks").map(Node::elements).unwrap_or_default();
-        let places = nodes.iter().rev();
-        let places = places.filter_map(|it| Some((it.get("id")?.text()?, it.get("that")?.at)));
-        let places: BTreeMap<&str, At> = places.collect();
+        let places: BTreeMap<&str, At> = nodes
+            .iter()
+            .rev()
+            .filter_map(|it| Some((it.get("id")?.text()?, it.get("that")?.at)))
+            .collect();
         for check in &step.checks {
             let at = places.get(check.id.as_str()).copied();
             self.expr(&check.that, at.unwrap_or(node.at), reach);

@@ -1,12 +1,12 @@
 //! The plugins that steps and guardrails name: whether the plan declares them, and whether they are of a kind that can do what they are named for.
 
+use flowhost_words::PluginKind;
+
 use crate::plan::foresight::Wants;
 use crate::plan::keys::is_name;
 use crate::plan::tree::Node;
 use crate::plan::{Guard, Step, Work};
 use crate::problem::At;
-
-use flowhost_words::PluginKind;
 
 use super::Check;
 use super::reach::Reach;

@@ -127,6 +127,7 @@ fn of_run(state: &State, run: &str) -> (OfRun, usize) {
     let Ok(batches) = read_lent_in(&RealDisk, &dir) else {
         return (OfRun::default(), read);
     };
+    // Up to what cannot be read: a run that goes on, or was killed, ends in the middle of something.
     for batch in batches.map_while(Result::ok) {
         for record in batch.records() {
             read += 1;
