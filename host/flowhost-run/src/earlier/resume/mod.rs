@@ -28,7 +28,7 @@ use crate::host::execute::{Conduct, conduct, journal_of, prepare};
 use crate::host::handle::Run;
 use crate::host::ledgers;
 use crate::kept::finished::Finished;
-use crate::kept::page::Follower;
+use crate::kept::page::{Follower, Heard};
 use crate::kept::specs;
 use crate::kept::stages::{Left, is_stage};
 use crate::plugins::wiring;
