@@ -60,7 +60,7 @@ pub(crate) async fn enter(
 }
 
 /// Who hears of the facts of runs.
-pub(crate) fn listener(host: &Inner) -> Option<Arc<dyn FactListener>> {
+pub(crate) fn listener(host: &Process) -> Option<Arc<dyn FactListener>> {
     let facts = host.config.facts.clone();
     facts.map(|facts| facts as Arc<dyn FactListener>)
 }
