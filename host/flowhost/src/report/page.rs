@@ -38,7 +38,9 @@ impl Mark {
         let folder = marks(state);
         ambient.create_dir(&folder)?;
         let path = folder.join(run);
+        // Nothing in it: its name is the run, and what is left to do is read from the run's own files.
         ambient.write(&path, b"")?;
+        // Whole, because it is removed without the ambient that knows the folder.
         Ok(Self(ambient.resolve(&path)))
     }
 
@@ -52,14 +54,18 @@ impl Mark {
 /// Finishes the erasures that a kill cut off: each page is made anew and what is unsigned is signed. Gives the
 /// runs that it finished; one that another process is at work on is left to it.
 pub fn finish(state: &State, ambient: &Ambient, key: &Arc<HostKey>) -> Vec<String> {
+    // No folder, no marks; one that cannot be read is told by the command that erases, and must not keep this one
+    // from its own work.
     let marked = ambient.list(&marks(state)).unwrap_or_default();
     let mut finished = Vec::new();
     for run in marked {
         let options = LedgerOptions::new(&state.run_dir(&run), state.tenant(), &run, key.clone());
+        // Opening takes the run's lock: where that is not to be had, somebody is at work on the run.
         let Ok(ledger) = Ledger::open(&options) else {
             continue;
         };
         let anew = rewrite(&ledger, state, &run, ambient);
+        // Closed even where the page failed: what the ledger took meanwhile must be signed. The mark then stays.
         let sealed = ledger.close_blocking();
         if anew.is_ok() && sealed.is_ok() {
             Mark(ambient.resolve(&marks(state).join(&run))).clear();
@@ -99,12 +105,15 @@ pub fn rewrite(
     if !ambient.is_file(&path) {
         return Ok(false);
     }
+    // Overwritten where it lies: a new file in its place would leave the old bytes on the disk.
     let wiped = RealDisk
         .len(&path)
         .and_then(|len| RealDisk.wipe(&path, 0, len));
     wiped.map_err(|error| {
         Failure::new(Exit::Internal, "the old report cannot be overwritten").caused_by(&error)
     })?;
+    // After the wipe, so that a page that cannot be made leaves nothing that quotes; and before the page, which is
+    // made of what is on the disk.
     ledger.checkpoint_blocking().map_err(|error| {
         Failure::new(Exit::Internal, "the ledger cannot be signed").caused_by(&error)
     })?;

@@ -23,6 +23,7 @@ use crate::output::{Output, neutral};
 /// Columns of a report; fixed, so that what is written to a file does not depend on a window.
 const WIDTH: usize = 100;
 /// Findings shown with their lines; the others are listed in one line each, and their cures below them.
+/// More than twenty excerpts fill several screens, and nobody mends that many without running it again.
 const DETAILED_MAX: usize = 20;
 
 /// A ledger that cannot be shown, as a command fails of it.
@@ -87,6 +88,7 @@ pub fn show(color: bool, finding: &Finding, texts: &Texts) -> String {
     };
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(WIDTH)
+        // What does not fit is left longer than the line: a path that is broken cannot be copied.
         .with_break_words(false)
         .with_word_separator(WordSeparator::Custom(words))
         .with_word_splitter(WordSplitter::NoHyphenation)
@@ -94,6 +96,7 @@ pub fn show(color: bool, finding: &Finding, texts: &Texts) -> String {
     let mut text = String::from("\n");
     match handler.render_report(&mut text, &Shown::new(finding, texts)) {
         Ok(()) => text,
+        // Drawing fails where a span does not fit its text; the message counts, and not its picture.
         Err(_) => format!("{}\n", neutral(&finding.to_string())),
     }
 }
@@ -151,6 +154,7 @@ const LINE_BYTES_MAX: usize = 400;
 
 fn source(finding: &Finding, texts: &Texts) -> Option<(NamedSource<String>, LabeledSpan)> {
     let text = texts.get(&finding.file)?;
+    // The line with the one before and the one after, which are shown with it.
     let around = text
         .lines()
         .skip((finding.line as usize).saturating_sub(2))
@@ -158,11 +162,13 @@ fn source(finding: &Finding, texts: &Texts) -> Option<(NamedSource<String>, Labe
     if around.map(str::len).max()? > LINE_BYTES_MAX {
         return None;
     }
+    // 0 is no line: there is nothing to show then.
     let line = finding.line.checked_sub(1)? as usize;
     let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
     let rest = text.get(start..)?.lines().next()?;
     let skip = finding.column.saturating_sub(1) as usize;
     let offset: usize = rest.chars().take(skip).map(char::len_utf8).sum();
+    // A place is where something begins; how far it goes no finding says, so that its first word is underlined.
     let length = token(rest.get(offset..)?);
     // Foreign bytes of the quoted file must not reach the terminal either; a text that would change
     // is shown without its line, because offsets would no longer fit.
@@ -175,6 +181,8 @@ fn source(finding: &Finding, texts: &Texts) -> Option<(NamedSource<String>, Labe
 /// Bytes of the word that begins here.
 fn token(text: &str) -> usize {
     let end = text.find(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | '}' | ']' | '='));
+    // At least one byte, because an empty span is drawn nowhere: also where a line ends too early and there is no
+    // word.
     end.unwrap_or(text.len()).max(1).min(text.len().max(1))
 }
 

@@ -43,7 +43,11 @@ impl Progress {
         let target = ProgressDrawTarget::stderr();
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
         let style = ProgressStyle::with_template("{spinner} [{elapsed}] {pos}/{len} steps {msg}");
+        // The template is a constant of ours and always parses; were it not to, another bar is no reason to fail a
+        // run.
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        // Ten times a second, whether or not anything is told: a spinner that stands still looks like a run that
+        // does.
         bar.enable_steady_tick(Duration::from_millis(100));
         let state = Seen {
             known: steps as u64,
@@ -73,6 +77,8 @@ impl Seen {
                 self.said.clear();
                 self.working.remove(&summary.path);
                 self.done = self.done.saturating_add(1);
+                // Compensations and handlers run beside what was counted from the plan; "12/10" would look like a
+                // fault.
                 self.known = self.known.max(self.done);
                 self.ended(summary);
             }
@@ -83,6 +89,7 @@ impl Seen {
     fn ended(&mut self, step: &StepSummary) {
         let parts = self.parts.remove(&step.path);
         let failed = step.status == StepStatus::Failed;
+        // Counted once, where it happened.
         if failed && parts != Some(true) {
             self.failed = self.failed.saturating_add(1);
         }
@@ -146,6 +153,7 @@ impl Progress {
     }
 
     fn note(&self, note: &Note) {
+        // In a pipe. Nothing is counted either: nobody will see it.
         if self.bar.is_hidden() {
             return;
         }

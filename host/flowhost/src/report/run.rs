@@ -19,6 +19,7 @@ use crate::sources::is_shipped;
 use crate::state::State;
 
 /// Steps that a person is shown; the items of a `foreach` are summed up in the line of their step.
+/// About what a terminal shows at once; `runs show` and the page have all of them.
 const STEPS_SHOWN_MAX: usize = 40;
 
 /// Items of one `foreach` that are shown because they did not end well.
@@ -34,6 +35,7 @@ pub fn own_first(denial: &Denial, plan: &Plan, run: &str) -> Option<String> {
     if denial.cure.is_empty() || denial.cure.starts_with("--") {
         return None;
     }
+    // An actor without a plugin is the host itself, which has no profile.
     let (_tenant, plugin) = denial.actor.split_once('/')?;
     let profile = &plan.plugins.get(plugin)?.profile;
     is_shipped(profile).then(|| {
@@ -167,6 +169,7 @@ fn closing(run: &Finished, state: &State) -> String {
         text,
         "evidence: {} ({} records); check it with: {}",
         evidence.run_dir.display(),
+        // None where the ledger could not be signed, which is told as the failure that it is.
         evidence.sealed.as_ref().map_or(0, |it| it.size),
         state.told(&format!("flowhost verify {}", run.run)),
     );
@@ -208,10 +211,13 @@ fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
             column: u32::MAX,
         };
         let item = item.trim_end_matches(']');
+        // No item, or one of an object by its key: those stand in the order of their text.
         let number = item.parse().unwrap_or(0);
         let place = step.map_or(last, |step| match back {
             false => step.at,
             true => At {
+                // Behind every step that has a place, in the order opposite to theirs, and before handlers, whose
+                // column is the largest there is.
                 column: u32::MAX.saturating_sub(step.at.line),
                 ..last
             },
@@ -240,6 +246,7 @@ fn reused(calls: &[ReusedCall]) -> String {
 /// What models cost, and what was expected; none where none may be asked.
 fn cost_line(run: &Finished) -> Option<String> {
     let cost = Cost::of(run);
+    // Without a step that asks models there was nothing to expect, and a line of zeros would be read as news.
     if run.estimate.steps.is_empty() {
         return None;
     }
@@ -265,6 +272,7 @@ fn cost_line(run: &Finished) -> Option<String> {
 /// a step costs, which is said already.
 fn at_most(estimate: &Estimate) -> String {
     let mut steps = estimate.steps.values();
+    // An earlier run's cost is the better word where there is one, and both in one line would be read as a sum.
     if !steps.all(|it| it.basis == Basis::Prompt) {
         return String::new();
     }
@@ -291,6 +299,7 @@ fn foreseen(expected: Option<(f64, u64)>, unknown: usize) -> String {
 }
 
 fn run_name(run: &Finished) -> String {
+    // Twelve digits: enough to tell plans apart in a conversation; the whole one is in the record.
     format!("plan {}", run.plan_hash.get(..12).unwrap_or(&run.plan_hash))
 }
 

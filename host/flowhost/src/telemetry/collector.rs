@@ -72,6 +72,7 @@ impl std::fmt::Debug for Collector {
 impl HttpClient for Collector {
     async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         for (name, value) in &self.headers {
+            // `insert`: the operator's word stands in the place of the exporter's own header of that name.
             request.headers_mut().insert(name.clone(), value.clone());
         }
         let collector = self.clone();
@@ -79,6 +80,7 @@ impl HttpClient for Collector {
             .runtime
             .spawn(async move {
                 let exchange = collector.sender.exchange(&request);
+                // Bounded here, since the exporter's own timeout belongs to the client that this one stands in for.
                 match tokio::time::timeout(collector.timeout, exchange).await {
                     Ok(answer) => answer,
                     Err(_) => Err("it takes too long to answer".into()),
@@ -91,6 +93,7 @@ impl HttpClient for Collector {
             Ok(answer) => self
                 .trouble
                 .tell(&format!("it answers {}", answer.status())),
+            // Told here and not where the exporter returns: its own error type hides what the server answered.
             Err(error) => self.trouble.tell(&error.to_string()),
         }
         answer

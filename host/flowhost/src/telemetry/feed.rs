@@ -62,6 +62,7 @@ impl Feed {
 
     fn push(&self, entry: Entry) {
         if self.queue.try_send(entry).is_err() {
+            // `Relaxed`: a count that is read once, after all who count have ended.
             self.dropped.fetch_add(1, Relaxed);
         }
     }

@@ -66,6 +66,7 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = Map::new();
         let spans = context.event_scope(event).into_iter();
+        // From the outermost, so that an inner span's field stands in the place of an outer one's.
         for span in spans.flat_map(|scope| scope.from_root()) {
             if let Some(fields) = span.extensions().get::<Fields>() {
                 fields.write(&mut line);
@@ -74,6 +75,8 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         let metadata = event.metadata();
+        // After the event's own fields, and over them: a plugin's field called `level` must not say what level its
+        // line has.
         fields.put("level", metadata.level().as_str());
         // The same under the name that collectors look for (OpenTelemetry's severity text).
         fields.put("severity", metadata.level().as_str());
@@ -81,6 +84,7 @@ where
         fields.write(&mut line);
         let mut text = (self.form)(line);
         text.push('\n');
+        // One write for the whole line: two processes that share a terminal or a file do not write into each other's.
         let _closed = self.writer.make_writer().write_all(text.as_bytes());
     }
 }

@@ -94,6 +94,7 @@ impl Telemetry {
         let halts = on_failure == OnTelemetryFailure::Halt;
         let config = match OtlpConfig::of(ambient) {
             Ok(config) => config,
+            // A variable that is wrong is a collector that is not reached, and must not be the way around `halt`.
             Err(error) if halts => return Err(unreached(&error.to_string())),
             Err(error) => {
                 tracing::warn!(%error, "telemetry is not exported");
@@ -117,6 +118,7 @@ impl Telemetry {
             };
             // Before anything runs: whoever wants no run without telemetry wants no step without it.
             otlp.probe().await;
+            // The probe tells its failure where each later one is told, so that there is one place to look.
             if let Some(why) = &*otlp.trouble().borrow() {
                 return Err(unreached(why));
             }
@@ -124,6 +126,7 @@ impl Telemetry {
         let (feed, entries, dropped) = Feed::new(feed::FACTS_MAX, ambient.now_ms());
         let pump = Pump {
             caller: ambient.var(TRACEPARENT).and_then(span::caller),
+            // Nobody can read the series without an endpoint, and each measurement would still be counted.
             prometheus: scrape.is_some().then_some(metrics),
             metrics: otlp.as_ref().map(Otlp::metrics),
             spans: otlp.as_ref().map(Otlp::spans),
@@ -160,6 +163,7 @@ impl Telemetry {
             let told = match trouble {
                 Some(mut trouble) => match trouble.wait_for(Option::is_some).await {
                     Ok(first) => first.clone(),
+                    // The sender is gone with the export, and it told nothing.
                     Err(_) => None,
                 },
                 None => None,
@@ -181,6 +185,8 @@ impl Telemetry {
             tracing::warn!("telemetry is incomplete: its views did not keep up");
         }
         if let Some((_, server)) = &self.scrape {
+            // At once, and not at the deadline: what a scraper has not read by now would be read of a run that is
+            // over.
             server.abort();
         }
         let trouble = self.otlp.as_ref().map(Otlp::trouble);

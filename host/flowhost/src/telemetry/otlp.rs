@@ -90,6 +90,8 @@ impl Otlp {
             .resource
             .iter()
             .map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
+        // Empty, because the SDK's own builder reads the environment again, with other rules than
+        // [`super::otlp_config`].
         let resource = Resource::builder_empty()
             .with_attributes(attributes)
             .build();
@@ -98,6 +100,7 @@ impl Otlp {
             .with_http()
             .with_endpoint(format!("{}/v1/traces", config.endpoint))
             .with_timeout(config.timeout)
+            // A request that is repeated may have arrived: the collector would count it twice. What is lost is told.
             .with_retry_policy(RetryPolicy::disabled())
             .with_http_client(collector.clone())
             .build()?;
@@ -121,6 +124,7 @@ impl Otlp {
             .header(CONTENT_TYPE, "application/x-protobuf")
             .body(Bytes::new());
         match request {
+            // What it answers is told by the client itself.
             Ok(request) => drop(self.collector.send_bytes(request).await),
             Err(error) => self.trouble.tell(&error.to_string()),
         }
@@ -149,6 +153,7 @@ impl Otlp {
             meters,
             ..
         } = self;
+        // Closes the queue: the sender of batches ends when no end of it is held.
         drop((queue, meters));
         let (done, flushed) = oneshot::channel();
         // A thread that nobody waits for: the exporter's own shutdown can take longer than we wait.
@@ -215,7 +220,9 @@ impl SpanQueue {
     /// Takes a span of the trace, or counts it as lost.
     pub(super) fn push(&self, trace: &str, span: Span) {
         let sent = data(trace, span).map(|data| self.queue.try_send(data).is_ok());
+        // A span of an id that is none is lost as one that did not fit: both are missing in what the collector shows.
         if sent != Some(true) {
+            // Read once, when nobody counts any more.
             self.lost.fetch_add(1, Relaxed);
         }
     }
@@ -233,6 +240,7 @@ fn data(trace: &str, span: Span) -> Option<SpanData> {
     let mut links = SpanLinks::default();
     links.links = span.links.iter().filter_map(link).collect();
     Some(SpanData {
+        // Always sampled: what is exported was chosen to be.
         span_context: context(trace, &span.id, true, false)?,
         parent_span_id: parent,
         parent_span_is_remote: false,

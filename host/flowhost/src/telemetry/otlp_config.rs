@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use crate::ambient::Ambient;
 
 /// Milliseconds that one export may take, unless the variable says otherwise.
+/// The default of OpenTelemetry's specification.
 const TIMEOUT_MS: u64 = 10_000;
 
 /// Everything that an export needs to know.
@@ -78,6 +79,7 @@ impl OtlpConfig {
     pub fn of(ambient: &Ambient) -> Result<Option<Self>, OtlpConfigError> {
         let off = ambient
             .var(DISABLED)
+            // `true` in any case and nothing else, as the specification says: `1` means no.
             .is_some_and(|it| it.eq_ignore_ascii_case("true"));
         let Some(endpoint) = ambient.var(ENDPOINT).filter(|_| !off) else {
             return Ok(None);
@@ -113,6 +115,8 @@ fn endpoint_of(text: &str) -> Result<String, OtlpConfigError> {
             "must begin with http:// or https:// and name a host",
         ));
     }
+    // The signal's path is put behind it, so that a query would end up in the middle; a password in it would be shown
+    // wherever the endpoint is.
     if uri.query().is_some() || uri.authority().is_some_and(|it| it.as_str().contains('@')) {
         return Err(wrong(ENDPOINT, "must have no query and no password"));
     }
@@ -130,6 +134,7 @@ fn headers_of(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, OtlpConfigEr
     let headers = pairs.into_iter().map(|(name, value)| {
         let name = HeaderName::try_from(name).ok()?;
         let mut value = HeaderValue::try_from(value).ok()?;
+        // Left out of what the library prints in its traces.
         value.set_sensitive(true);
         Some((name, value))
     });
@@ -140,6 +145,7 @@ fn timeout_of(text: Option<&str>) -> Result<u64, OtlpConfigError> {
     let Some(text) = text else {
         return Ok(TIMEOUT_MS);
     };
+    // 0 would mean no time at all here, and no bound to somebody else.
     let number = text.parse().ok().filter(|ms| *ms > 0);
     number.ok_or_else(|| wrong(TIMEOUT, "is not a number of milliseconds"))
 }
@@ -156,12 +162,14 @@ fn resource_of(ambient: &Ambient) -> Result<Vec<(String, String)>, OtlpConfigErr
         .iter()
         .find(|(name, _)| name == "service.name")
         .map(|(_, value)| value.as_str());
+    // The variable goes before the list, as the specification says.
     let service = ambient.var(SERVICE_NAME).or(named).unwrap_or("flowhost");
     let rest = listed.iter().filter(|(name, _)| name != "service.name");
     let version = (
         "service.version".to_owned(),
         env!("CARGO_PKG_VERSION").to_owned(),
     );
+    // Whoever deploys it may know a better version than the one of this build.
     let versioned = listed.iter().any(|(name, _)| name == "service.version");
     Ok([("service.name".to_owned(), service.to_owned())]
         .into_iter()

@@ -34,6 +34,8 @@ impl Format {
                 _ => {}
             }
         }
+        // Where both are liked as well the newer one, as Prometheus itself means it. `*/*` and nothing at all get the
+        // one that everybody reads.
         match open > 0.0 && open >= classic {
             true => Self::OpenMetrics,
             false => Self::Classic,
@@ -57,6 +59,7 @@ fn weighed(range: &str) -> (&str, f32) {
     let weight = parts.find_map(|part| {
         let (key, value) = part.split_once('=')?;
         let is_weight = key.trim().eq_ignore_ascii_case("q");
+        // A weight that is no number is none: the range is not taken.
         is_weight.then(|| value.trim().parse().unwrap_or(0.0))
     });
     (name, weight.unwrap_or(1.0))
@@ -134,6 +137,7 @@ impl Prometheus {
             Some(Series::Gauge(family)) => {
                 family
                     .get_or_create(&labels)
+                    // A gauge is told what it changes by, and may fall.
                     .inc_by(measurement.value as i64);
             }
             Some(Series::Histogram(family)) => {

@@ -45,6 +45,7 @@ impl Pump {
         loop {
             tokio::select! {
                 taken = entries.recv_many(&mut batch, BATCH) => match taken {
+                    // Every sender is gone: the run ended without a word to `stop`.
                     0 => return,
                     _ => batch.drain(..).for_each(|entry| self.take(entry)),
                 },
@@ -57,6 +58,7 @@ impl Pump {
                 }
             }
         }
+        // From here on nothing comes in, so that what is left has an end.
         entries.close();
         while entries.recv_many(&mut batch, BATCH).await > 0 {
             batch.drain(..).for_each(|entry| self.take(entry));
@@ -71,6 +73,8 @@ impl Pump {
     }
 
     fn begin(&mut self, identity: Identity) {
+        // `take`: the process was started for one run, and a second one (of `dev`, or of a server) is not of that
+        // span.
         self.view = Some(View::new(identity, self.caller.take()));
     }
 

@@ -21,6 +21,7 @@ pub(super) async fn serve(listener: TcpListener, metrics: Arc<Prometheus>) {
             let format = Format::accepted(&accept.join(","));
             match metrics.text(format) {
                 Ok(text) => typed(StatusCode::OK, format.content_type(), text),
+                // Text is written to a string, which does not fail; the library's type says that it may.
                 Err(_) => plain(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the metrics cannot be written\n",

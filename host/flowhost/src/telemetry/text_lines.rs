@@ -87,6 +87,7 @@ impl TextForm {
         let Some(id) = text("step_id").or_else(|| text("step")) else {
             return;
         };
+        // What the map holds is whole after each line of this function, whoever panicked.
         let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = text("path")
             && (paths.len() < STEPS_MAX || paths.contains_key(&id))
@@ -94,8 +95,11 @@ impl TextForm {
             paths.insert(id.clone(), path);
         }
         let path = paths.get(&id).cloned();
+        // The line that named it was dropped, or is of a level that is not shown: eight digits tell steps of one run
+        // apart.
         let name = path.unwrap_or_else(|| id.chars().take(8).collect());
         fields.insert("step".to_owned(), name.into());
+        // Its last line; kept, the paths of a long `foreach` would fill the map.
         if fields.get("event_type").and_then(Value::as_str) == Some("step.end") {
             paths.remove(&id);
         }
