@@ -44,6 +44,7 @@ pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Ex
         host.introduce(&project, &options, args.plugin.as_deref())
             .await
     });
+    // A server that was started may not want to end; what it was asked for is known.
     runtime.shutdown_background();
     let servers = asked?;
     let well = servers.iter().all(|it| it.server.is_ok());
@@ -57,6 +58,7 @@ pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Ex
     if accepted && args.pin {
         pin(&mut project, &servers, context)?;
     }
+    // After signing, so that the new signature is shown as it will be judged.
     let trust = Trust::find(&context.ambient, &context.config)?;
     let said = Said {
         project: &project,
@@ -206,6 +208,7 @@ fn hosts(server: &Introduction) -> BTreeSet<String> {
         .tools
         .iter()
         .map(|tool| tool.description.as_str())
+        // Names and schemas too may hold addresses; what a model obeys stands in these texts.
         .chain([server.instructions.as_str()]);
     texts.flat_map(hosts_in).collect()
 }
@@ -236,6 +239,7 @@ fn strangers(plugin: &str, server: &Introduction, servers: &[Introduced]) -> Vec
                 .iter()
                 .map(move |tool| (key, tool.name.as_str()))
         })
+        // A tool of its own by that name is what the text means.
         .filter(|(_, name)| server.tools.iter().all(|own| own.name != *name))
         .collect();
     let mut found = Vec::new();

@@ -24,6 +24,7 @@ use crate::cli::{
 };
 use crate::commands::Context;
 use crate::commands::tables::{cell, csv, plain_table};
+use crate::commands::telemetry_trends::of_whom;
 
 /// How an answer is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,7 @@ pub(crate) fn of_profiles(args: &CompareArgs, context: &Context) -> Result<Exit,
     let form = Form::of(&args.form, context)?;
     let (a, b) = (side(&args.a, args.by)?, side(&args.b, args.by)?);
     let (evidence, source) = read(&args.evidence, context)?;
+    // A side without a stage would make a table of empty cells, from which nobody sees that its name was a slip.
     for side in [&a, &b] {
         let mut all = evidence.observations().iter();
         if !all.any(|it| it.source() == source && side.has(it)) {
@@ -169,6 +171,7 @@ pub(super) fn gather(
         false => Source::Model,
     };
     let path: &Path = &args.evidence;
+    // Git carries links, and one would have these numbers be of another folder.
     no_link(ambient, path)?;
     if !ambient.is_dir(path) && !ambient.is_file(path) {
         let message = format!("`{}` does not exist", path.display());
@@ -188,6 +191,7 @@ pub(super) fn gather(
         // Before the archives: what is there counts, and what an archive has of it does not.
         archived.there(&file);
         if let Reading::Faulty(why) = evidence.add(&name, &bytes) {
+            // And the others are counted: one broken file among hundreds must not hide what those say.
             tell(&format!("note: `{name}` was left out: {why}\n"));
         }
     }
@@ -281,9 +285,7 @@ fn text(report: &Report) -> String {
         ]);
     }
     let mut said = format!("{} in {}", report.metric.word(), report.unit);
-    if report.mock {
-        said.push_str(", of scripts and not of models");
-    }
+    said.push_str(of_whom(report.mock));
     if report.unknown > 0 {
         said.push_str(&format!("; {} do not say it", report.unknown));
     }
@@ -309,11 +311,7 @@ fn beside(both: &Comparison) -> String {
             },
         ]);
     }
-    let of = if both.mock {
-        ", of scripts and not of models"
-    } else {
-        ""
-    };
+    let of = of_whom(both.mock);
     let too_few: Vec<&Contrast> = both.rows.iter().filter(|row| row.is_too_few()).collect();
     let below = match too_few.first() {
         Some(row) if too_few.len() == both.rows.len() => format!("\n{}\n", row.says),

@@ -171,6 +171,8 @@ impl Resolver<'_> {
         };
         let (mut effective, mut trace) = effective(&manifest, &profile, &narrowing, None);
         trace.extend(taken);
+        // Told by what the run recorded and not by where the profile lies now: in a run that is kept, all lie in one
+        // place.
         if self.had_less(&effective.hash) {
             self.keep_out(&profile);
             profile = profile.lent().profile;
@@ -283,11 +285,13 @@ impl Resolver<'_> {
     /// that its plugins, of which a run has one each, cannot have them.
     fn config(&mut self, bound: &Bound) -> Option<Arc<str>> {
         let inputs = Value::Object(bound.values.clone());
+        // A plugin of a sub-plan has its path in front of its name.
         let own = !self.home.key.contains("::");
         let names: Vec<(&str, &Value)> = own.then_some(("inputs", &inputs)).into_iter().collect();
         match self.home.decl.config.render(&Names::new(&names)) {
             Ok(Value::Null) => Some("{}".into()),
             Ok(value) => Some(value.to_string().into()),
+            // An input that lacks its value is told of already, and this only follows from it.
             Err(_) if own && !bound.sound => Some("{}".into()),
             Err(error) if own => {
                 self.found
@@ -364,6 +368,7 @@ impl Resolver<'_> {
 
     fn component(&mut self) -> Option<(PathBuf, Inspected)> {
         let PluginDecl { source, sha256, .. } = self.home.decl;
+        // A pin that cannot be read pins nothing, and what is not pinned is not fetched.
         let is_pinned_wrongly = sha256.is_some() && self.is_told("/sha256");
         if source.is_empty() || self.is_told("/source") || is_pinned_wrongly {
             return None;
@@ -391,6 +396,7 @@ impl Resolver<'_> {
             self.found.push(finding.split_hint());
         }
         // A file of the plan's own folder is pinned as one from elsewhere is.
+        // A plan writes the digits alone, and knows one kind of hash.
         let digest = inspection.digest.trim_start_matches("sha256:");
         if decl
             .sha256
@@ -491,6 +497,7 @@ impl Resolver<'_> {
                         format!("{name} is not a release that the plan takes: `{wanted}`");
                     misfits.push(self.at("/release", message).cure(cure));
                 }
+                // What stands in for a manifest has no release: its text would be told as a version that is broken.
                 Err(_) if manifest.is_stand_in() => {
                     let message = format!(
                         "the plan wants a release `{wanted}`, and no manifest says which it is"

@@ -21,6 +21,7 @@ impl Bench<'_> {
         );
         if self.wanted.manifest.is_none() {
             let detail = "it has no manifest: a host takes its imports for what it asks for";
+            // A host takes it, with more rights asked for than it may need: no fault, and worth knowing.
             return self.warn(id, what, detail);
         }
         let Some(text) = &self.inspection.manifest else {
@@ -28,6 +29,7 @@ impl Bench<'_> {
                 "its manifest stands beside it and not inside, so its digest does not cover it";
             return self.warn(id, what, detail);
         };
+        // What is no text is refused by the check, with a place.
         let text = String::from_utf8_lossy(text);
         let checked = flowhost_author::check_manifest(self.wanted.component, &text);
         self.found(
@@ -71,6 +73,7 @@ impl Bench<'_> {
             "what it says of its tools can be shown to anyone",
         );
         let folder = trial::folder(World::Kind)?;
+        // Under the rights that it would have: a component may need one to know its tools.
         let told = describe::told(trial, &self.terms(rights, World::Kind, &folder));
         let tools = match told {
             Ok(tools) => tools,
@@ -115,6 +118,7 @@ impl Bench<'_> {
         for tool in tools {
             match manifest.tool(&tool.name) {
                 None => faults.push(format!("{}: the manifest does not list it", tool.name)),
+                // By the hash that a lock keeps: what is the same to it is the same to whoever accepted the tool.
                 Some(said) if said.hash() != tool.hash() => {
                     faults.push(format!(
                         "{}: the manifest says something else of it",
@@ -148,6 +152,7 @@ impl Bench<'_> {
             self.used(&ended);
             let broken = match &ended.result {
                 Ok(value) => broken_promise(&ask, value, tools),
+                // An error is an answer too: not every value that fits a schema means something.
                 Err(_) => complaint(&ended),
             };
             faults.extend(broken.map(|it| format!("{shown}: {it}")));
@@ -189,6 +194,8 @@ impl Bench<'_> {
             let again = self.once(trial, rights, World::Kind, &sample.ask)?;
             if said(&again.result) != said(&sample.ended.result) {
                 faults.push(format!("{}: another answer", sample.shown));
+            // The same answer for other work is a component that saw something it was not given, and a replay would
+            // see it too.
             } else if again.used.fuel != sample.ended.used.fuel {
                 let (one, other) = (sample.ended.used.fuel, again.used.fuel);
                 faults.push(format!(
@@ -213,6 +220,7 @@ impl Bench<'_> {
         if self.inspection.role != PluginKind::Tool {
             return Ok(());
         }
+        // No name of anybody's, and one that each grammar of names takes.
         let ask = tool_ask("no-such-tool-here", &Value::Null);
         let ended = self.once(trial, rights, World::Kind, &ask)?;
         let faults = match &ended.result {
@@ -264,6 +272,7 @@ fn broken_promise(ask: &Ask, value: &Value, tools: &[ToolDescriptor]) -> Option<
         return None;
     };
     let tool = tools.iter().find(|tool| tool.name == *name)?;
+    // One that cannot be compiled has been found by `descriptors`.
     let schema = OutputSchema::compile(tool.output.clone()?).ok()?;
     let broken = schema.violations(value.get("value")?)?;
     Some(format!("does not keep its output schema: {broken}"))

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::plugin::trial;
 
 /// Places at which each call is cut off for want of fuel.
+/// Each costs two calls and two folders; what is left open by four is found by another `--seed`.
 const CUTS: u64 = 4;
 /// Milliseconds of a deadline that nothing but the fastest calls keep. A deadline of none would end them before
 /// they begin, and show nothing.
@@ -88,6 +89,7 @@ impl Bench<'_> {
 
     /// The right is there, and nothing that the plugin may ask for is within it.
     fn useless_right(&mut self, tried: Tried<'_>, right: &'static Right) -> Result<(), Failure> {
+        // Rights without a part (clock, random, log) are there or not: there is nothing to be denied of them.
         let Some(instead) = elsewhere(right.key) else {
             return Ok(());
         };
@@ -129,6 +131,7 @@ impl Bench<'_> {
         for sample in samples.iter().filter(|it| it.repeatable) {
             for _ in 0..CUTS {
                 random = step(random);
+                // At least 2, or there would be no point between the first unit and the last.
                 let used = sample.ended.used.fuel.max(2);
                 let cut = 1 + random % (used - 1);
                 let short = with(rights, |limits| limits.fuel = cut);
@@ -158,6 +161,7 @@ impl Bench<'_> {
         sample: &Sample,
         expected: impl Fn(&Ended) -> bool,
     ) -> Result<Option<String>, Failure> {
+        // A folder that both calls share: what the first has left behind is what the second meets.
         let folder = trial::folder(World::Kind)?;
         let cut = trial.ask(&self.terms(short, World::Kind, &folder), &sample.ask)?;
         if !expected(&cut) {
@@ -174,6 +178,8 @@ impl Bench<'_> {
             rights,
             samples,
         } = tried;
+        // Not made again, as those above are: how far a call comes in a millisecond differs from one time to the
+        // next, and so would what is found.
         let hurried = with(rights, |limits| limits.deadline_ms = SHORT_MS);
         let faults = self.too_late(trial, &hurried, World::Kind, samples)?;
         self.found(
@@ -200,6 +206,7 @@ impl Bench<'_> {
                 .max(PAGE);
             let poor = with(rights, |limits| limits.memory_bytes = less);
             let ended = self.once(trial, &poor, World::Kind, &sample.ask)?;
+            // A toolkit may do with less: it asks for more than it needs where there is more.
             let limit = matches!(ended.result, Err(Fault::Limit { name: "memory", .. }));
             faults.extend(untyped(&sample.shown, &ended).filter(|_| !limit));
         }
@@ -236,6 +243,7 @@ impl Bench<'_> {
                 PluginKind::Agent => vec![Ask::Task {
                     input: value.to_string(),
                 }],
+                // It takes nothing of a caller's before its server has answered.
                 PluginKind::McpAdapter => Vec::new(),
             };
             for ask in asks {
@@ -343,6 +351,8 @@ impl Bench<'_> {
         for sample in samples.iter().filter(|it| it.repeatable) {
             let folder = trial::folder(World::Kind)?;
             let terms = self.terms(rights, World::Kind, &folder);
+            // No time at all: the call is begun and dropped where it first waits, which is the place that every call
+            // has.
             trial.ask_and_leave(&terms, &sample.ask, Duration::ZERO)?;
             let again = trial.ask(&terms, &sample.ask)?;
             faults.extend(otherwise("made again", sample, &again));
@@ -370,6 +380,7 @@ impl Bench<'_> {
                 let when = "while it was at work, a new revision was called; then";
                 faults.extend(otherwise(when, sample, &old));
                 let shown = format!("{} on the new revision", sample.shown);
+                // The new one may answer otherwise: it finds what the old one has written so far.
                 faults.extend(untyped(&shown, &new));
             }
         }

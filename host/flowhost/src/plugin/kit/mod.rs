@@ -96,6 +96,8 @@ struct Sample {
 impl Bench<'_> {
     fn stages(&mut self) -> Result<(), Failure> {
         self.manifest();
+        // In order of what the next needs: what cannot be linked answers nothing, and what does not answer cannot be
+        // compared.
         if !self.imports() {
             self.skip(
                 "faults",
@@ -113,6 +115,7 @@ impl Bench<'_> {
             self.skip("contract.answers", "everything that needs it to run", &why);
             return Ok(());
         }
+        // Without its tools nothing can be called; that has been told.
         let Some(tools) = self.descriptors(&trial, &rights)? else {
             return Ok(());
         };
@@ -258,6 +261,7 @@ impl Bench<'_> {
             .map(|(name, value)| {
                 let once = flowhost_policy::Effects::Once;
                 let tool = tools.iter().find(|tool| tool.name == name);
+                // Of a tool that is not known nobody knows: it is called once.
                 let repeatable = tool.is_some_and(|tool| tool.effects != once);
                 (
                     tool_ask(name, &value),
@@ -269,6 +273,7 @@ impl Bench<'_> {
     }
 
     fn used(&mut self, ended: &Ended) {
+        // What a call used that failed says how far it came, and not what one needs.
         if ended.result.is_ok() {
             let peak = &mut self.peak;
             peak.fuel = peak.fuel.max(ended.used.fuel);

@@ -79,6 +79,7 @@ impl Described {
         }
         let kind = PluginKind::ALL
             .into_iter()
+            // As a manifest and `--kind` have it, with a hyphen; plans write `mcp_adapter`.
             .find(|kind| kind.wit_name() == document.kind);
         if kind.is_none() {
             let words = PluginKind::ALL.map(PluginKind::wit_name);
@@ -160,6 +161,7 @@ impl Described {
         for (name, parameter) in &self.parameters {
             let was_given = given.parameters.iter().any(|(it, _)| it == name);
             match &parameter.default {
+                // Also where what was given was wrong: that it is missing would be a second word for one fault.
                 _ if was_given => {}
                 Some(value) => {
                     words.insert(name.clone(), value.clone());
