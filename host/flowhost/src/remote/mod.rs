@@ -148,6 +148,8 @@ impl<'a> Remote<'a> {
             Pin::Newest => None,
             Pin::Unsaid => return Err(RemoteError::Unpinned(source.to_owned()).into()),
         };
+        // Before the list of sources is asked: what is here is asked of nobody, and runs on a machine that may ask no
+        // one.
         if let Some(digest) = wanted
             && let Some(bytes) = kept::read(self.ambient, self.folder()?, digest)
         {
@@ -249,8 +251,9 @@ impl Roads for Remote<'_> {
         let made = match &line.ca {
             None => HttpTransport::web(CONNECT, 1).map_err(|error| error.to_string()),
             Some(path) => {
-                let pem = self.ambient.read_text(path, AUTHORITIES_BYTES_MAX);
-                let pem = pem.map_err(|error| error.to_string());
+                // Whoever may write it decides who is handed the login, and what is published where.
+                let pem = self.ambient.read_rights(path, AUTHORITIES_BYTES_MAX);
+                let pem = pem.map_err(|error| format!("{error}: {}", error.source));
                 pem.and_then(|pem| HttpTransport::vouched(&pem, CONNECT, 1))
             }
         };
@@ -299,6 +302,7 @@ async fn fetch(
         Place::Web(url) => file(session, url).await?,
     };
     match wanted {
+        // A registry names the digest beforehand, and was held against it there; of a file only its bytes say.
         Some(wanted) if wanted != fetched.digest => Err(RemoteError::Another {
             place: place.to_string(),
             wanted: wanted.to_owned(),

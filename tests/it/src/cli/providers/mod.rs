@@ -4,6 +4,8 @@
 
 mod server;
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use self::server::{Asked, Proxy, Server, streamed};
@@ -162,6 +164,21 @@ fn authorities_that_cannot_be_read_are_told_before_the_run() {
     let ran = run(&home, &[]);
     assert_ne!(ran.code, 0, "{}", ran.all());
     for part in ["models.providers.house.ca", "gone.pem"] {
+        assert!(ran.all().contains(part), "{part}: {}", ran.all());
+    }
+    assert!(server.asked().is_empty());
+}
+
+#[test]
+fn an_authority_that_everybody_may_write_vouches_for_nobody() {
+    let house = Authority::new();
+    let server = Server::start(vec![chat()], Some(house.server()));
+    let home = asking(&format!("{}\nca = \"house-ca.pem\"", at(&server, "https")));
+    let pem = home.file("op/house-ca.pem", house.pem());
+    std::fs::set_permissions(pem, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let ran = run(&home, &[]);
+    assert_ne!(ran.code, 0, "{}", ran.all());
+    for part in ["models.providers.house.ca", "chmod o-w"] {
         assert!(ran.all().contains(part), "{part}: {}", ran.all());
     }
     assert!(server.asked().is_empty());
