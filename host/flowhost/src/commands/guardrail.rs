@@ -71,6 +71,7 @@ fn eval(args: &EvalArgs, context: &mut Context) -> Result<Exit, Failure> {
     let input = takes_output(&project.plan)?;
     let items = items(args, input, context)?;
     let variants = trials::variants(&project.plan, &args.variants)?;
+    // Everything that can be wrong with files and labels is told before the first run costs anything.
     let trials = Trials::new(&project, args.seed, context)?;
     let mut rows = Vec::new();
     for variant in &variants {
@@ -161,6 +162,7 @@ fn items(args: &EvalArgs, input: &InputDecl, context: &Context) -> Result<Vec<It
         serde_saphyr::from_str(&text).map_err(|error| {
             let message = format!("`{labels_file}` is not a list of labels");
             Failure::new(Exit::Internal, message)
+                // Without its own picture of the line, which shows foreign bytes as they are.
                 .because(error.without_snippet().to_string())
                 .hint("a line for each file of the folder: `answer-1.json: allow`, or `deny`")
         })?;

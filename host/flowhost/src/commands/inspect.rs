@@ -31,6 +31,7 @@ pub(crate) fn perform(args: &InspectArgs, context: &mut Context) -> Result<Exit,
     let silent = inspection.role == PluginKind::Tool && declared.is_none_or(<[_]>::is_empty);
     let asked =
         silent.then(|| offers::of_component(&context.ambient, &context.state, &bytes, &inspection));
+    // What it says itself before what its manifest says: it was asked only where that says nothing.
     let tools = match &asked {
         Some(Ok(tools)) => Some(tools.as_slice()),
         Some(Err(_)) => None,

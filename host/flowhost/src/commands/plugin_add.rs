@@ -13,7 +13,7 @@ use flowhost::sources::DOCUMENT_BYTES_MAX;
 use flowhost_author::remote::Place;
 use flowhost_flow::Exit;
 use flowhost_policy::RIGHTS;
-use flowhost_words::{PluginKind, shell_word};
+use flowhost_words::shell_word;
 use serde_json::json;
 
 use crate::cli::AddArgs;
@@ -77,7 +77,8 @@ fn wanted(
     let component = folder.join(format!("plugins/{name}.wasm"));
     let profile = profile(name, &read.manifest);
     let profile_name = if profile.is_some() { name } else { "deny-all" };
-    let kind = read.manifest.kind.unwrap_or(PluginKind::Tool);
+    // What it is, and not what its manifest calls it: a plan is held against that.
+    let kind = read.inspection.role;
     let line = match &from {
         From::Here(_) => line(
             name,

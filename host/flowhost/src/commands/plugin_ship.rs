@@ -68,6 +68,7 @@ impl Component {
             manifest,
         } = component::look(&sources, &shown, context.ambient.cwd())?;
         let found = sources.manifest(&path, inspection.manifest.as_deref());
+        // `look` has read the same manifest and told what is wrong with it: without one here there is none.
         let (Some(manifest), Ok(Some((_, text)))) = (manifest, found) else {
             return Err(without_manifest(&sources, &path, &bytes, &inspection));
         };
@@ -180,6 +181,7 @@ pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<
         [] => trust.keys,
         keys => parsed(keys)?,
     };
+    // Told as what it is: held against no key, every signature would be a stranger's.
     if trusted.is_empty() {
         let hint = "name the author's key with --key, or in the operator's trust.toml; its author prints it with \
                     `flowhost keys show`";
@@ -270,6 +272,8 @@ pub(crate) fn pack(
     };
     let signature = optional(&signature_file(&component))?;
     let lang: Lang = project.lang;
+    // Of the project as it is now. Whoever changed it since the build packs another list than was built, which a
+    // build server does not.
     let ingredients = lang.ingredients(&context.ambient, &project)?;
     let digest = read.inspection.digest.clone();
     let pack = Pack {
@@ -344,6 +348,7 @@ pub(crate) fn unpack(file: &Path, dir: Option<&Path>, context: &Context) -> Resu
         return Err(Failure::new(Exit::Internal, message)
             .hint("nothing was written; name another folder with --dir"));
     }
+    // After the look at all of them: half a plugin over half of another would be nobody's.
     context.ambient.create_dir(&folder)?;
     let mut written = Vec::new();
     for (name, bytes) in files {

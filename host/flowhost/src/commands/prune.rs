@@ -23,8 +23,10 @@ pub(super) fn remove(args: &RmArgs, context: &Context) -> Result<Exit, Failure> 
     let mut meant = Vec::new();
     for wanted in &args.runs {
         let run = meant_by(wanted, &entries, context)?;
+        // Each is looked at before the first goes.
         may_go(run, args.force)?;
         if !meant.iter().any(|it: &RunEntry| it.run_id == run.run_id) {
+            // One that was named twice goes once: the second time it would not be there.
             meant.push(run.clone());
         }
     }
@@ -92,6 +94,7 @@ pub(super) fn perform(args: &PruneArgs, context: &Context) -> Result<Exit, Failu
 
 /// The runs that go, oldest first, and how many would but for waiting for a person.
 fn candidates(entries: Vec<RunEntry>, args: &PruneArgs, now_ms: u64) -> (Vec<RunEntry>, usize) {
+    // As text in the form of the index: its times are compared as they are written there, and sort as they pass.
     let before = args
         .older_than
         .map(|ms| timestamp(now_ms.saturating_sub(ms).saturating_mul(1_000)));
@@ -204,6 +207,7 @@ fn take(runs: &[RunEntry], archives: bool, context: &Context) -> Result<Exit, Fa
             context.output.message("no run was removed\n");
         }
     }
+    // After those that went have been told.
     if let Some(failure) = failed {
         return Err(failure);
     }

@@ -66,6 +66,7 @@ pub(super) fn stats(evidence: &Path, context: &Context) -> Result<Exit, Failure>
         return Ok(Exit::Ok);
     }
     if all.is_empty() {
+        // To standard error: a script that counts lines of the table finds none.
         context.output.message("no spec has files there\n");
         return Ok(Exit::Ok);
     }
@@ -137,6 +138,7 @@ pub(super) fn put_away(args: &SpecArgs, then: Then, context: &Context) -> Result
                 .message("no run is older than those that stay\n");
         }
     }
+    // After what went well has been told: those files are gone, whatever follows.
     if let Some(failure) = failed {
         return Err(failure);
     }

@@ -51,6 +51,7 @@ pub(super) fn stretch(
             let before = kept.setup(&context.state.run_dir(&run))?;
             let alone = args.only.is_some();
             same_steps(&run, &before, project, step, alone, kept, context)?;
+            // Told and not refused: to do a later stage anew with another input is what this is for.
             note_other_inputs(&run, &before, project, context);
             Some((run, step.id.clone()))
         }
@@ -70,6 +71,8 @@ fn step<'p>(plan: &'p Plan, wanted: &str) -> Result<&'p Step, Failure> {
         )
         .because(why)
     };
+    // A composite's steps hear each other, and the states of a machine follow each other: neither has a part that
+    // stands by itself.
     if !matches!(plan.body, Body::Workflow { .. }) {
         let why = "only a workflow has steps that can be run apart from each other";
         return Err(refused(why.to_owned()));
@@ -119,6 +122,7 @@ fn earlier(
     kept: &Kept,
     context: &Context,
 ) -> Result<String, Failure> {
+    // What a kill left as if it were at work is over, and may be the newest.
     super::settle(context);
     let spec = project.plan.evidence.as_ref().map(|it| &it.spec_id);
     let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;

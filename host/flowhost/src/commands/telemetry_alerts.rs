@@ -93,6 +93,7 @@ pub(crate) fn perform(args: &AlertsArgs, context: &Context) -> Result<Exit, Fail
     // Printed, then sent, then remembered: an alert that a kill loses in between is told twice, and none never.
     form.print(context, &answer, text, alerts_csv);
     if let Some(history) = history {
+        // All in one request: a listener that took half of them would be sent that half again.
         if let Some(to) = &args.webhook {
             send(&answer, to, context)?;
         }
@@ -167,6 +168,8 @@ impl History {
             self.text.push('\n');
         }
         context.ambient.create_dir(&context.state.tenant_dir())?;
+        // Written anew as a whole, and not appended to: a kill in the middle of a line would leave one that cannot be
+        // read.
         context.ambient.write(&self.path, self.text.as_bytes())?;
         Ok(())
     }
