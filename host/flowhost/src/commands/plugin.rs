@@ -185,14 +185,15 @@ fn test(args: &TestArgs, context: &mut Context) -> Result<Exit, Failure> {
     let sources = Sources::new(&context.ambient, &context.config, None);
     let seen = component::look(&sources, &args.component, context.ambient.cwd())?;
     let shown = sources.shown(&seen.path);
-    let report = kit::test(&kit::Wanted {
+    let wanted = kit::Wanted {
         shown: &shown,
         component: &seen.bytes,
         manifest: seen.manifest.as_ref(),
         calls: &calls(args)?,
         config: config(args)?,
         seed: args.seed,
-    })?;
+    };
+    let report = kit::test(&context.ambient, &wanted)?;
     say(&report, args, context)?;
     Ok(if report.passed {
         Exit::Ok

@@ -15,6 +15,7 @@ use crate::ambient::Ambient;
 use crate::component::without_manifest;
 use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::host::compiler;
 use crate::sources::{COMPONENT_BYTES_MAX, Sources};
 
 /// What came out.
@@ -36,7 +37,7 @@ pub struct Built {
 pub fn build(ambient: &Ambient, project: &Project, out: Option<&Path>) -> Result<Built, Failure> {
     let made = project.lang.make(ambient, project)?;
     let (text, manifest) = (&project.text, &project.manifest);
-    let finished = finished(text, manifest, made.component)?;
+    let finished = finished(ambient, text, manifest, made.component)?;
     written(ambient, finished, &project.folder, out)
 }
 
@@ -66,7 +67,7 @@ pub fn wrap(
         return Err(without_manifest(sources, &path, &bytes, &inspection));
     };
     let manifest = Manifest::parse(&text, &from).map_err(wrong)?;
-    let finished = finished(&text, &manifest, bytes)?;
+    let finished = finished(ambient, &text, &manifest, bytes)?;
     written(
         ambient,
         finished,
@@ -98,7 +99,12 @@ fn written(
 }
 
 /// The component with its manifest inside, checked as a host checks it.
-fn finished(text: &str, manifest: &Manifest, component: Vec<u8>) -> Result<Finished, Failure> {
+fn finished(
+    ambient: &Ambient,
+    text: &str,
+    manifest: &Manifest,
+    component: Vec<u8>,
+) -> Result<Finished, Failure> {
     let inspection = inspected(&component)?;
     let (said, is) = (manifest.kind, inspection.role);
     if said != Some(is) {
@@ -110,7 +116,7 @@ fn finished(text: &str, manifest: &Manifest, component: Vec<u8>) -> Result<Finis
     }
     let text = match inspection.role {
         PluginKind::Tool => {
-            let tools = describe::tools(&component, &inspection)?;
+            let tools = describe::tools(&component, &inspection, compiler(ambient)?)?;
             with_tools(text, &tools).map_err(disagreement)?
         }
         _ => text.to_owned(),

@@ -16,15 +16,21 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// When it cannot be loaded, traps, or says what no manifest may say.
-pub fn tools(component: &[u8], inspection: &Inspection) -> Result<Vec<ToolDescriptor>, Failure> {
-    with_all(&Trial::new(component)?, inspection, &BTreeMap::new())
+pub(super) fn tools(
+    component: &[u8],
+    inspection: &Inspection,
+    compiler: Compiler,
+) -> Result<Vec<ToolDescriptor>, Failure> {
+    // Kept nowhere: the next build makes another.
+    let trial = Trial::compiled(component.into(), compiler, None)?;
+    with_all(&trial, inspection, &BTreeMap::new())
 }
 
 /// Fuel for the question to a component that nobody vouches for, and milliseconds: what many descriptors need, and a
 /// person waits for.
 const PATIENCE: [(&str, u64); 2] = [("fuel", 1_000_000_000), ("deadline", 5_000)];
 
-/// The same of a component that nobody vouches for: it is compiled apart, and has little time.
+/// The same of a component that nobody vouches for: it has little time.
 ///
 /// # Errors
 /// As [`tools`].

@@ -12,7 +12,7 @@ mod report;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flowhost_engine::{Inspection, ShapeLimits, inspect};
+use flowhost_engine::{Compiler, Inspection, ShapeLimits, inspect};
 use flowhost_flow::Exit;
 use flowhost_policy::{Effective, Manifest, ToolDescriptor};
 use flowhost_words::PluginKind;
@@ -21,7 +21,9 @@ use serde_json::Value;
 pub use report::{Check, Peak, Report, Verdict};
 
 use super::trial::{self, Ask, Ended, Terms, Trial, World};
+use crate::ambient::Ambient;
 use crate::failure::Failure;
+use crate::host::compiler;
 
 /// A call that the author wants tried, beside those that follow from schemas.
 #[derive(Debug, Clone)]
@@ -53,13 +55,14 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// When the component cannot be tried at all (a host would refuse it), or the trial cannot be held.
-pub fn test(wanted: &Wanted<'_>) -> Result<Report, Failure> {
+pub fn test(ambient: &Ambient, wanted: &Wanted<'_>) -> Result<Report, Failure> {
     let inspection = inspect(wanted.component, &ShapeLimits::default()).map_err(|error| {
         Failure::new(Exit::Plugin, "a host would refuse this component").caused_by(&error)
     })?;
     let mut bench = Bench {
         wanted,
         inspection: &inspection,
+        compiler: compiler(ambient)?,
         checks: Vec::new(),
         peak: Peak::default(),
     };
@@ -79,6 +82,8 @@ pub fn test(wanted: &Wanted<'_>) -> Result<Report, Failure> {
 struct Bench<'a> {
     wanted: &'a Wanted<'a>,
     inspection: &'a Inspection,
+    /// Never this process: who tries a component need not be its author, and a hostile one takes all memory.
+    compiler: Compiler,
     checks: Vec<Check>,
     peak: Peak,
 }
@@ -106,7 +111,8 @@ impl Bench<'_> {
             );
             return Ok(());
         }
-        let trial = Trial::new(self.wanted.component)?;
+        // Without a cache: its author tries another build next, and a stranger's leaves nothing behind.
+        let trial = Trial::compiled(self.wanted.component.into(), self.compiler.clone(), None)?;
         let rights = Arc::new(self.rights()?);
         let missing = trial.missing(&rights);
         if !missing.is_empty() {

@@ -93,13 +93,6 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Compiles a component of the author's own.
-    pub(super) fn new(component: &[u8]) -> Result<Self, Failure> {
-        // In this process and kept nowhere: the author has just built these bytes himself, so there is nobody to be
-        // guarded against by a compiler of its own process, and the next build makes others.
-        Self::compiled(component.into(), Compiler::InProcess, None)
-    }
-
     /// Has a component compiled, unless that has been done before.
     pub(super) fn compiled(
         component: Arc<[u8]>,
