@@ -62,6 +62,7 @@ impl Check {
 }
 
 /// The plugins that ship with this version.
+/// By name and not by what lies in a folder: one that is missing is to be found.
 pub const PLUGINS: [&str; 13] = [
     "books-sample",
     "code",
@@ -315,6 +316,7 @@ fn secrets(ambient: &Ambient, config: &Config) -> Vec<Check> {
         if there {
             Check::new(&label, Level::Ok, "there")
         } else {
+            // No error: a plan that does not ask for it runs.
             Check::new(&label, Level::Warning, "its source holds nothing")
                 .hint("set the variable, or write the file, that your flowhost.toml names")
         }

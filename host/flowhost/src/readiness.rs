@@ -126,6 +126,7 @@ pub async fn examine(
         probes: Vec::new(),
     };
     let mut steps = Vec::new();
+    // One after the other: local models load one at a time, and two would take each other's memory.
     for step in project.plan.steps() {
         let stand = match &step.work {
             Work::Consensus(spec) => asked.panel(step, spec).await,
@@ -169,6 +170,7 @@ impl Readiness {
 pub fn server(key: &str, answer: Result<String, String>) -> Probe {
     match answer {
         Ok(found) => Probe::new("server", key, Level::Ok, found),
+        // A warning: its tools fail where they are called, and a plan may do without.
         Err(why) => Probe::new("server", key, Level::Warning, format!("offline: {why}")),
     }
 }
@@ -291,6 +293,7 @@ impl Asked<'_> {
             true => format!("{model} {stage} {agent}"),
             false => model.to_owned(),
         };
+        // Asked once, whoever uses it: a question costs money, and time where a model has to be loaded.
         if let Some(known) = self.models.get(&key) {
             return known.clone();
         }
@@ -404,6 +407,7 @@ fn commands(ambient: &Ambient, key: &str, member: &Member) -> Vec<Probe> {
         if grant.sha256.is_empty() {
             return Some(Probe::new("command", &name, Level::Ok, found));
         }
+        // Hashed only where a profile names the hash: a program may be large, and nothing else would be said of it.
         Some(match ambient.read(&path, PROGRAM_BYTES_MAX) {
             Ok(bytes) if hex::encode(Sha256::digest(&bytes)) == grant.sha256 => {
                 Probe::new("command", &name, Level::Ok, found)

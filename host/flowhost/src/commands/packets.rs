@@ -68,6 +68,7 @@ pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failur
             "invalid_files": spec.invalid.len(),
         });
         context.output.document(&document);
+        // Ok also where stages are open: an audit says how things stand, and was made.
         return Ok(Exit::Ok);
     }
     let text = format!("{}: SHA-256 {sha256}\n", args.out.display());
@@ -117,6 +118,7 @@ pub(super) fn baseline(args: &BaselineArgs, context: &Context) -> Result<Exit, F
         Failure::new(Exit::Internal, message).because(error.to_string())
     };
     let spec = Spec::open(&world(&context.ambient), &root, &args.spec).map_err(unread)?;
+    // Against a run that ends meanwhile: a baseline is of one moment.
     let _lock = spec.lock()?;
     let survey = spec.survey().map_err(unread)?;
     let run = chosen(&survey.runs, args)?;
@@ -220,6 +222,7 @@ pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exi
         bytes: found.file(&run),
     };
     on_record::written(&[file], &locks, &run)?;
+    // Before anything is printed: a reader that is slow must not hold up the next command.
     drop(locks);
     let path = args.evidence.join(&found.path).display().to_string();
     if context.output.json {
@@ -315,6 +318,7 @@ fn on_record_of(run: &str, said: &Value, context: &Context) -> Proof {
     let at = said.get("recorded_at").and_then(Value::as_str);
     let by_now = context.ambient.now_ms().saturating_add(AHEAD_MS_MAX);
     let to_come = timestamp(by_now.saturating_mul(1_000));
+    // Times are of one form, so that their texts sort as they do.
     if at.is_none_or(|at| at > to_come.as_str()) {
         return Proof::Refused("its time is still to come".to_owned());
     }
@@ -331,6 +335,7 @@ fn on_record_of(run: &str, said: &Value, context: &Context) -> Proof {
     match kept.setup(&dir) {
         // Inputs are read from the ledger as it lies there: whether a key of this host signed it, its verifier says.
         Ok(setup) if setup.inputs.get(REVIEW) == Some(said) => {
+            // The costly question last, and only of a run that says what it should.
             match verify::wrong_with(run, context) {
                 Ok(None) => Proof::Recorded,
                 Ok(Some(why)) => Proof::Refused(format!("the run {run} does not verify: {why}")),

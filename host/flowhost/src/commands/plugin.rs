@@ -89,6 +89,7 @@ fn make(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let files = match dry_run {
+        // The files are made all the same, and only not written: what is wrong with a template is told here as well.
         true => {
             let files = new::files(&context.ambient, wanted)?;
             files.into_iter().map(|(path, _)| path).collect()
@@ -105,6 +106,7 @@ fn make(
     let (_, sdk) = wanted.lang.sdk();
     let own = files
         .iter()
+        // The copy of the SDK is counted below and not listed: its dozens of files would hide the author's own.
         .filter(|path| !path.starts_with(&format!("{sdk}/")));
     let mut text = String::new();
     if let Some(template) = template {

@@ -50,6 +50,7 @@ pub(crate) fn perform(args: &ReplayArgs, context: &mut Context) -> Result<Exit, 
     report(&run, args, &replayed, context);
     Ok(match replayed.same {
         true => Exit::Ok,
+        // A script that replays runs stops at one that differs.
         false => Exit::Internal,
     })
 }
@@ -178,6 +179,7 @@ fn kept(
         texts,
         ..
     } = context;
+    // Paths of a run mean what they meant where it was started. An old one did not keep where that was.
     let ambient = match kept.bundle.cwd.as_os_str().is_empty() {
         true => ambient.clone(),
         false => ambient.at(kept.bundle.cwd.clone()),
@@ -211,6 +213,7 @@ fn against(
     } = context;
     let request = Request {
         plan: plan.to_owned(),
+        // The run's own, so that what differs is the plan's.
         given: Given::Recorded(inputs.clone()),
         ..Request::default()
     };

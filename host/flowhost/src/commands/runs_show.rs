@@ -45,6 +45,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     let all = filter.is_all();
     let mut steps = steps(&records);
     steps.retain(|step| filter.means(&step.path));
+    // A misspelt step would otherwise be answered like one that did nothing.
     if steps.is_empty() && filter.step.is_some() {
         return Err(no_step(&filter, &records));
     }
@@ -68,6 +69,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
             .iter()
             .map(|step| with_failure(step, &shelf))
             .collect();
+        // Of one step alone: those of a whole run may be larger than what any reader of JSON takes.
         let with_payloads = filter.step.is_some();
         let shown: Vec<Value> = records
             .iter()
@@ -152,6 +154,7 @@ fn logs(run: &str, records: Vec<RecordEntry>, shelf: &Shelf<'_>, context: &Conte
         let taken = taken.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let lines = match &taken {
             Ok(lines) => lines.lines().collect(),
+            // In the place of the lines, so that it is seen that there were some.
             Err(why) => vec![why.as_str()],
         };
         let (time, actor) = (time_of_day(&record.ts), one_line(&record.actor));
@@ -298,6 +301,7 @@ fn payload(
 }
 
 fn parsed(text: &str) -> Value {
+    // A prompt or a word is a text, and stands there as one.
     serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
 }
 
@@ -391,6 +395,7 @@ fn grounds(
     shelf: &Shelf<'_>,
     context: &Context,
 ) -> String {
+    // Grounds are a help to a person at a gate; without the plan he still has what the records say.
     let plan = kept_plan(run, context).ok();
     let plan = plan.and_then(|(file, text)| Plan::parse(&text, &file).ok());
     let needs = plan.and_then(|plan| Some(plan.step(gate)?.needs.clone()));
@@ -401,6 +406,7 @@ fn grounds(
             ..Filter::default()
         };
         let meant = filter.of(records.to_vec());
+        // The last first: a step that was tried again gave what its last attempt did.
         let mut gave = meant.iter().rev().filter(|record| record.commit.is_some());
         // What several agents came to is the consensus; what one said is the result of its call.
         let gave = gave
@@ -521,5 +527,6 @@ pub(super) fn seconds(ts: &str) -> String {
 /// The time of day to the millisecond: all records of a run are close together.
 fn time_of_day(ts: &str) -> String {
     let time = ts.split('T').nth(1).unwrap_or(ts);
+    // `04:00:00.000` of microseconds.
     time.get(..12).unwrap_or(time).to_owned()
 }

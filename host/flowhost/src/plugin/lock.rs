@@ -184,6 +184,7 @@ impl Lock {
         for (key, entry) in &now.0 {
             match self.0.get(key) {
                 Some(before) => changes.extend(differences(key, before, entry)),
+                // A person has to look at it: nobody has yet.
                 None => changes.push(change(
                     key,
                     format!("is new: {} {}", entry.source, entry.digest),
@@ -191,6 +192,7 @@ impl Lock {
                 )),
             }
         }
+        // Nothing graver: what is gone does nothing any more.
         let gone = self.0.keys().filter(|key| !now.0.contains_key(*key));
         changes.extend(gone.map(|key| change(key, "is gone".to_owned(), false)));
         changes
@@ -209,6 +211,7 @@ pub fn pins(
         let member = project.members.get(key);
         member.is_some_and(|member| member.decl.kind == PluginKind::McpAdapter)
     };
+    // Not read at all where nothing depends on it: a lock that is broken is `--locked`'s matter then.
     if !project.members.keys().any(|key| is_adapter(key)) {
         return Ok(BTreeMap::new());
     }
@@ -303,6 +306,7 @@ fn vouched(ambient: &Ambient, trust: &Trust, project: &Project, plugin: &str) ->
             plugin,
             tools,
         };
+        // A signature that does not count is nobody's; whether the server may be used without one is asked elsewhere.
         shown.by(ambient, trust).ok().flatten()
     };
     let key = project.pins.get(plugin).and_then(by);
