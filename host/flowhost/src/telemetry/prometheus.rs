@@ -143,7 +143,7 @@ impl Prometheus {
             Some(Series::Histogram(family)) => {
                 family.get_or_create(&labels).observe(measurement.value);
             }
-            None => {}
+            None => debug_assert!(false, "each metric has its family from the start"),
         }
     }
 
