@@ -101,6 +101,7 @@ impl Session<'_> {
     /// With `--locked`, what would run has to be what the lock beside the plan says, also after a change.
     fn hold_to_lock(&self, loaded: &mut Loaded) {
         let whole = loaded.project.as_ref().filter(|it| it.is_whole());
+        // Half a plan is refused for what is wrong with it, and says nothing of its lock.
         let Some(project) = whole.filter(|_| self.options.locked) else {
             return;
         };
