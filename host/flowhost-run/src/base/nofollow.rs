@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::{self, Read as _, Write as _};
+use std::thread::{self, Builder};
 
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _};
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, File, OpenOptions};
@@ -97,15 +98,21 @@ pub fn read(dir: &Dir, path: &str, max: u64) -> io::Result<Vec<u8>> {
 pub fn write(dir: &Dir, path: &str, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mut together = Together::new(dir, durability);
     together.write(path, bytes)?;
-    together.end()
+    together.end().map_err(|(_, error)| error)
 }
 
-/// Files that are written one after the other, each as by [`write`]. A folder is opened once for all of them, and once
-/// more to bring their names to the disk.
+/// Threads that bring files to the disk at once: the system then does it with one write to its journal for many of them.
+/// Nineteen took 68 ms one after the other, 10 by two, 7 by four and by nineteen.
+const SYNC_LANES: usize = 4;
+
+/// Files that are written together, each as by [`write`]. A folder is opened once for all of them, and once more to bring
+/// their names to the disk. Of durable ones nothing has its name before [`Together::end`].
 pub(crate) struct Together<'d> {
     dir: &'d Dir,
     durability: Durability,
     folders: BTreeMap<String, Dir>,
+    /// Durable ones that still have to get their names, in their order.
+    unnamed: Vec<(String, File)>,
 }
 
 impl<'d> Together<'d> {
@@ -115,10 +122,11 @@ impl<'d> Together<'d> {
             dir,
             durability,
             folders: BTreeMap::new(),
+            unnamed: Vec::new(),
         }
     }
 
-    /// Writes a file. Gives the bytes of the one that it replaces, 0 where there was none.
+    /// Writes a file, each path once. Gives the bytes of the one that it replaces, 0 where there was none.
     ///
     /// # Errors
     /// As [`write`].
@@ -132,11 +140,7 @@ impl<'d> Together<'d> {
     /// # Errors
     /// As [`write`].
     pub(crate) fn write_copy(&mut self, path: &str, bytes: &[u8]) -> io::Result<u64> {
-        let rename: Rename = match self.durability {
-            Durability::Durable => Folder::rename,
-            Durability::Relaxed => Folder::change_places,
-        };
-        self.put(path, bytes, rename)
+        self.put(path, bytes, Folder::change_places)
     }
 
     fn put(&mut self, path: &str, bytes: &[u8], rename: Rename) -> io::Result<u64> {
@@ -145,17 +149,24 @@ impl<'d> Together<'d> {
             Entry::Occupied(held) => held.into_mut(),
             Entry::Vacant(free) => free.insert(create(self.dir, folder)?),
         };
+        debug_assert!(
+            self.unnamed.iter().all(|(other, _)| other != path),
+            "its first content would get the name of the second"
+        );
         let (before, rename) = match folder.symlink_metadata(name) {
             Ok(about) if about.is_file() => (about.len(), rename),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             // What is no file gives way to none, or is a folder, which must stay.
             _ => (0, Folder::rename as Rename),
         };
-        // Hidden, so that whoever lists the folder meanwhile, or after a kill, takes it for nothing; and beside the
-        // name that it gets, because only within one folder's disk is a rename whole or not at all.
-        let fresh = format!(".{name}.tmp");
-        let written = fill(folder, &fresh, bytes, self.durability)
-            .and_then(|()| rename(folder, &fresh, name));
+        let fresh = fresh(name);
+        let written = fill(folder, &fresh, bytes).and_then(|file| match self.durability {
+            Durability::Durable => {
+                self.unnamed.push((path.to_owned(), file));
+                Ok(())
+            }
+            Durability::Relaxed => rename(folder, &fresh, name),
+        });
         if let Err(error) = written {
             // What failed is told; that this stays behind as well is not worth another word.
             let _ = folder.remove_file(&fresh);
@@ -164,18 +175,93 @@ impl<'d> Together<'d> {
         Ok(before)
     }
 
-    /// To be called behind the last file: a durable one is safe from a loss of power only then.
+    /// To be called behind the last file: a durable one is there, and safe from a loss of power, only then.
     ///
     /// # Errors
-    /// What the disk says.
-    pub(crate) fn end(self) -> io::Result<()> {
+    /// What the disk says, and of which file or folder.
+    pub(crate) fn end(mut self) -> Result<(), (String, io::Error)> {
+        // Before they are named: a name that is on the disk before its bytes are would be an empty file after a loss of
+        // power.
+        synced(&self.unnamed)?;
+        let mut files = std::mem::take(&mut self.unnamed).into_iter();
+        let named = files.try_for_each(|(path, _)| {
+            let named = self.name(&path);
+            named.map_err(|error| {
+                self.forget(&path);
+                (path, error)
+            })
+        });
+        files.for_each(|(path, _)| self.forget(&path));
+        named?;
         if self.durability == Durability::Durable {
-            for folder in self.folders.values() {
-                folder.open(".")?.sync_all()?;
+            for (path, folder) in &self.folders {
+                let synced = folder.open(".").and_then(|folder| folder.sync_all());
+                synced.map_err(|error| (path.clone(), error))?;
             }
         }
         Ok(())
     }
+
+    /// Gives a file that is on the disk its name.
+    fn name(&self, path: &str) -> io::Result<()> {
+        let (folder, name) = split(path);
+        match self.folders.get(folder) {
+            Some(folder) => Folder::rename(folder, &fresh(name), name),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Removes what has not got its name.
+    fn forget(&self, path: &str) {
+        let (folder, name) = split(path);
+        if let Some(folder) = self.folders.get(folder) {
+            // What failed is told; that this stays behind as well is not worth another word.
+            let _ = folder.remove_file(fresh(name));
+        }
+    }
+}
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        for (path, _) in std::mem::take(&mut self.unnamed) {
+            self.forget(&path);
+        }
+    }
+}
+
+/// Where a file is until it is whole. Hidden, so that whoever lists the folder meanwhile, or after a kill, takes it for
+/// nothing; and beside the name that it gets, because only within one folder's disk is a rename whole or not at all.
+fn fresh(name: &str) -> String {
+    format!(".{name}.tmp")
+}
+
+/// Brings files to the disk, several at once.
+fn synced(files: &[(String, File)]) -> Result<(), (String, io::Error)> {
+    let lanes = files.len().min(SYNC_LANES);
+    let lane = |first: usize| {
+        let mut own = files.iter().skip(first).step_by(lanes.max(1));
+        own.try_for_each(|(path, file)| file.sync_all().map_err(|error| (path.clone(), error)))
+    };
+    thread::scope(|scope| {
+        // One that the system gives no thread for is done here.
+        let begun = (1..lanes).map(|first| {
+            let thread = Builder::new().name("stage-sync".to_owned());
+            let thread = thread.spawn_scoped(scope, move || lane(first));
+            thread.map_err(|_| first)
+        });
+        let begun: Vec<_> = begun.collect();
+        let mut done = lane(0);
+        for begun in begun {
+            let ended = match begun {
+                Ok(thread) => thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(first) => lane(first),
+            };
+            done = done.and(ended);
+        }
+        done
+    })
 }
 
 /// Gives what stands at the first name the second one.
@@ -208,7 +294,7 @@ impl Folder {
     }
 }
 
-fn fill(folder: &Dir, name: &str, bytes: &[u8], durability: Durability) -> io::Result<()> {
+fn fill(folder: &Dir, name: &str, bytes: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     let mut file = match folder.open_with(name, &options) {
@@ -220,11 +306,7 @@ fn fill(folder: &Dir, name: &str, bytes: &[u8], durability: Durability) -> io::R
         opened => opened?,
     };
     file.write_all(bytes)?;
-    // Before the rename: a name that is on the disk before its bytes are would be an empty file after a loss of power.
-    match durability {
-        Durability::Durable => file.sync_all(),
-        Durability::Relaxed => Ok(()),
-    }
+    Ok(file)
 }
 
 /// A file that is opened to be locked, made where it is not there.
@@ -354,25 +436,53 @@ mod tests {
     }
 
     #[test]
+    fn durable_files_get_their_names_in_order_and_leave_nothing_behind_where_one_cannot() {
+        let (folder, dir) = here();
+        std::fs::create_dir_all(folder.path().join("a/4")).unwrap();
+        let paths: Vec<String> = (0..9).map(|number| format!("a/{number}")).collect();
+        let mut together = Together::new(&dir, Durability::Durable);
+        for path in &paths {
+            together.write(path, path.as_bytes()).unwrap();
+            assert!(!folder.path().join(path).is_file());
+        }
+        let (failed, _) = together.end().unwrap_err();
+        assert_eq!(failed, "a/4");
+        assert_eq!(files(&dir, "a").unwrap(), ["a/0", "a/1", "a/2", "a/3"]);
+        let all = || std::fs::read_dir(folder.path().join("a")).unwrap().count();
+        assert_eq!(all(), 5, "the folder, and four files");
+        // Nobody ends it: one of the files could not be written.
+        let mut together = Together::new(&dir, Durability::Durable);
+        together.write("a/5", b"whole").unwrap();
+        drop(together);
+        assert_eq!(all(), 5);
+        std::fs::remove_dir(folder.path().join("a/4")).unwrap();
+        let mut together = Together::new(&dir, Durability::Durable);
+        for path in &paths {
+            together.write(path, path.as_bytes()).unwrap();
+        }
+        together.end().unwrap();
+        for path in &paths {
+            assert_eq!(read(&dir, path, 3).unwrap(), path.as_bytes());
+        }
+        assert_eq!(all(), 9);
+    }
+
+    #[test]
     fn a_copy_takes_the_place_of_a_file_of_a_link_and_of_nothing() {
         let (folder, dir) = here();
         std::fs::create_dir(folder.path().join("a")).unwrap();
         for durability in [Durability::Durable, Durability::Relaxed] {
-            let mut together = Together::new(&dir, durability);
             symlink("/etc/passwd", folder.path().join("a/link")).unwrap();
-            for path in ["a/link", "a/none", "a/none"] {
-                together.write_copy(path, b"new").unwrap();
+            for (path, replaced) in [("a/link", 0), ("a/none", 0), ("a/none", 3)] {
+                let mut together = Together::new(&dir, durability);
+                assert_eq!(together.write_copy(path, b"new").unwrap(), replaced);
+                together.end().unwrap();
                 assert_eq!(read(&dir, path, 3).unwrap(), b"new");
             }
-            let replaced = together.write_copy("a/none", b"newer").unwrap();
-            assert_eq!(replaced, 3);
-            assert_eq!(read(&dir, "a/none", 5).unwrap(), b"newer");
-            together.end().unwrap();
             let names = std::fs::read_dir(folder.path().join("a")).unwrap();
             assert_eq!(names.count(), 2, "nothing is left beside them");
             std::fs::create_dir(folder.path().join("a/folder")).unwrap();
-            let mut together = Together::new(&dir, durability);
-            assert!(together.write_copy("a/folder", b"new").is_err());
+            assert!(write(&dir, "a/folder", b"new", durability).is_err());
             std::fs::remove_dir(folder.path().join("a/folder")).unwrap();
             for name in ["a/link", "a/none"] {
                 std::fs::remove_file(folder.path().join(name)).unwrap();

@@ -121,7 +121,8 @@ fn written(to: &To<'_>, files: Receiver<Named>, before: u64) -> Result<u64, Fail
             Durability::Durable => unrecorded.push((path, bytes)),
         }
     }
-    together.end().map_err(|error| unwritten(root, &error))?;
+    let ended = together.end();
+    ended.map_err(|(path, error)| unwritten(&format!("{root}/{path}"), &error))?;
     for (path, bytes) in unrecorded {
         to.journal.view_below(root, &path, &bytes)?;
     }
