@@ -69,8 +69,10 @@ impl Shared {
     fn await_work(&self) {
         let mut queue = self.queue();
         loop {
-            let Next::Sleep(wait) = self.next(&queue) else {
-                return;
+            let wait = match self.next(&queue) {
+                Next::Sleep(wait) => wait,
+                // It is asked again under the lock of the place: until then others may write.
+                Next::Write | Next::Settle => return,
             };
             queue.sleeping = true;
             queue.wakes_at = wait.and_then(|wait| Instant::now().checked_add(wait));
