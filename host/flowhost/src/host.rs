@@ -80,6 +80,7 @@ impl Coming {
     /// # Errors
     /// When the engine cannot be built.
     pub fn here(self) -> Result<Host, Failure> {
+        // What it panicked of was printed by its thread.
         self.0.join().unwrap_or_else(|_panic| {
             Err(
                 Failure::new(Exit::Internal, "the host failed while it was built")
@@ -231,6 +232,7 @@ impl World for Here {
     fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
         let written = match durability {
             Durability::Durable => self.0.write(path, bytes),
+            // What can be made again out of the ledger need not survive a loss of power.
             Durability::Relaxed => self.0.write_unsynced(path, bytes),
         };
         written.map_err(|error| error.source)
@@ -247,6 +249,7 @@ impl World for Here {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         match self.0.list(dir) {
+            // A folder that nothing was put into yet holds nothing.
             Err(error) if error.is_missing() => Ok(Vec::new()),
             other => other.map_err(|error| error.source),
         }

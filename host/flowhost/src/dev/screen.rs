@@ -84,6 +84,7 @@ pub fn keys() -> mpsc::Receiver<Key> {
         while let Some(Ok(event)) = events.next().await {
             let key = match event {
                 Event::Key(pressed) => key(pressed),
+                // Not drawn here: the screen is another's, who may be drawing it.
                 Event::Resize(..) => Some(Key::Refresh),
                 _ => None,
             };
@@ -126,6 +127,7 @@ const TABLE_MAX: u16 = 16;
 
 fn draw(frame: &mut Frame<'_>, view: &View, color: bool) {
     let longest = view.steps.len().max(view.plugins.len());
+    // As many as are needed and no more: what is left over shows what happened.
     let rows = u16::try_from(longest)
         .unwrap_or(TABLE_MAX)
         .clamp(1, TABLE_MAX)
@@ -144,6 +146,7 @@ fn draw(frame: &mut Frame<'_>, view: &View, color: bool) {
     frame.render_widget(steps_table(view, paint, rows), steps);
     frame.render_widget(plugins_table(view), plugins);
     let shown = usize::from(lines.height.saturating_sub(2));
+    // The newest, which are what a change has just done.
     let last = view.lines.len().saturating_sub(shown);
     let text: Vec<Line<'_>> = view
         .lines
@@ -218,6 +221,7 @@ fn steps_table(view: &View, paint: Paint, rows: u16) -> Table<'_> {
         .position(|step| matches!(step.status, "" | "running"));
     let at_work = at_work.unwrap_or(view.steps.len());
     let most = view.steps.len().saturating_sub(room);
+    // In the middle, so that what has just ended and what comes next are both seen.
     let first = at_work.saturating_sub(room / 2).min(most);
     let shown = view.steps.iter().skip(first).take(room);
     let chosen = view.chosen();

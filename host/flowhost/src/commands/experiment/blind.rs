@@ -49,6 +49,7 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
     })?;
     let seed = match &args.seed {
         Some(seed) => seed.clone(),
+        // Nobody's choice, or who hands the sheet out would know which label is whose.
         None => hex::encode(ambient.entropy::<16>().map_err(|error| {
             Failure::new(Exit::Internal, "the system gives no randomness")
                 .because(error.to_string())
@@ -263,6 +264,7 @@ fn held_against(
             findings.push(finding.cure(cure));
         }
         let target = evidence.join(&review.path);
+        // A reader who reads twice has one opinion, and would count as two.
         if ambient.is_file(&target) {
             let message = format!("`{}` has read this output already", args.by);
             twice.push((target.display().to_string(), message));

@@ -92,6 +92,7 @@ impl Template {
             .map_err(|findings| Failure::findings("the template", findings))?;
         let mut files = Vec::new();
         collect(ambient, &folder, "", 0, &mut files)?;
+        // It says what the template is, and is no part of what comes of it.
         files.retain(|(path, _)| path != DESCRIPTION);
         Ok(Self {
             origin,
@@ -133,6 +134,7 @@ impl Template {
             match fill::file(&from, path, bytes, &words) {
                 Ok(file) => filled.push(file),
                 Err(wrong) => {
+                    // Of what is no text there is no line to be shown.
                     if let Ok(text) = std::str::from_utf8(bytes) {
                         texts.add(&from, text);
                     }
@@ -174,6 +176,8 @@ impl Template {
                 "it is for `{lang}` and makes no `{mark}`, by which such a project is known"
             ));
         }
+        // Looked at before anything is written: a project whose first build is refused would be the author's first
+        // hour.
         let manifest = filled.iter().find(|(path, _)| path == "plugin.toml");
         match manifest.map(|(_, bytes)| read(bytes)) {
             None => say("it makes no `plugin.toml`, which every plugin has".to_owned()),
