@@ -98,6 +98,7 @@ fn plan(run: &Finished) -> Value {
         },
         "cost": { "usd": cost.total_usd, "tokens": cost.tokens },
     });
+    // Once more as text, as the protocol asks: a client from before structured content reads nothing else.
     let mut content = vec![text(&structured.to_string())];
     let warnings = run.outcome.warnings.iter();
     content.extend(warnings.map(|warning| text(&format!("warning: {warning}"))));
@@ -113,9 +114,11 @@ fn plan(run: &Finished) -> Value {
 /// A tool's whole content, `{"value": …, "parts": […]}`.
 fn tool(mut content: Value) -> Value {
     let value = content.get_mut("value").map(Value::take);
+    // A tool that gives parts alone has null beside them.
     let value = value.filter(|value| !value.is_null());
     let parts = content.get("parts").and_then(Value::as_array);
     let mut shown: Vec<Value> = parts.into_iter().flatten().filter_map(part).collect();
+    // With parts, those are what the tool has to show: a text of the value would stand before a model twice.
     if let (true, Some(value)) = (shown.is_empty(), &value) {
         shown.push(match value {
             Value::String(plain) => text(plain),
@@ -201,6 +204,7 @@ fn part(part: &Value) -> Option<Value> {
             copy(&mut link, "title", said("title"));
             copy(&mut link, "description", said("description"));
             copy(&mut link, "mimeType", said("mime_type"));
+            // A text in a content, which holds 64 bits where JSON's numbers do not; MCP has a number.
             let size = said("size").and_then(|size| size.parse::<u64>().ok());
             if let (Some(size), Value::Object(link)) = (size, &mut link) {
                 link.insert("size".to_owned(), Value::from(size));
@@ -254,6 +258,7 @@ pub(crate) fn for_legacy(result: &mut Value) {
         let other = result
             .get("structuredContent")
             .is_some_and(|value| !value.is_object());
+        // Its text says the same: a client that checks results by its revision's schema would refuse the whole.
         if other {
             result.remove("structuredContent");
         }

@@ -66,6 +66,7 @@ impl Server {
     ) -> Result<Value, RpcError> {
         let params = &request.params;
         let mut result = match request.method.as_str() {
+            // The modern era has it no longer, and its clients take a method that they do not know for a mistake.
             "ping" if era == Era::Legacy => json!({}),
             "server/discover" => Self::discover(),
             "tools/list" => page("tools", self.tools(era), params, LIST_TTL_MS)?,
@@ -189,6 +190,7 @@ impl Server {
                 "this server does not offer the resource".to_owned(),
             ));
         };
+        // Before it is read: what is handed out may be kept for a day, and has to be the last word.
         if let Some(session) = self.runs.session_of(&run)
             && let Err(failure) = session.sign(&run).await
         {
@@ -320,6 +322,7 @@ fn tool(offer: &Offer, era: Era) -> Value {
     }
     let is_object = |schema: &Value| schema.get("type").and_then(Value::as_str) == Some("object");
     let output = offer.output.as_ref();
+    // A legacy client refuses the whole list for an output schema of another type.
     if let Some(output) = output.filter(|output| era == Era::Modern || is_object(output)) {
         fields.insert("outputSchema".to_owned(), output.clone());
     }

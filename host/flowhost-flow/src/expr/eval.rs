@@ -142,6 +142,7 @@ impl<'a> Eval<'_, 'a, '_, '_> {
     fn logical(&mut self, a: &'a Node, b: &'a Node, decides: bool) -> Evaluated<'a> {
         let left = match self.condition(a) {
             Ok(value) if value == decides => return Ok(Val::Bool(decides)),
+            // No error of the values: what an expression may cost, and when it is to stop, holds for all of it.
             Err(Fault::Spent(spent)) => return Err(spent.into()),
             left => left,
         };
@@ -157,6 +158,7 @@ impl<'a> Eval<'_, 'a, '_, '_> {
         }
         match part(of, &key, self.meter)? {
             Some(part) => Ok(part),
+            // By the key and not by the value alone: whoever writes `.name` at a list takes it for an object.
             None if matches!(key, Key::Text(_)) || of.is_map() => {
                 Err(Fault::Missing(of.kind(), key))
             }
@@ -221,6 +223,7 @@ impl<'a> Eval<'_, 'a, '_, '_> {
         let Val::List(mut list) = self.taken(place) else {
             return Err(Fault::Said("only a list grows"));
         };
+        // Copied where something else holds it too; a loop's own list never is.
         if Rc::get_mut(&mut list).is_none() {
             self.meter.list(list.len())?;
         }
@@ -287,6 +290,7 @@ impl<'a> Eval<'_, 'a, '_, '_> {
             let what = "a loop goes over a list or an object";
             return Err(Fault::Unfit(what, over.kind()));
         };
+        // In the order in which lowering counted them: what is built, then the names of the turn.
         self.locals.truncate(inner.accu);
         self.locals.push(start);
         self.locals.push(Val::Null);
@@ -325,6 +329,7 @@ impl<'a> Eval<'_, 'a, '_, '_> {
                 Err(fault) => return Err(fault),
             }
         }
+        // Once more behind the last turn, which may have decided.
         if let Some(fault) = failed
             && self.condition(&inner.go_on)?
         {
@@ -357,6 +362,7 @@ impl<'a> Eval<'_, 'a, '_, '_> {
             Binary::Less | Binary::LessOrEqual | Binary::Greater | Binary::GreaterOrEqual => {
                 let order =
                     compare::order(a, b, self.meter)?.ok_or_else(|| mismatch(binary, a, b))?;
+                // No order is that of what is not a number: every comparison with it is false, as in IEEE 754.
                 Ok(Val::Bool(order.is_some_and(|order| match binary {
                     Binary::Less => order.is_lt(),
                     Binary::LessOrEqual => order.is_le(),
@@ -393,6 +399,7 @@ impl<'a> Eval<'_, 'a, '_, '_> {
     fn arithmetic(&mut self, binary: Binary, a: &Val<'a>, b: &Val<'a>) -> Evaluated<'a> {
         match (a, b) {
             (Val::Text(a), Val::Text(b)) if binary == Binary::Add => {
+                // Shared and not copied: a text that is put together begins with an empty one.
                 if a.is_empty() || b.is_empty() {
                     return Ok(Val::Text(if a.is_empty() { b } else { a }.clone()));
                 }

@@ -32,6 +32,7 @@ impl Network {
         if address.to_canonical() != address {
             return None;
         }
+        // `parse` would take a sign.
         let digits = prefix.bytes().all(|byte| byte.is_ascii_digit());
         let prefix = prefix.parse().ok().filter(|_| digits)?;
         (prefix <= bits_of(address)).then_some(Self { address, prefix })
@@ -41,6 +42,7 @@ impl Network {
         let hidden = u32::from(bits_of(self.address) - self.prefix);
         let address = match self.address {
             IpAddr::V4(address) => {
+                // None for all 32: a shift by the width of a number is none.
                 let mask = u32::MAX.checked_shl(hidden).unwrap_or(0);
                 IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
             }
@@ -72,6 +74,7 @@ const fn bits_of(address: IpAddr) -> u8 {
 
 fn address(text: &str) -> Option<IpAddr> {
     let address: IpAddr = text.parse().ok()?;
+    // As in CEL: with dots it is refused, because readers disagree of which kind it is; in groups it is the IPv4 address.
     let dressed = address.to_canonical() != address && text.contains('.');
     (!dressed).then(|| address.to_canonical())
 }
@@ -140,6 +143,7 @@ fn property<'a>(function: Function, address: IpAddr) -> Option<Val<'a>> {
         Function::IsLinkLocalUnicast => link_local,
         Function::IsLinkLocalMulticast => match address {
             IpAddr::V4(address) => matches!(address.octets(), [224, 0, 0, _]),
+            // Whatever its flags are: the scope alone says how far it goes.
             IpAddr::V6(address) => address.segments()[0] & 0xff0f == 0xff02,
         },
         Function::IsGlobalUnicast => {
