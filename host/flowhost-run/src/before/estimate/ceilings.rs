@@ -289,6 +289,7 @@ pub(super) fn exceeded(ceilings: &[Ceiling]) -> Option<Failure> {
     for ceiling in ceilings {
         let title = format!("{} cannot suffice", ceiling.name());
         for (why, cure) in ceiling.faults() {
+            // One failure for all of them: the first is its title, the others say whose they are.
             let told = failure
                 .take()
                 .unwrap_or_else(|| Failure::new(Exit::Budget, title.clone()));
@@ -324,6 +325,7 @@ pub(super) fn doubts(ceilings: &[Ceiling]) -> Vec<String> {
 fn stated(budget: &BudgetSpec, otherwise: Amount) -> Amount {
     let [_, _, tokens, micro_usd] = budget.limits;
     match budget.on_exceeded {
+        // Nothing ends for it, so that nothing is to be refused for it.
         OnExceeded::Warn => ENDLESS,
         OnExceeded::Halt => Amount {
             tokens: tokens.unwrap_or(otherwise.tokens),
@@ -368,6 +370,7 @@ impl Money {
     pub(in crate::before) fn written(self, amount: u64) -> String {
         match self {
             Self::Tokens => amount.to_string(),
+            // To the millionth, which is the unit: what was rounded down would be refused again.
             Self::Usd => format!("{:.6}", micro_usd_to_usd(amount)),
         }
     }

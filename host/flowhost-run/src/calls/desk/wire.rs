@@ -74,6 +74,7 @@ impl From<LedgerError> for Refusal {
             LedgerError::Refused(why) => Self::Refused(why),
             LedgerError::Limit { used, allowed, .. } => Self::Full(used, allowed),
             LedgerError::Closed => Self::Closed,
+            // What only a replay says, which has no workers. Whatever it is, nothing more may be recorded.
             other => Self::Poisoned(other.to_string()),
         }
     }
@@ -135,6 +136,7 @@ impl TryFrom<Told> for Fact {
     type Error = String;
 
     fn try_from(told: Told) -> Result<Self, String> {
+        // By its word: another build may be at the other end, and a number would mean another record there.
         let kind = Kind::parse(&told.kind);
         let kind = kind.ok_or_else(|| format!("this build knows no record `{}`", told.kind))?;
         let value = |field| match field {

@@ -71,6 +71,7 @@ pub(crate) fn answer(
             event: event.to_owned(),
             wants: gate.wants.word().to_owned(),
             until_ms: None,
+            // A claim. Who signs is the host, as of every record of its own.
             by: (!said.by.is_empty()).then(|| said.by.clone()),
         };
         Ok((record.by(actor).payload(payload.into_bytes()), gate.id.0))
@@ -104,6 +105,7 @@ fn find<'r>(
         };
         return Err(refused(path, why));
     };
+    // What was said stands, also where the time is up by now: it came before that.
     match resumed.past.gates.get(&gate.id.0) {
         Some(Reached {
             answer: Some((answer, by)),
@@ -118,8 +120,10 @@ fn find<'r>(
                     format!("it was approved{by} before")
                 }
                 GateAnswer::Approval { .. } => format!("it was rejected{by} before"),
-                GateAnswer::Signal { .. } | GateAnswer::TimedOut => {
-                    format!("it was signalled{by} before")
+                GateAnswer::Signal { .. } => format!("it was signalled{by} before"),
+                GateAnswer::TimedOut => {
+                    debug_assert!(false, "nobody says that a time is up: the clock does");
+                    "its time was up".to_owned()
                 }
             };
             Err(refused(path, why).hint(format!("{goes_on} goes on with what was said")))

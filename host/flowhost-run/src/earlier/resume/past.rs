@@ -147,6 +147,7 @@ pub(crate) struct Past {
 
 /// What the run in `dir` promised of its records; durable where it does not say.
 pub(crate) fn durability(dir: &Path) -> Durability {
+    // What cannot be read is said by whoever reads all of it; until then nothing is promised less than it was.
     let first = read_run(dir)
         .ok()
         .and_then(|mut records| records.next()?.ok());
@@ -239,6 +240,7 @@ fn beside<'d, H>(
         let feeder = Feeder::start(scope, fed, plan);
         let feeder = feeder.map_err(|error| unreadable(&error))?;
         let heard = each(&mut |batch| {
+            // First: the planner takes longer for it than this thread does.
             feeder.take(batch);
             batch.records().try_for_each(|record| past.take(&record))
         })?;
@@ -277,6 +279,7 @@ pub(crate) fn read_to(dir: &Path, key: Option<&DataKey>, most: u64) -> Result<Pa
     for batch in read_lent_in(&RealDisk, dir).map_err(|error| unreadable(&error))? {
         let batch = batch.map_err(|error| unreadable(&error))?;
         for record in batch.records() {
+            // Within a batch: what lies behind must not be taken for the past, though it was read.
             if record.seq >= most {
                 return past.done();
             }
