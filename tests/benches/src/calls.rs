@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use flowhost_ledger::Durability;
 use flowhost_policy::Effective;
 use tokio::runtime::Runtime;
@@ -43,15 +43,15 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path, node: Option<&Path>) -> Res
     ];
     let (mut nodes, mut missing) = (Vec::new(), Vec::new());
     for kind in NodePeer::ALL {
-        if let Some(why) = kind.lacks(node) {
-            missing.push(Row::missing("call", against(kind), why));
-            continue;
+        match McpPeer::warm(kind, node) {
+            Ok(mut server) => {
+                nodes.push(kind);
+                sides.push(Box::new(move |batch| {
+                    repeat(batch, || server.call().map(drop))
+                }));
+            }
+            Err(why) => missing.push(Row::missing("call", against(kind), format!("{why:#}"))),
         }
-        let mut server = McpPeer::warm(LinePeer::spawn(kind.command(node, false)?)?)?;
-        nodes.push(kind);
-        sides.push(Box::new(move |batch| {
-            repeat(batch, || server.call().map(drop))
-        }));
     }
     let figures = in_turns(Effort::SHORT, &mut sides)?;
     drop(sides);
@@ -116,7 +116,11 @@ struct McpPeer {
 
 impl McpPeer {
     /// One that has answered, and often enough that it is as quick as it gets.
-    fn warm(mut peer: LinePeer) -> Result<Self> {
+    fn warm(kind: NodePeer, node: Option<&Path>) -> Result<Self> {
+        if let Some(lack) = kind.lacks(node) {
+            bail!(lack);
+        }
+        let mut peer = LinePeer::spawn(kind.command(node, false)?)?;
         peer.call(&opening())?;
         peer.send(OPENED)?;
         let mut warm = Self { peer, calls: 0 };

@@ -155,3 +155,26 @@ says. `Node, by hand, no protocol library` is a loop of some twenty lines that c
 Node itself needs. The `rmcp` server keeps no sessions and holds arguments against no schema.
 
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_is_one_line_of_the_table_that_says_why() {
+        let failure = anyhow::anyhow!("no | SDK\nand much that it said");
+        let rows = Row::or_missing("authors", "Python", Err(failure));
+        assert_eq!(rows[0].not_measured, "no | SDK\nand much that it said");
+        let run = Run {
+            machine: String::new(),
+            commit: String::new(),
+            rows,
+        };
+        let page = run.markdown();
+        let line = page.lines().last();
+        assert_eq!(
+            line,
+            Some("| authors | Python | not measured: no / SDK |  |  |  |  |")
+        );
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) fn opening() -> String {
 /// What is said when it is open.
 pub(crate) const OPENED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
-/// A call of the tool. No two of a session have one id, which the protocol forbids.
+/// A call of the tool. Each of a session has an id of its own, as the protocol wants.
 pub(crate) fn call(id: u64) -> String {
     // Not by a tree of JSON: with many calls in flight the one client must not be what is measured.
     format!(
@@ -45,4 +45,34 @@ pub(crate) fn answered(answer: &Value) -> Result<u64> {
     ensure!(well, "not the answer of the tool: {answer}");
     let id = answer.get("id").and_then(Value::as_u64);
     id.context("an answer without its id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(structured: &Value) -> Value {
+        let content = json!([{ "type": "text", "text": structured.to_string() }]);
+        json!({ "jsonrpc": "2.0", "id": 7, "result": { "content": content, "structuredContent": structured } })
+    }
+
+    #[test]
+    fn what_is_not_what_was_sent_is_no_answer() {
+        let failed = json!({ "content": [], "isError": true });
+        for other in [
+            answer(&json!({ "text": "another", "count": 3, "tags": ["a", "b"] })),
+            json!({ "jsonrpc": "2.0", "id": 7, "result": failed }),
+            json!({ "jsonrpc": "2.0", "id": 7, "error": { "code": -32602, "message": "no" } }),
+            json!({ "jsonrpc": "2.0", "method": "notifications/message" }),
+        ] {
+            assert!(answered(&other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_answered_by_its_id_and_by_what_it_gave() {
+        let asked: Value = serde_json::from_str(&call(7)).unwrap();
+        let given = &asked["params"]["arguments"];
+        assert_eq!(answered(&answer(given)).unwrap(), 7);
+    }
 }
