@@ -34,8 +34,8 @@ pub use given::options::{RunOptions, WorkTree};
 pub use given::project::{Documented, Member, OwnProfile, Project};
 pub use given::redaction::redaction;
 pub use given::world::{
-    AtHand, FactObserver, HostConfig, Listener, Operator, Said, StageViews, StageWanted, Taken,
-    Views, Workers, World, local_bus,
+    AtHand, Crowd, FactObserver, HostConfig, Listener, Operator, Said, StageViews, StageWanted,
+    Taken, Views, Workers, World, local_bus,
 };
 pub use host::elsewhere::Work;
 pub use host::handle::{Events, Heard, Run, RunEvent, RunState};

@@ -18,8 +18,8 @@ use flowhost_ledger::{Durability, HostKey, LentRecord, Reached};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
-    AtHand, FactObserver, Host, HostConfig, Listener, Member, Operator, Project, Said, StageViews,
-    StageWanted, Taken, Views, Workers, World,
+    AtHand, Crowd, FactObserver, Host, HostConfig, Listener, Member, Operator, Project, Said,
+    StageViews, StageWanted, Taken, Views, Workers, World,
 };
 
 use crate::ambient::Ambient;
@@ -58,9 +58,11 @@ pub fn serving_host(
     config: &Config,
     state: &State,
     pool: PoolConfig,
+    crowd: Option<Crowd>,
 ) -> Result<Coming, Failure> {
     let parts = HostConfig {
         views: Arc::new(Pages { at_end: false }),
+        crowd,
         ..parts(ambient, config, state, pool, None)?
     };
     // Named: it is told in panics, and in the list of threads of who looks for what takes long.
@@ -122,6 +124,7 @@ pub fn parts(
         facts,
         server_calls_per_minute: config.server_calls_per_minute,
         workers: Workers::Here,
+        crowd: None,
         bus: Box::new(flowhost_run::local_bus),
     })
 }

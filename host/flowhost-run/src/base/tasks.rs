@@ -4,6 +4,7 @@
 //! every time: that is what a simulation needs of a host.
 
 use flowhost_flow::Exit;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
@@ -16,9 +17,17 @@ pub(crate) fn spawn<T: Send + 'static>(
     tokio::spawn(work.in_current_span())
 }
 
+/// Starts `work` beside the caller, whose log fields it keeps, on threads of another runtime.
+pub(crate) fn spawn_in<T: Send + 'static>(
+    crowd: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) {
+    crowd.spawn(work.in_current_span());
+}
+
 /// Whether the runtime has no thread beside this one, so that nothing goes on sooner in a task of its own.
 pub(crate) fn is_alone() -> bool {
-    tokio::runtime::Handle::current().metrics().num_workers() == 1
+    Handle::current().metrics().num_workers() == 1
 }
 
 /// Does what waits for the disk on a thread that may wait.

@@ -18,6 +18,7 @@ use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_flow::Plan;
 use flowhost_ledger::{Durability, FactListener, HostKey, LentRecord, Payloads, Reached};
 use flowhost_models::Gateway;
+use tokio::runtime::Handle;
 
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
@@ -268,6 +269,10 @@ pub enum Workers {
     Elsewhere,
 }
 
+/// Threads beside the one that drives runs, for what would hold it up; none where the system gives none. Asked when the
+/// first call wants them.
+pub type Crowd = Arc<dyn Fn() -> Option<Handle> + Send + Sync>;
+
 /// Everything a [`crate::Host`] is made of.
 pub struct HostConfig {
     /// Where state is kept, and whose.
@@ -301,6 +306,9 @@ pub struct HostConfig {
     pub server_calls_per_minute: NonZeroU32,
     /// Who performs the calls of runs.
     pub workers: Workers,
+    /// Where calls that compute for long go on, if the runtime has one thread; without it they stay on that one, which
+    /// does for a run whose steps go one by one.
+    pub crowd: Option<Crowd>,
     /// Makes the bus of a run. Each has its own in one process: a full queue of one run is nothing to
     /// another, and a subject is looked up among a handful and not among those of a thousand runs.
     pub bus: Box<dyn Fn() -> Arc<dyn Bus> + Send + Sync>,

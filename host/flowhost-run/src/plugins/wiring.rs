@@ -34,7 +34,7 @@ use crate::given::options::RunOptions;
 use crate::given::process::Process;
 use crate::given::project::{Member, Project, at_member};
 use crate::given::redaction::redaction;
-use crate::given::world::{Operator, World};
+use crate::given::world::{Crowd, Operator, World};
 use crate::host::handle::Run;
 use crate::kept::journal::Journal;
 use crate::kept::revealed::{Remembering, Revealed};
@@ -153,6 +153,7 @@ pub(crate) struct Machinery {
     pub(crate) tally: Arc<Tally>,
     pub(crate) origins: Arc<Origins>,
     pub(crate) plugins: Arc<Registry>,
+    pub(crate) crowd: Option<Crowd>,
 }
 
 /// A secret that a profile names and does not give is none that a guest is told; but the guest that came with
@@ -262,6 +263,7 @@ impl Ready {
             tally: self.router.tally(),
             origins: self.router.origins(),
             plugins,
+            crowd: None,
         }
     }
 
@@ -456,6 +458,7 @@ impl Ready {
             tally: self.router.tally(),
             origins: self.router.origins(),
             plugins,
+            crowd: host.config.crowd.clone(),
         })
     }
 }

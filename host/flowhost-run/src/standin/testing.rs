@@ -44,6 +44,7 @@ pub(crate) fn machinery() -> Machinery {
         tally: Arc::new(Tally::default()),
         origins: Arc::new(Origins::default()),
         plugins: Arc::default(),
+        crowd: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `flowhost mcp serve`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use flowhost::ambient::Ambient;
@@ -10,15 +10,16 @@ use flowhost::host::{Coming, serving_host};
 use flowhost::shelf::{self, Opening, Wanted};
 use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
-use flowhost_run::{Host, Run, RunOptions};
+use flowhost_run::{Crowd, Host, Run, RunOptions};
 use flowhost_serve::{CALLS_MAX, Front, HttpServer, Server, Token, serve_streams};
 use serde_json::json;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use super::run::durability;
-use super::running::runtime;
+use super::running::{runtime, runtime_of_one};
 use crate::cli::{LogFormat, OfferArgs, ServeArgs};
 use crate::commands::{Context, logging};
 use crate::give_back::all_give_back;
@@ -52,12 +53,26 @@ pub(crate) fn perform(args: &ServeArgs, context: &mut Context) -> Result<Exit, F
         slots: GUESTS,
         ..PoolConfig::default()
     };
-    let host = serving_host(ambient, config, state, pool)?;
-    let runtime = runtime()?;
+    // A call of one client passes through several tasks and few microseconds of work: threads would hand them to one
+    // another, and to wake one takes longer than all of them. Clients over HTTP are many.
+    let one = args.listen.is_none();
+    let crowd = one.then(|| Arc::new(crowd) as Crowd);
+    let host = serving_host(ambient, config, state, pool, crowd)?;
+    let runtime = match one {
+        true => runtime_of_one()?,
+        false => runtime()?,
+    };
     let served = runtime.block_on(serve(args, context, host));
     // A read of standard input cannot be called off, and must not keep the process.
     runtime.shutdown_background();
     served
+}
+
+/// Threads for calls that compute for long, made for the first of them. They end with the process.
+fn crowd() -> Option<Handle> {
+    static CROWD: OnceLock<Option<Runtime>> = OnceLock::new();
+    let crowd = CROWD.get_or_init(|| runtime().ok());
+    crowd.as_ref().map(|crowd| crowd.handle().clone())
 }
 
 /// What the operator typed, as the library wants it.

@@ -48,11 +48,11 @@ pub(super) fn told(
     // Exporters work beside the run, and would take its only thread away.
     let watched = telemetry::is_wanted(args.metrics_listen, &context.ambient);
     let runtime = match project.plan.goes_one_by_one() {
-        true => runtime_of(Some(ONE))?,
+        true => runtime_of_one()?,
         false => runtime()?,
     };
     let beside = match watched {
-        true => Some(runtime_of(Some(ONE))?),
+        true => Some(runtime_of_one()?),
         false => None,
     };
     let own = beside.as_ref().map(Runtime::handle);
@@ -79,6 +79,11 @@ const IDLE: Duration = Duration::from_secs(2);
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
     runtime_of(None)
+}
+
+/// A runtime of one thread.
+pub(super) fn runtime_of_one() -> Result<Runtime, Failure> {
+    runtime_of(Some(ONE))
 }
 
 fn runtime_of(threads: Option<usize>) -> Result<Runtime, Failure> {

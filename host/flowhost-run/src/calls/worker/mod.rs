@@ -7,6 +7,7 @@ mod again;
 mod agents;
 mod answers;
 mod inbox;
+mod manner;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -48,6 +49,7 @@ pub(crate) use answers::{failed, failed_fact, recorded, unplaced, verdict_of};
 use answers::{failure_of, finish, misgiven, output_of};
 use inbox::deliveries;
 pub(crate) use inbox::{Calls, Inbox};
+use manner::Manner;
 
 /// Performs calls of one run. It knows the bus and its plugins, and nothing of who orders: orders, answers,
 /// cancellations and ends of agents all come and go as envelopes. What it records, spends and has to know
@@ -63,6 +65,7 @@ pub(crate) struct Worker {
     pub(crate) tally: Arc<Tally>,
     pub(crate) origins: Arc<Origins>,
     pub(crate) recall: Arc<dyn Recall>,
+    manner: Manner,
 }
 
 /// The agents whose `on-start` has run or is running, by key and revision.
@@ -87,6 +90,7 @@ impl Worker {
             tally: machinery.tally.clone(),
             origins: machinery.origins.clone(),
             recall,
+            manner: Manner::new(machinery.crowd.clone()),
         })
     }
 
@@ -97,8 +101,6 @@ impl Worker {
         let mut ends = pin!(deliveries(inbox.ends));
         let mut settles = pin!(deliveries(inbox.settles));
         let mut orders = pin!(deliveries(inbox.orders));
-        // With threads beside this one a call is theirs; alone, a task of its own would only wait its turn.
-        let begins = tasks::is_alone();
         loop {
             // Cancellations first: one must not wait behind the orders that it makes needless.
             let inbound = tokio::select! {
@@ -112,10 +114,7 @@ impl Worker {
             match inbound {
                 Ok(Inbound::Order(delivery)) => {
                     let call = async move { worker.take(delivery).await };
-                    match begins {
-                        true => begin(call).await,
-                        false => drop(tasks::spawn(call)),
-                    }
+                    self.manner.begin(call).await;
                 }
                 Ok(Inbound::Cancel(delivery)) => {
                     worker.cancel(&delivery.envelope);
@@ -443,16 +442,6 @@ impl Worker {
             .await
             .map(drop)
             .map_err(|error| error.to_string())
-    }
-}
-
-/// Does at once what of a call can be done at once: of most calls of tools that is all, and a task of its own costs more
-/// than some of them. The rest goes on beside the worker.
-async fn begin(call: impl Future<Output = ()> + Send + 'static) {
-    // A call whose host fails is what it would be in a task of its own: it is given back, and delivered again.
-    let mut call = Box::pin(AssertUnwindSafe(call).catch_unwind());
-    if futures::poll!(call.as_mut()).is_pending() {
-        tasks::spawn(call);
     }
 }
 

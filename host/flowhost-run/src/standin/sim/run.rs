@@ -494,6 +494,7 @@ impl Simulated {
             tally: Arc::default(),
             origins: Arc::default(),
             plugins: Arc::new(self.installed(&funds)),
+            crowd: None,
         })
     }
 }
