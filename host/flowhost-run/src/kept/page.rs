@@ -8,12 +8,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use flowhost_flow::{Exit, Plan};
-use flowhost_ledger::{Payloads, Reached, RealDisk, Tail};
+use flowhost_ledger::{LINGER, Payloads, Reached, RealDisk, Tail};
 
 use crate::base::failure::Failure;
 use crate::given::project::Project;
@@ -24,7 +24,7 @@ use crate::given::world::{AtHand, Listener};
 const BEGIN: u64 = 1_024;
 /// Records between two wake-ups, which is about as many as are left for the end. A wake-up, and opening the files again, is
 /// microseconds.
-const EVERY: u64 = 512;
+const EVERY: u64 = 256;
 
 /// Who heard the records of a run, and where those begin that it has not heard.
 pub(crate) struct Heard {
@@ -234,7 +234,10 @@ fn followed(start: Start, more: &Receiver<()>) -> Option<Heard> {
     };
     loop {
         heard.more().ok()?;
-        if more.recv().is_err() {
+        // What was told of is in the files once it has waited there for company; at the end, whoever waits for the page
+        // reads what is left.
+        let told = more.recv().is_ok();
+        if !told || more.recv_timeout(LINGER) == Err(RecvTimeoutError::Disconnected) {
             return Some(heard);
         }
     }
