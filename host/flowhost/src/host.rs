@@ -235,7 +235,7 @@ impl World for Here {
     fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
         let written = match durability {
             Durability::Durable => self.0.write(path, bytes),
-            // What can be made again out of the ledger need not survive a loss of power.
+            // Of a run whose work can be done again, by what its operator said.
             Durability::Relaxed => self.0.write_unsynced(path, bytes),
         };
         written.map_err(|error| error.source)
