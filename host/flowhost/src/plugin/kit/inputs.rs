@@ -130,7 +130,8 @@ impl Making<'_> {
     }
 
     fn value_of(&mut self, schema: &Value, depth: usize) -> Value {
-        if depth > DEPTH_MAX || self.takes(1) == 0 {
+        // Room first: what is too deep is a value as well, and there may be a hundred times as many of them.
+        if self.takes(1) == 0 || depth > DEPTH_MAX {
             return Value::Null;
         }
         let given = [
