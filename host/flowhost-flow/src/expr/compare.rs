@@ -18,6 +18,7 @@ pub(super) fn equal<'a>(a: &Val<'a>, b: &Val<'a>, meter: &mut Meter<'_>) -> Resu
         (Val::Ip(a), Val::Ip(b)) => a == b,
         (Val::Network(a), Val::Network(b)) => a == b,
         (Val::Text(a), Val::Text(b)) => {
+            // For nothing: a length is known.
             if a.len() != b.len() {
                 return Ok(false);
             }
@@ -53,6 +54,7 @@ fn maps_equal<'a>(a: &Val<'a>, b: &Val<'a>, meter: &mut Meter<'_>) -> Result<boo
     if b.len() != Some(len) {
         return Ok(false);
     }
+    // For what `items` makes: an object of JSON has no places to look at.
     meter.list(len)?;
     let Some(items) = a.items() else {
         return Ok(false);

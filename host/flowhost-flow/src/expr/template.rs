@@ -258,6 +258,7 @@ fn compile_text(text: &str) -> Result<Node, String> {
     while let Some(start) = rest.find("${{") {
         let (before, after) = rest.split_at(start);
         let inner = after.get(3..).unwrap_or_default();
+        // Also in front of what is no expression: what `$${{` writes must not depend on what follows.
         if let Some(before) = before.strip_suffix('$') {
             plain.push_str(before);
             plain.push_str("${{");
@@ -293,6 +294,7 @@ fn end_of(text: &str) -> Option<usize> {
     while let Some((index, byte)) = bytes.next() {
         match byte {
             b'{' => depth += 1,
+            // One at a time: in `${{ {'a': {}}}}` the first two close objects.
             b'}' if depth > 0 => depth -= 1,
             b'}' if bytes.peek() == Some(&(index + 1, b'}')) => return Some(index),
             _ => {}

@@ -116,6 +116,7 @@ impl Front {
                 "there is /mcp and nothing else",
             ));
         }
+        // Last: whoever a browser was led here for is told nothing of whether its token was right.
         let shown = only(headers, header::AUTHORIZATION).ok().and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -138,6 +139,7 @@ impl Front {
         }
         let (name, port) = split(&host);
         let port = match port {
+            // Clients leave out the port that `http` has by itself.
             None => self.port == 80,
             Some(port) => port.parse() == Ok(self.port),
         };
@@ -172,6 +174,7 @@ fn split(authority: &str) -> (&str, Option<&str>) {
     if let Some(rest) = authority.strip_prefix('[') {
         return match rest.split_once(']') {
             Some((address, "")) => (address, None),
+            // A `?` is no port, so that what stands behind the bracket is not passed over.
             Some((address, port)) => (address, Some(port.strip_prefix(':').unwrap_or("?"))),
             None => ("", None),
         };
@@ -183,6 +186,7 @@ fn split(authority: &str) -> (&str, Option<&str>) {
 }
 
 fn is_this_machine(name: &str) -> bool {
+    // By name alone, and never looked up: what a name resolves to is what the author of a page decides.
     name == "localhost"
         || name
             .parse::<IpAddr>()

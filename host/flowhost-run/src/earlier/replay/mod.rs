@@ -143,7 +143,7 @@ fn replayable(recorded: &Recorded) -> Result<(), Failure> {
     let start = recorded.entries.first().map(|entry| &entry.record);
     let schema = start
         .and_then(|record| record.number("schema"))
-        .unwrap_or(1);
+        .unwrap_or(1); // the first had no number
     if schema < REPLAYABLE {
         return cannot("an older host made it, whose records are not those that this one writes");
     }
@@ -156,6 +156,7 @@ fn replayable(recorded: &Recorded) -> Result<(), Failure> {
             "the exact payload of record {seq} is sealed with a key that was erased, or is another host's"
         ));
     }
+    // Of rights the record has the hash, under which nobody can run a guest.
     let narrowed = recorded.entries.iter().find(|entry| {
         let record = &entry.record;
         let reload = record.kind() == Some(Kind::Reload);
