@@ -210,12 +210,14 @@ impl Run {
 
     /// Puts another build of a plugin in its place: calls at work end on the one that they began with, the
     /// next call takes the new one, and an agent's `on-start` runs again before it. Its state and its
-    /// mailbox stay. `member` is the plugin `key` as a project has it.
+    /// mailbox stay. `member` is the plugin `key` as a project has it. Waits for a run that is being prepared.
     ///
     /// # Errors
-    /// When the run has not started or has ended, when the component does not load, and when it would
+    /// When the run could not start or has ended, when the component does not load, and when it would
     /// have more rights than the one before it. The run goes on as it was.
     pub async fn swap(&self, key: &str, member: &Member) -> Result<Swapped, Failure> {
+        // Whoever saves a file does not know that the run compiles yet, and saves it once: refused, it would be lost.
+        self.prepared().await;
         let swaps = self.swaps().clone();
         let swaps = swaps.ok_or_else(|| {
             Failure::new(
@@ -225,6 +227,14 @@ impl Run {
             .because("the run is not going on")
         })?;
         swaps.swap(key, member).await
+    }
+
+    /// Waits until the run has begun, or could not: one or the other comes of every run.
+    async fn prepared(&self) {
+        let mut state = self.0.state.subscribe();
+        let prepared = state.wait_for(|state| *state != RunState::Preparing);
+        let prepared = prepared.await.map(|state| *state);
+        debug_assert!(prepared.is_ok(), "the sender lives in `self`");
     }
 
     pub(crate) fn swappable(&self, swaps: Swaps) {
@@ -381,6 +391,18 @@ mod tests {
         run.cancel("interrupted");
         run.cancel("again");
         assert_eq!(&*run.asked_to_stop().await, "interrupted");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_put_into_a_run_that_is_being_prepared_waits_for_it() {
+        let run = Run::new("r");
+        let day = Duration::from_secs(86_400);
+        assert!(tokio::time::timeout(day, run.prepared()).await.is_err());
+        run.started();
+        run.prepared().await;
+        let run = Run::new("none");
+        run.ended(Err(Failure::new(Exit::Denied, "no")));
+        run.prepared().await;
     }
 
     #[tokio::test]
