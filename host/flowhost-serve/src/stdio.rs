@@ -1,11 +1,13 @@
 //! Serves one client over a pair of streams, a frame a line: what an editor starts.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_mcp::{
     Code, Id, Message, Notification, Refusal, Reply, Request, RpcError, modern, read,
 };
+use futures::FutureExt as _;
 use serde_json::Value;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
@@ -66,12 +68,20 @@ where
             }
             Ok(Message::Request(request)) => {
                 let (server, peer, frames) = (server.clone(), peer.clone(), frames.clone());
-                calls.spawn(async move {
+                let answered = async move {
                     if let Some(outcome) = answer(&server, &peer, &request, &frames).await {
                         let id = Some(request.id);
                         let _gone = frames.send(Reply { id, outcome }.value()).await;
                     }
-                });
+                };
+                // Who panics has told of it, and is no reason to read no further.
+                let answered = AssertUnwindSafe(answered).catch_unwind();
+                let mut answered = Box::pin(answered.map(drop));
+                // Begun here, so that requests begin in the order in which they came: a run numbers its calls by it, and
+                // a task that is new may come before the one that was new just before.
+                if futures::poll!(answered.as_mut()).is_pending() {
+                    calls.spawn(answered);
+                }
             }
             Ok(Message::Notification(note)) => heard(&peer, &note),
             // This server asks its client nothing, so nothing is answered.

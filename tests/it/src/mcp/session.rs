@@ -204,10 +204,12 @@ fn a_run_ends_before_its_evidence_is_more_than_a_client_can_be_given() {
     let home = home();
     let mut peer = Peer::start(&home, &SERVE);
     peer.ask(&initialize(1));
-    // Each is in the ledger as an input and in a result: some thirty of them are as much as a run takes.
-    let text = json!({ "text": "x".repeat(200_000) });
+    // Each is in the ledger as an input and in a result, and as no other: some thirty are as much as a run takes.
     let answers: Vec<Value> = (0..50)
-        .map(|number| peer.ask(&call(100 + number, "echo", text.clone())))
+        .map(|number| {
+            let text = format!("{number} {}", "x".repeat(200_000));
+            peer.ask(&call(100 + number, "echo", json!({ "text": text })))
+        })
         .collect();
     assert!(answers.iter().all(|it| it["result"]["isError"] == false));
     let (first, last) = (run_of(&answers[0]), run_of(&answers[49]));
