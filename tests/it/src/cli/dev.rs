@@ -449,6 +449,8 @@ fn a_profile_that_is_narrowed_after_the_way_back_holds() {
     terminal.until("running");
     narrow("59s");
     until_reloads(1);
+    // On record a moment before `dev` has heard of it: until then there is nothing to go back to.
+    terminal.until("live");
     terminal.key(b'b');
     until_reloads(2);
     narrow("58s");
