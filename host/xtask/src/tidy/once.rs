@@ -22,7 +22,8 @@ pub(super) fn check(folders: &Folders) -> Result<Faults> {
 fn features(folders: &Folders, package: &str) -> Result<Features> {
     let arguments = [
         "tree",
-        "--offline",
+        // And not offline: it reads every dependency's manifest, and on a fresh machine the host's come with this.
+        "--locked",
         "--package",
         package,
         "--edges",
