@@ -515,6 +515,45 @@ fn no_agent_repeats_another_and_the_arbiter_names_all_three() {
     }
 }
 
+#[test]
+fn risks_have_short_names_and_a_team_reviews_the_task_that_touches_it() {
+    let folder = repository().join("examples/spec-kit-900/scripts");
+    let answers = |stage: &str| -> Vec<Value> {
+        let mut found = Vec::new();
+        for agent in ["gemini", "claude", "gpt_pro"] {
+            let path = folder.join(format!("{stage}/{agent}.json"));
+            let script = read(&std::fs::read_to_string(path).unwrap());
+            for entry in script.as_array().unwrap() {
+                let answer = &entry["json"];
+                found.push(answer.get("output").unwrap_or(answer).clone());
+            }
+        }
+        found
+    };
+    for plan in answers("plan") {
+        for risk in plan["risks"].as_array().unwrap() {
+            let words = risk["risk"].as_str().unwrap().split_whitespace().count();
+            assert!((2..=4).contains(&words), "{risk:#}");
+        }
+    }
+    // The arbiter's, which are what the next stage is given.
+    let tasks = answers("tasks").swap_remove(2);
+    let mut touching = 0;
+    for task in tasks["tasks"].as_array().unwrap() {
+        let Some(team) = task["team"].as_str() else {
+            continue;
+        };
+        touching += 1;
+        for built in answers("implement") {
+            let changes = built["changes"].as_array().unwrap();
+            let change = changes.iter().find(|it| it["task"] == task["id"]).unwrap();
+            let reviewer = change["reviewed_by"].as_str().unwrap();
+            assert!(reviewer.contains(team), "{team}: {change:#}");
+        }
+    }
+    assert!(touching >= 2, "{tasks:#}");
+}
+
 /// Replaces what stands at the pointer, or takes it out.
 fn break_at(value: &mut Value, pointer: &str, change: &str) {
     if change != "DELETE" {
