@@ -298,7 +298,7 @@ impl Drop for Handle {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // The thread never panics; if it did, there is nobody left to tell.
+            // If it has panicked, everyone who waited was told.
             let _ = thread.join();
         }
     }
