@@ -710,6 +710,3 @@ impl Recorder for Ledger {
 pub fn run_dir(state: &Path, tenant: &str, run: &str) -> std::path::PathBuf {
     state.join(tenant).join(layout::RUNS).join(run)
 }
-
-#[cfg(test)]
-mod tests;
