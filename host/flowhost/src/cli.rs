@@ -32,7 +32,7 @@ pub(crate) use retain::{
 pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{
     AdoptionArgs, AlertsArgs, CompareArgs, CompareBy, DashboardArgs, DisagreementsArgs, DriftArgs,
-    EvidenceArgs, FormArgs, ReportArgs, TelemetryCommand, TimesArgs,
+    EvidenceArgs, FormArgs, ReportArgs, TelemetryCommand, Times,
 };
 pub(crate) use trials::{
     EvalArgs, ExperimentCommand, ExperimentReportArgs, ExperimentRunArgs, GuardrailCommand,
@@ -614,6 +614,17 @@ fn json(text: &str) -> Result<serde_json::Value, String> {
 fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| "expected a whole number, such as 7".to_owned())
+}
+
+/// What becomes a part of a file's name.
+fn file_part(text: &str, chars_max: usize) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match (1..=chars_max).contains(&text.len()) && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "it becomes a part of a file's name: 1 to {chars_max} letters, digits, `-` and `_`"
+        )),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
