@@ -32,6 +32,8 @@ mod walk;
 pub use ask::Ask;
 pub use decision::{Allowed, Denied, Verdict};
 pub use effective::effective;
+// The cure of a denial where it is no line of a profile.
+pub use flowhost_words::{PROCESS_OPTION, is_second_key};
 pub use grant::{Effective, Limits};
 pub use limit::{LIMITS, LimitSpec};
 pub use manifest::{Manifest, Prompts};

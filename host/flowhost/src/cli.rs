@@ -633,3 +633,22 @@ fn pair(text: &str) -> Result<(String, String), String> {
         _ => Err("expected NAME=VALUE".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use flowhost_words::SECOND_KEYS;
+
+    #[test]
+    fn the_second_keys_that_cures_name_are_options_of_a_run() {
+        let cli = super::Cli::command();
+        let run = cli.find_subcommand("run").unwrap();
+        for key in SECOND_KEYS {
+            let mut options = run.get_arguments().filter_map(|it| it.get_long());
+            assert!(
+                options.any(|it| key.strip_prefix("--") == Some(it)),
+                "{key}"
+            );
+        }
+    }
+}
