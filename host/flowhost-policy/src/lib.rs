@@ -56,7 +56,7 @@ pub use rights::{
     state::{StateGrant, decide_state},
     tools::{ToolsGrant, decide_tool},
 };
-pub use stranger::Lent;
+pub use stranger::{Lent, Own, TakenOwn};
 pub use text::{is_hidden, shown};
 pub use tool::{
     DESCRIPTION_BYTES_MAX, Effects, SCHEMA_BYTES_MAX, ToolAnnotations, ToolDescriptor,
