@@ -275,7 +275,8 @@ impl World for Here {
 struct Configured {
     ambient: Ambient,
     config: Config,
-    /// One for each folder of scripts, so that runs share rate limits and breakers.
+    /// One for each folder of scripts, so that runs share rate limits and breakers. As many as the folders of the plans that
+    /// whoever started this process has named: neither a plan nor a plugin names another one.
     gateways: Mutex<HashMap<PathBuf, Gateway>>,
     /// One for all runs, so that a token is renewed once.
     logins: Arc<Logins>,
