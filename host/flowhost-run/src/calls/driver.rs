@@ -400,7 +400,7 @@ impl Driver {
             .or_default()
             .add(&answer.detail);
         let result = match &mut self.asked {
-            Some(asked) if answer.whole => asked.taken_apart(answer.result),
+            Some(asked) if answer.whole => asked.taken_apart(&answer.path, answer.result),
             _ => answer.result,
         };
         let (result, stands) = self.kept(&step, result, answer.stands);
@@ -424,6 +424,9 @@ impl Driver {
             took_us: out.map(|out| micros(out.sent.elapsed())),
         };
         self.feed_recorded(event, answered).await;
+        if let Some(asked) = &mut self.asked {
+            asked.heard();
+        }
         self.drain().await;
     }
 
