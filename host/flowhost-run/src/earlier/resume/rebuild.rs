@@ -286,7 +286,7 @@ mod tests {
             ends: BTreeMap::from([(call, CallEnd { result, used })]),
         };
         let plan = Plan::parse(text, "plan.yaml").unwrap();
-        let (_, rebuilt) = rebuild(Arc::new(plan), &fed).map_err(drop).unwrap();
+        let (_, rebuilt) = rebuild(Arc::new(plan), &fed).unwrap();
         let end = rebuilt.end.unwrap();
         assert_eq!(end.exit, Exit::Internal);
         assert_eq!(end.failure.unwrap().message, "no room for evidence");
