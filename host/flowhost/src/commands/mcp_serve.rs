@@ -48,7 +48,7 @@ const TOKEN_MIN: usize = 16;
 const TOKEN_MAX: u64 = 4_096;
 
 pub(crate) fn perform(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure> {
-    logging::start(context, args.log_format);
+    logging::start_on(context, args.log_format, streams::words);
     let Context {
         ambient,
         config,

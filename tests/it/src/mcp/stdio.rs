@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -299,6 +300,33 @@ fn a_call_leaves_evidence_that_can_be_read_and_verified() {
     assert_eq!(completed["result"]["completion"]["values"], json!([id]));
     assert_eq!(peer.end().0, 0);
     home.flowhost(&["verify", &id]).expect(0);
+}
+
+#[test]
+fn a_client_that_never_reads_what_is_logged_is_answered() {
+    let home = home();
+    let (_unread, mut words) = std::io::pipe().unwrap();
+    // As much as such a pipe holds: the next line finds no room.
+    words.write_all(&[b'x'; 64 << 10]).unwrap();
+    let serve: Vec<&str> = ["-vv"].into_iter().chain(SERVE).collect();
+    let mut peer = Peer::saying(&home, &serve, words.into());
+    // A server that waited for a reader would do so for ever, and this test with it.
+    let (id, (done, over)) = (peer.process().to_string(), std::sync::mpsc::channel::<()>());
+    let ends = std::thread::spawn(move || {
+        if over.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+            let _gone = Command::new("kill").args(["-s", "KILL", &id]).status();
+        }
+    });
+    peer.ask(&initialize(1));
+    for id in 2..20 {
+        // Dropped with a line in the log.
+        peer.send(r#"{"jsonrpc":"2.0","id":3,"result":{}}"#);
+        let answer = peer.ask(&call(id, "echo", json!({ "text": "a" })));
+        assert_eq!(answer["result"]["isError"], false, "{answer}");
+    }
+    assert_eq!(peer.end().0, 0);
+    drop(done);
+    ends.join().unwrap();
 }
 
 /// A folder with a tool that sleeps, as `limit_sleep.wasm` with its manifest.
