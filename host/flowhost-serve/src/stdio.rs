@@ -33,8 +33,8 @@ const HELD_MAX: usize = 256;
 /// evidence is to be sealed.
 const END_MAX: Duration = Duration::from_secs(30);
 
-/// Serves until the client closes its stream, then stops what is at work and waits for its end; or until the server has
-/// ended.
+/// Serves until the client closes one of its streams, then stops what is at work and waits for its end; or until the
+/// server has ended.
 pub async fn serve_streams<R, W>(server: Arc<Server>, from: R, into: W)
 where
     R: AsyncRead + Unpin + Send,
@@ -51,6 +51,8 @@ where
             biased;
             // Half a line that has come is dropped with it: nothing would be done of it any more.
             () = &mut over => None,
+            // Nobody hears an answer any more: what is asked from now on would be done for nobody.
+            () = frames.closed() => None,
             line = next_line(&mut lines) => line,
         };
         let Some(line) = line else { break };
@@ -370,6 +372,39 @@ mod tests {
         let served = tokio::time::timeout(Duration::from_secs(60), serving).await;
         assert!(served.is_ok_and(|it| it.is_ok()));
         drop(client);
+    }
+
+    /// Who reads no more.
+    struct Deaf;
+
+    impl AsyncWrite for Deaf {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_no_more_is_served_no_further_though_it_could_ask() {
+        let server = Server::new(Box::new(Bare), "0.0.0");
+        let (mut client, own) = tokio::io::duplex(1_024);
+        let serving = tokio::spawn(serve_streams(server, own, Deaf));
+        let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+        let line = format!("{ping}\n");
+        client.write_all(line.as_bytes()).await.unwrap();
+        let served = tokio::time::timeout(Duration::from_secs(60), serving).await;
+        assert!(served.is_ok_and(|it| it.is_ok()));
     }
 
     /// The most that was ever written to it at once.
