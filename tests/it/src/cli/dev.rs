@@ -165,7 +165,12 @@ fn a_build_that_is_looked_at_while_the_run_ends_is_taken_by_the_next_one() {
     }
     let home = Home::new();
     home.guest("limit_sleep");
-    let plugins = super::tool("limit_sleep", "tool-pure");
+    // Room for either of them.
+    home.file(
+        "policies/slow.toml",
+        "version = 1\nname = \"slow\"\n[limits]\ndeadline = \"60s\"\nmemory = \"128MiB\"\nfuel = 20_000_000_000\n",
+    );
+    let plugins = super::tool("limit_sleep", "slow");
     let steps = "  only: { uses: limit_sleep/run, with: {}, timeout: 500ms }";
     home.file("plan.yaml", super::plan(&plugins, steps));
     let dev = Dev::start(&home);
