@@ -19,6 +19,9 @@ const PARTS_MAX: usize = 1_024;
 /// Bytes that a part counts beside what it carries, so that empty parts are not free.
 const PART_BYTES: u64 = 64;
 
+/// Bytes that each reader of an audience counts: so many stand in the document, for one that is handed over.
+const READER_BYTES: u64 = 12;
+
 /// Bytes that a content counts against `limits.output`.
 pub(crate) fn size(content: &Content) -> u64 {
     let parts = content.parts.iter().map(part_size);
@@ -38,7 +41,8 @@ fn part_size(part: &Part) -> u64 {
             &link.description,
             &link.mime_type,
             &link.size,
-        ]),
+        ])
+        .saturating_add(hints_size(link.hints.as_ref())),
         Body::EmbeddedResource(found) => {
             let data = match &found.data {
                 ResourceData::Text(text) => text.len(),
@@ -47,7 +51,16 @@ fn part_size(part: &Part) -> u64 {
             length(&[&found.uri, &found.mime_type]).saturating_add(data as u64)
         }
     };
-    body.saturating_add(PART_BYTES)
+    body.saturating_add(hints_size(part.hints.as_ref()))
+        .saturating_add(PART_BYTES)
+}
+
+/// They are texts as any other: what a grant lets a guest hand over may be far more than its output limit.
+fn hints_size(hints: Option<&Hints>) -> u64 {
+    hints.map_or(0, |hints| {
+        let readers = (hints.audience.len() as u64).saturating_mul(READER_BYTES);
+        readers.saturating_add(hints.last_modified.len() as u64)
+    })
 }
 
 /// The content with its value in canonical form, or what is wrong with it.

@@ -459,17 +459,54 @@ fn shortened(asked: &str) -> String {
     }
 }
 
+/// Names that are kept, for good: the host has some dozen. A ledger that somebody forged may have any number, and a host that
+/// replays it must not grow by them.
+const NAMES_MAX: usize = 1_024;
+/// Bytes of one: the longest of the host's is a short sentence.
+const NAME_BYTES_MAX: usize = 256;
+/// What a name is that the host cannot have given.
+const UNKNOWN: &str = "unknown";
+
 /// The names of rights, limits and refusals are constants of the host, also where a record repeats them:
-/// this gives the constant back. The set holds what records say that the host itself wrote, a few dozen
-/// names, so it stays small.
+/// this gives the constant back. A name that is none of the host's is `unknown` where too many are kept already.
 #[must_use]
 pub fn interned(name: &str) -> &'static str {
     static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    kept(
+        &mut NAMES.lock().unwrap_or_else(PoisonError::into_inner),
+        name,
+    )
+}
+
+fn kept(names: &mut BTreeSet<&'static str>, name: &str) -> &'static str {
     if let Some(known) = names.get(name).copied() {
         return known;
+    }
+    if name.len() > NAME_BYTES_MAX || names.len() >= NAMES_MAX {
+        return UNKNOWN;
     }
     let kept: &'static str = Box::leak(name.to_owned().into_boxed_str());
     names.insert(kept);
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_record_are_kept_once_and_those_of_a_forged_one_fill_no_memory() {
+        let mut names = BTreeSet::new();
+        let first = kept(&mut names, "memory");
+        assert!(std::ptr::eq(first, kept(&mut names, "memory")));
+        let long = "x".repeat(NAME_BYTES_MAX + 1);
+        assert_eq!(kept(&mut names, &long), UNKNOWN);
+        for number in 1..NAMES_MAX {
+            let name = number.to_string();
+            assert_eq!(kept(&mut names, &name), name);
+        }
+        assert_eq!(kept(&mut names, "one more"), UNKNOWN);
+        assert_eq!(kept(&mut names, "memory"), "memory");
+        assert_eq!(names.len(), NAMES_MAX);
+    }
 }

@@ -50,7 +50,7 @@ pub trait Recorder: Send + Sync {
 }
 
 /// Is handed each fact that was appended once it is a record, in order, by whoever writes, beside whoever appended it. Must
-/// not block: the ledger waits for it.
+/// not block: the ledger waits for it. Must not panic either: the ledger takes no more then.
 pub trait FactListener: Send + Sync {
     /// The fact that was appended at `at` is record `seq`.
     fn recorded(&self, seq: u64, at: Instant, fact: Fact);

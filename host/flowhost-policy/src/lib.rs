@@ -32,6 +32,8 @@ mod walk;
 pub use ask::Ask;
 pub use decision::{Allowed, Denied, Verdict};
 pub use effective::effective;
+// The cure of a denial where it is no line of a profile.
+pub use flowhost_words::{PROCESS_OPTION, is_second_key};
 pub use grant::{Effective, Limits};
 pub use limit::{LIMITS, LimitSpec};
 pub use manifest::{Manifest, Prompts};
@@ -54,7 +56,7 @@ pub use rights::{
     state::{StateGrant, decide_state},
     tools::{ToolsGrant, decide_tool},
 };
-pub use stranger::Lent;
+pub use stranger::{Lent, Own, TakenOwn};
 pub use text::{is_hidden, shown};
 pub use tool::{
     DESCRIPTION_BYTES_MAX, Effects, SCHEMA_BYTES_MAX, ToolAnnotations, ToolDescriptor,

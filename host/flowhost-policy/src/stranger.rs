@@ -19,26 +19,62 @@ pub struct Lent {
     /// runs, and hears no.
     pub profile: Profile,
     /// What was taken, for `policy explain`.
-    pub taken: Vec<TraceEntry>,
+    pub taken: Vec<TakenOwn>,
+}
+
+/// What is the operator's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// A secret.
+    Secret,
+    /// A variable of the environment.
+    Variable,
+    /// Secrets that the host puts into requests.
+    InjectedSecrets,
+    /// A login whose token the host puts into requests.
+    InjectedLogin,
+    /// Who the host says that it is.
+    Identity,
+}
+
+/// One thing that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOwn {
+    /// What it is.
+    pub own: Own,
+    /// What it is called; several secrets of one rule are separated by commas.
+    pub name: String,
+    /// Where it stood.
+    pub entry: TraceEntry,
 }
 
 /// What is taken from a profile, while it is.
 pub(crate) struct Taken<'a> {
     profile: &'a Profile,
-    entries: Vec<TraceEntry>,
+    all: Vec<TakenOwn>,
 }
 
 impl Taken<'_> {
-    /// Notes that `right` is gone, which held `value`.
-    pub(crate) fn push(&mut self, right: String, value: &str) {
-        self.entries.push(TraceEntry {
+    /// Notes that `right` is gone, which held what is called `name`.
+    pub(crate) fn push(&mut self, own: Own, right: String, name: &str) {
+        let value = match own {
+            // Beside secrets, which may have the same name.
+            Own::InjectedLogin => format!("login {name}"),
+            _ => name.to_owned(),
+        };
+        let entry = TraceEntry {
             source: self.profile.source(&right),
             right,
-            value: value.to_owned(),
+            value,
             outcome: Outcome::Removed {
                 by: Layer::Operator,
                 at: "the profile came with the plan".to_owned(),
             },
+        };
+        self.all.push(TakenOwn {
+            own,
+            name: name.to_owned(),
+            entry,
         });
     }
 }
@@ -49,25 +85,25 @@ impl Profile {
     /// # Examples
     ///
     /// ```
-    /// use flowhost_policy::Profile;
+    /// use flowhost_policy::{Own, Profile};
     ///
     /// let text = "version = 1\nname = \"p\"\n[secrets]\nnames = [\"TOKEN\"]\nreveal = [\"TOKEN\"]\n";
     /// let lent = Profile::parse(text, "policies/p.toml").unwrap().lent();
     /// assert!(lent.profile.grants.secrets.names.is_empty());
-    /// assert_eq!(lent.taken[0].value, "TOKEN");
-    /// assert_eq!(lent.taken[0].source, "policies/p.toml:4");
+    /// assert_eq!((lent.taken[0].own, lent.taken[0].name.as_str()), (Own::Secret, "TOKEN"));
+    /// assert_eq!(lent.taken[0].entry.source, "policies/p.toml:4");
     /// ```
     #[must_use]
     pub fn lent(mut self) -> Lent {
         let mut grants = std::mem::take(&mut self.grants);
         let mut taken = Taken {
             profile: &self,
-            entries: Vec::new(),
+            all: Vec::new(),
         };
         for right in &RIGHTS {
             (right.steps.lend)(&mut grants, &mut taken);
         }
-        let taken = taken.entries;
+        let taken = taken.all;
         self.grants = grants;
         Lent {
             profile: self,

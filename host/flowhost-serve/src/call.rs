@@ -14,7 +14,7 @@ use crate::answer;
 use crate::pace::Pace;
 use crate::peer::Stop;
 use crate::server::Server;
-use crate::session::{Session, ended_before};
+use crate::session::{Session, ended_before, ending};
 use crate::shelf::Kind;
 use crate::through::{Panicked, SeenThrough};
 
@@ -97,6 +97,9 @@ async fn perform(
     arguments: Map<String, Value>,
     waiting: Waiting,
 ) -> Value {
+    if server.is_ending() {
+        return answer::refusal(&ending());
+    }
     // Refused and not kept waiting: a model that is told so can do something else meanwhile.
     let Ok(_place) = server.room.try_acquire() else {
         let failure = Failure::new(

@@ -1,12 +1,14 @@
 //! What each method answers, in both eras. Knows no transport.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flowhost_mcp::{Code, Request, RpcError, SERVER_INFO, SUPPORTED, negotiate};
+use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::answer;
 use crate::call::{Told, call};
@@ -35,11 +37,23 @@ pub(crate) enum Era {
     Modern,
 }
 
+/// How far a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// It takes calls.
+    Serves,
+    /// It takes none any more, and some are at work.
+    Ends,
+    /// None is at work: what is left to do is to hand out their answers.
+    Over,
+}
+
 /// Answers clients. One for the process, whatever it listens on.
 pub struct Server {
     pub(crate) shelf: Box<dyn Shelf>,
     pub(crate) runs: Runs,
     pub(crate) room: Semaphore,
+    course: watch::Sender<Course>,
     version: &'static str,
 }
 
@@ -51,12 +65,61 @@ impl Server {
             shelf,
             runs: Runs::default(),
             room: Semaphore::new(CALLS_MAX as usize),
+            course: watch::Sender::new(Course::Serves),
             version,
         })
     }
 
+    /// Takes no more calls, and waits until those at work have ended, to which the caller sees. Whoever serves clients
+    /// then hands out the answers that are left and returns.
+    pub async fn end(&self) {
+        self.course.send_replace(Course::Ends);
+        // All places together: one that is free is given to no call that comes meanwhile.
+        let all = self.room.acquire_many(CALLS_MAX).await;
+        debug_assert!(all.is_ok(), "the places are never closed");
+        // For ever: no call begins after the last one.
+        let _none = all.map(tokio::sync::SemaphorePermit::forget);
+        self.course.send_replace(Course::Over);
+    }
+
+    /// Whether it takes no more calls.
+    pub(crate) fn is_ending(&self) -> bool {
+        *self.course.borrow() != Course::Serves
+    }
+
+    /// Whether it has ended, and all of its calls before it.
+    pub(crate) fn is_over(&self) -> bool {
+        *self.course.borrow() == Course::Over
+    }
+
+    /// Waits until it is.
+    pub(crate) async fn over(&self) {
+        let mut course = self.course.subscribe();
+        let heard = course.wait_for(|it| *it == Course::Over).await.is_ok();
+        debug_assert!(heard, "the sender lives in `self`");
+    }
+
     /// Answers a request, `initialize` apart. Frames beside the answer go to `told`.
     pub(crate) async fn answer(
+        self: &Arc<Self>,
+        request: &Request,
+        era: Era,
+        session: &Arc<Session>,
+        told: Option<Told>,
+        stop: Stop,
+    ) -> Result<Value, RpcError> {
+        let made = self.made(request, era, session, told, stop);
+        // Who panics has told of it here, and the client waits for an answer all the same.
+        let made = AssertUnwindSafe(made).catch_unwind().await;
+        made.unwrap_or_else(|_panic| {
+            Err(RpcError::new(
+                Code::Internal,
+                "the host failed while it made the answer; this is a bug of it",
+            ))
+        })
+    }
+
+    async fn made(
         self: &Arc<Self>,
         request: &Request,
         era: Era,

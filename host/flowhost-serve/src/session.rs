@@ -94,6 +94,10 @@ impl Session {
     ) -> Result<(Requested, Option<Events>), Failure> {
         let mut held = self.0.lock().await;
         for _ in 0..TRIES_MAX {
+            // Its runs are being closed: another that is begun now would be closed in turn.
+            if server.is_ending() {
+                return Err(ending());
+            }
             if let Some(past) = held.take_if(|open| open.is_full() || !open.run.is_open()) {
                 past.run.close(None);
             }
@@ -216,4 +220,12 @@ pub(crate) fn ended_before() -> Failure {
         "the run of this session ended before the call began",
     )
     .hint("call again: another run begins with it")
+}
+
+pub(crate) fn ending() -> Failure {
+    Failure::new(
+        Exit::Terminated,
+        "the server is ending, and takes no more calls",
+    )
+    .hint("call again when it has been started anew")
 }

@@ -1,6 +1,7 @@
 //! Serves one client over a pair of streams, a frame a line: what an editor starts.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use crate::server::{Era, Server};
 const LINE_MAX: usize = 4 << 20;
 /// Frames that wait for a client to read them; the next one waits with its call.
 const WAITING_MAX: usize = 64;
-/// Bytes of room for frames that are kept from one write to the next: answers are mostly small, and one that was not
-/// should not cost memory for ever.
+/// Bytes of frames that go out together, and of room for them that is kept from one write to the next: answers are mostly
+/// small, and one that was not should not cost memory for ever.
 const LINES_KEPT: usize = 64 << 10;
 /// Requests that are held, those included whose answer waits to be read: four times what may be at work. A client that
 /// asks and does not read is read no further, so that it fills its own pipe and not this process.
@@ -32,7 +33,8 @@ const HELD_MAX: usize = 256;
 /// evidence is to be sealed.
 const END_MAX: Duration = Duration::from_secs(30);
 
-/// Serves until the client closes its stream, then stops what is at work and waits for its end.
+/// Serves until the client closes one of its streams, then stops what is at work and waits for its end; or until the
+/// server has ended.
 pub async fn serve_streams<R, W>(server: Arc<Server>, from: R, into: W)
 where
     R: AsyncRead + Unpin + Send,
@@ -43,7 +45,17 @@ where
     let writer = tokio::spawn(write(waiting, into));
     let mut calls = JoinSet::new();
     let mut lines = BufReader::new(from);
-    while let Some(line) = next_line(&mut lines).await {
+    let mut over = pin!(server.over());
+    loop {
+        let line = tokio::select! {
+            biased;
+            // Half a line that has come is dropped with it: nothing would be done of it any more.
+            () = &mut over => None,
+            // Nobody hears an answer any more: what is asked from now on would be done for nobody.
+            () = frames.closed() => None,
+            line = next_line(&mut lines) => line,
+        };
+        let Some(line) = line else { break };
         while calls.try_join_next().is_some() {}
         // Fewer are at work, so that some of these wait to be read, or end by themselves: a word to stop a call may wait
         // behind that.
@@ -92,8 +104,10 @@ where
         }
     }
     // Stopped, then waited for: each call sees its end into the record. The run is signed when none of them is left, and
-    // what they still say is written last.
-    peer.cancel_all();
+    // what they still say is written last. Those that the server has ended are answered.
+    if !server.is_over() {
+        peer.cancel_all();
+    }
     let ended = async { while calls.join_next().await.is_some() {} };
     if tokio::time::timeout(END_MAX, ended).await.is_err() {
         tracing::warn!("calls did not end in time; `flowhost runs list` signs what they left");
@@ -177,8 +191,12 @@ async fn next_line(lines: &mut (impl AsyncBufRead + Unpin)) -> Option<Line> {
     let mut too_long = false;
     loop {
         let held = match lines.fill_buf().await {
-            Ok([]) | Err(_) => break,
+            Ok([]) => break,
             Ok(held) => held,
+            Err(error) => {
+                tracing::debug!(%error, "the client is heard no more");
+                break;
+            }
         };
         let end = held.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(held.len(), |end| end + 1);
@@ -212,31 +230,43 @@ fn too_long() -> Refusal {
 
 async fn write(mut frames: mpsc::Receiver<Value>, mut into: impl AsyncWrite + Unpin) {
     let (mut held, mut lines) = (Vec::with_capacity(WAITING_MAX), Vec::new());
-    // Those that wait go out together.
     while frames.recv_many(&mut held, WAITING_MAX).await > 0 {
-        for frame in held.drain(..) {
+        let mut next = held.drain(..).peekable();
+        while let Some(frame) = next.next() {
             let written = serde_json::to_writer(&mut lines, &frame);
             debug_assert!(written.is_ok(), "a value has a text, and memory takes it");
             lines.push(b'\n');
+            // Not kept beside its text, for which the client may take its time.
+            drop(frame);
+            // Small ones that wait go out together; a document goes out before the text of the next one is made.
+            if lines.len() < LINES_KEPT && next.peek().is_some() {
+                continue;
+            }
+            let written = async {
+                into.write_all(&lines).await?;
+                into.flush().await
+            };
+            if let Err(error) = written.await {
+                tracing::debug!(%error, "the client reads no more");
+                return;
+            }
+            lines.clear();
+            lines.shrink_to(LINES_KEPT);
         }
-        let written = async {
-            into.write_all(&lines).await?;
-            into.flush().await
-        };
-        if let Err(error) = written.await {
-            tracing::debug!(%error, "the client reads no more");
-            return;
-        }
-        lines.clear();
-        lines.shrink_to(LINES_KEPT);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll};
+
     use flowhost_flow::Exit;
     use flowhost_run::{Failure, Run};
     use serde_json::{Map, json};
+    use tokio::io::AsyncReadExt as _;
 
     use super::*;
     use crate::shelf::{Document, Offer, PromptText, Shelf};
@@ -254,7 +284,7 @@ mod tests {
         found
     }
 
-    /// Offers nothing.
+    /// Offers nothing, and fails when it is asked for prompts.
     struct Bare;
 
     impl Shelf for Bare {
@@ -263,7 +293,7 @@ mod tests {
         }
 
         fn prompts(&self) -> &[PromptText] {
-            &[]
+            panic!("a bug")
         }
 
         fn start(&self, _: &Offer, _: Map<String, Value>) -> Result<Run, Failure> {
@@ -301,6 +331,115 @@ mod tests {
         }
         // Those that are held, and what lies in between in buffers.
         assert!((HELD_MAX..4 * HELD_MAX).contains(&asked), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_request_at_which_the_host_fails_is_answered_and_so_is_the_next_one() {
+        let server = Server::new(Box::new(Bare), "0.0.0");
+        let (mut client, own) = tokio::io::duplex(1_024);
+        let (from, into) = tokio::io::split(own);
+        let serving = tokio::spawn(serve_streams(server, from, into));
+        let version = json!({ "protocolVersion": "2025-11-25" });
+        let asked = [
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": version }),
+            json!({ "jsonrpc": "2.0", "id": 2, "method": "prompts/list", "params": {} }),
+            json!({ "jsonrpc": "2.0", "id": 3, "method": "ping", "params": {} }),
+        ];
+        for frame in asked {
+            let line = format!("{frame}\n");
+            client.write_all(line.as_bytes()).await.unwrap();
+        }
+        client.shutdown().await.unwrap();
+        let mut told = String::new();
+        client.read_to_string(&mut told).await.unwrap();
+        serving.await.unwrap();
+        let told: Vec<Value> = told
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let ids: Vec<i64> = told.iter().filter_map(|it| it["id"].as_i64()).collect();
+        assert_eq!(ids, [1, 2, 3], "{told:?}");
+        assert_eq!(told[1]["error"]["code"], -32_603);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_has_ended_serves_no_further_though_its_client_is_there() {
+        let server = Server::new(Box::new(Bare), "0.0.0");
+        let (client, own) = tokio::io::duplex(1_024);
+        let (from, into) = tokio::io::split(own);
+        let serving = tokio::spawn(serve_streams(server.clone(), from, into));
+        server.end().await;
+        let served = tokio::time::timeout(Duration::from_secs(60), serving).await;
+        assert!(served.is_ok_and(|it| it.is_ok()));
+        drop(client);
+    }
+
+    /// Who reads no more.
+    struct Deaf;
+
+    impl AsyncWrite for Deaf {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_no_more_is_served_no_further_though_it_could_ask() {
+        let server = Server::new(Box::new(Bare), "0.0.0");
+        let (mut client, own) = tokio::io::duplex(1_024);
+        let serving = tokio::spawn(serve_streams(server, own, Deaf));
+        let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+        let line = format!("{ping}\n");
+        client.write_all(line.as_bytes()).await.unwrap();
+        let served = tokio::time::timeout(Duration::from_secs(60), serving).await;
+        assert!(served.is_ok_and(|it| it.is_ok()));
+    }
+
+    /// The most that was ever written to it at once.
+    struct Widest(Arc<AtomicUsize>);
+
+    impl AsyncWrite for Widest {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.fetch_max(bytes.len(), Ordering::Relaxed);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn large_frames_that_wait_are_not_all_in_memory_as_text_at_once() {
+        let (frames, waiting) = mpsc::channel(WAITING_MAX);
+        for _ in 0..WAITING_MAX {
+            frames.try_send(json!("x".repeat(LINES_KEPT))).unwrap();
+        }
+        drop(frames);
+        let widest = Arc::new(AtomicUsize::new(0));
+        write(waiting, Widest(widest.clone())).await;
+        let widest = widest.load(Ordering::Relaxed);
+        assert!((LINES_KEPT..3 * LINES_KEPT).contains(&widest), "{widest}");
     }
 
     #[tokio::test]

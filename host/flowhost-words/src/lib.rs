@@ -11,10 +11,12 @@ pub mod first;
 mod kind;
 pub mod meant;
 mod near;
+mod second_key;
 mod shell;
 
 pub use article::with_article;
 pub use challenge::{Challenge, challenges};
 pub use kind::PluginKind;
 pub use near::{WORDS_MAX, nearest};
+pub use second_key::{PRIVATE_NETWORK_OPTION, PROCESS_OPTION, SECOND_KEYS, is_second_key};
 pub use shell::shell_word;

@@ -32,7 +32,7 @@ pub(crate) use retain::{
 pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{
     AdoptionArgs, AlertsArgs, CompareArgs, CompareBy, DashboardArgs, DisagreementsArgs, DriftArgs,
-    EvidenceArgs, FormArgs, ReportArgs, TelemetryCommand, TimesArgs,
+    EvidenceArgs, FormArgs, ReportArgs, TelemetryCommand, Times,
 };
 pub(crate) use trials::{
     EvalArgs, ExperimentCommand, ExperimentReportArgs, ExperimentRunArgs, GuardrailCommand,
@@ -616,9 +616,39 @@ fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
         .map_err(|_| "expected a whole number, such as 7".to_owned())
 }
 
+/// What becomes a part of a file's name.
+fn file_part(text: &str, chars_max: usize) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match (1..=chars_max).contains(&text.len()) && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "it becomes a part of a file's name: 1 to {chars_max} letters, digits, `-` and `_`"
+        )),
+    }
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use flowhost_words::SECOND_KEYS;
+
+    #[test]
+    fn the_second_keys_that_cures_name_are_options_of_a_run() {
+        let cli = super::Cli::command();
+        let run = cli.find_subcommand("run").unwrap();
+        for key in SECOND_KEYS {
+            let mut options = run.get_arguments().filter_map(|it| it.get_long());
+            assert!(
+                options.any(|it| key.strip_prefix("--") == Some(it)),
+                "{key}"
+            );
+        }
     }
 }

@@ -30,7 +30,7 @@ use crate::logins::Logins;
 use crate::plugin::trust::Trust;
 use crate::plugin::vouched::Shown;
 use crate::report::problems::unreadable;
-use crate::sources::{finding_of, is_builtin};
+use crate::sources::{Sources, finding_of};
 use crate::state::State;
 use crate::{identities, keys, made_here, models, roots, services};
 
@@ -275,7 +275,8 @@ impl World for Here {
 struct Configured {
     ambient: Ambient,
     config: Config,
-    /// One for each folder of scripts, so that runs share rate limits and breakers.
+    /// One for each folder of scripts, so that runs share rate limits and breakers. As many as the folders of the plans that
+    /// whoever started this process has named: neither a plan nor a plugin names another one.
     gateways: Mutex<HashMap<PathBuf, Gateway>>,
     /// One for all runs, so that a token is renewed once.
     logins: Arc<Logins>,
@@ -311,17 +312,12 @@ impl Operator for Configured {
     }
 
     fn admits(&self, member: &Member) -> Result<(), Failure> {
-        if is_builtin(&member.decl.source) {
-            return Ok(());
-        }
-        let trust = Trust::find(&self.ambient, &self.config)?;
-        // Read anew for each: a key that was revoked a moment ago counts for the next swap.
-        let own = (!member.manifest.is_stand_in()).then_some(&member.manifest);
+        // The operator's word is read anew for each: a key that was revoked a moment ago counts for the next swap.
+        let sources = Sources::new(&self.ambient, &self.config, None);
         let (digest, signature) = (&member.inspection.digest, member.signature.as_deref());
-        let shown = member.path.strip_prefix(self.ambient.cwd());
-        let shown = shown.unwrap_or(&member.path).display().to_string();
-        trust
-            .admits(&shown, digest, own, signature)
+        let (source, manifest) = (&member.decl.source, Some(&member.manifest));
+        sources
+            .admits(source, &member.path, digest, manifest, signature)
             .map_err(|found| {
                 let plugin = &member.decl.name;
                 let message = format!("plugin `{plugin}`: {}", found.message);

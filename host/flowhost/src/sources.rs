@@ -48,8 +48,7 @@ pub fn program_name(source: &str) -> Option<&str> {
 }
 
 /// Whether a source is a component of this build, which nobody has to vouch for.
-#[must_use]
-pub fn is_builtin(source: &str) -> bool {
+fn is_builtin(source: &str) -> bool {
     source.starts_with("builtin:") || program_name(source).is_some()
 }
 
@@ -552,8 +551,7 @@ impl<'a> Sources<'a> {
         Ok(found.map(|(_, text)| text.into()))
     }
 
-    /// Holds a component against what the operator asks of signatures, and gives the one that came with it. Nobody has
-    /// to vouch for what is part of the build. A manifest that stands in for one that is missing cannot be signed.
+    /// Holds a component against what the operator asks of signatures, and gives the one that came with it.
     ///
     /// # Errors
     /// Why it must not be loaded, without a place.
@@ -568,25 +566,30 @@ impl<'a> Sources<'a> {
             return Ok(None);
         }
         let signature = self.signature(component)?;
-        let own = manifest.filter(|manifest| !manifest.is_stand_in());
-        self.admits(component, digest, own, signature.as_deref())?;
+        self.admits(source, component, digest, manifest, signature.as_deref())?;
         Ok(signature)
     }
 
-    /// Holds a component and the signature that came with it against what the operator asks of signatures.
+    /// Holds a component and the signature that came with it against what the operator asks of signatures. Nobody has
+    /// to vouch for what is part of the build. A manifest that stands in for one that is missing cannot be signed.
     ///
     /// # Errors
     /// Why it must not be loaded, without a place.
-    pub fn admits(
+    pub(crate) fn admits(
         &self,
+        source: &str,
         component: &Path,
         digest: &str,
         manifest: Option<&Manifest>,
         signature: Option<&str>,
     ) -> Result<(), Finding> {
+        if is_builtin(source) {
+            return Ok(());
+        }
         let trust = Trust::find(self.ambient, self.config);
         let trust = trust.map_err(|failure| finding_of(&failure))?;
-        trust.admits(&self.shown(component), digest, manifest, signature)
+        let own = manifest.filter(|manifest| !manifest.is_stand_in());
+        trust.admits(&self.shown(component), digest, own, signature)
     }
 
     /// What to say of a component without a manifest: where one was looked for, what stands in, and what is known of its

@@ -7,9 +7,10 @@
 //! Must never make a stream non-blocking: it would be so for every process that has it, and stay so when this one has
 //! ended. So the kernel is asked before each read and write, and no more is written at once than it then has room for.
 
-use std::io;
+use std::io::{self, StderrLock};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -48,22 +49,79 @@ pub(crate) fn output() -> Box<dyn AsyncWrite + Unpin + Send> {
     }
 }
 
+/// What is said in the log, for who reads it.
+pub(crate) fn words() -> Words {
+    Words(io::stderr().lock())
+}
+
+/// How long a line of the log waits for a reader that is behind. It holds up a thread, and over the standard streams all of
+/// the server.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+
+/// Standard error of a server. Clients start one with a pipe there, and some never read it: a line that finds no room is
+/// lost, or the server would answer nothing from then on. Holds the stream for the time of a line.
+pub(crate) struct Words(StderrLock<'static>);
+
+impl io::Write for Words {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        /// The last line found nobody: the next one does not wait.
+        static UNREAD: AtomicBool = AtomicBool::new(false);
+        said(&self.0, line, &UNREAD)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes as much of a line as goes at once. What finds no room is lost, as if it were written.
+fn said(stream: &impl AsFd, line: &[u8], unread: &AtomicBool) -> io::Result<usize> {
+    let mut part = line;
+    if says_when(stream) {
+        let wait = match unread.load(Ordering::Relaxed) {
+            true => NOW,
+            false => PATIENCE,
+        };
+        let has_room = can(stream, PollFlags::OUT, wait)?;
+        unread.store(!has_room, Ordering::Relaxed);
+        if !has_room {
+            return Ok(line.len());
+        }
+        part = line.get(..WRITE_MAX).unwrap_or(line);
+    }
+    match rustix::io::retry_on_intr(|| rustix::io::write(stream, part)) {
+        Ok(written) => Ok(written),
+        // Somebody else made it non-blocking, and another process was sooner.
+        Err(Errno::AGAIN) => Ok(line.len()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a stream says when it can be read and written: a pipe and a socket do, and no file does. A terminal waits for a
+/// person in the middle of a write.
+fn says_when(stream: &impl AsFd) -> bool {
+    rustix::fs::fstat(stream).is_ok_and(|about| {
+        matches!(
+            FileType::from_raw_mode(about.st_mode),
+            FileType::Fifo | FileType::Socket
+        )
+    })
+}
+
 /// A pipe or a socket.
 struct Watched(AsyncFd<OwnedFd>);
 
 impl Watched {
-    /// None of what a runtime cannot watch, such as a file, and of a terminal, which waits for a person in the middle of
-    /// a write.
+    /// None of what a runtime cannot watch, such as a file, and of a terminal.
     #[expect(
         unsafe_code,
         reason = "the runtime takes no descriptor without a promise that it stays open"
     )]
     fn of(stream: &impl AsFd, interest: Interest) -> Option<Self> {
-        let mode = rustix::fs::fstat(stream).ok()?.st_mode;
-        if !matches!(
-            FileType::from_raw_mode(mode),
-            FileType::Fifo | FileType::Socket
-        ) {
+        if !says_when(stream) {
             return None;
         }
         let own = stream.as_fd().try_clone_to_owned().ok()?;
@@ -73,10 +131,10 @@ impl Watched {
     }
 }
 
-/// Whether that can be done now without waiting; also where it would fail at once.
-fn can(stream: &OwnedFd, what: PollFlags) -> io::Result<bool> {
-    let ready = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(stream, what)], Some(&NOW)))?;
-    Ok(ready > 0)
+/// Whether that can be done without waiting, now or within the time; also where it would fail at once.
+fn can(stream: &impl AsFd, what: PollFlags, within: Timespec) -> io::Result<bool> {
+    let ask = || poll(&mut [PollFd::new(stream, what)], Some(&within));
+    Ok(rustix::io::retry_on_intr(ask)? > 0)
 }
 
 impl AsyncRead for Watched {
@@ -87,7 +145,7 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         loop {
             let mut turn = ready!(self.0.poll_read_ready(task))?;
-            if !can(turn.get_inner(), PollFlags::IN)? {
+            if !can(turn.get_inner(), PollFlags::IN, NOW)? {
                 turn.clear_ready();
                 continue;
             }
@@ -114,7 +172,7 @@ impl AsyncWrite for Watched {
         let bytes = bytes.get(..WRITE_MAX).unwrap_or(bytes);
         loop {
             let mut turn = ready!(self.0.poll_write_ready(task))?;
-            if !can(turn.get_inner(), PollFlags::OUT)? {
+            if !can(turn.get_inner(), PollFlags::OUT, NOW)? {
                 turn.clear_ready();
                 continue;
             }
@@ -208,6 +266,25 @@ mod tests {
             let flags = rustix::fs::fcntl_getfl(stream).unwrap();
             assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK));
         }
+    }
+
+    /// As much is written as there is room for, and a thread that wrote the rest would wait for ever.
+    #[test]
+    fn a_line_for_which_nobody_makes_room_is_lost_and_the_next_one_is_told() {
+        let (mut reader, log) = io::pipe().unwrap();
+        let (unread, line) = (AtomicBool::new(false), [b'x'; WRITE_MAX]);
+        let mut lines = 0;
+        while !unread.load(Ordering::Relaxed) {
+            assert_eq!(said(&log, &line, &unread).unwrap(), line.len());
+            lines += 1;
+        }
+        let mut read = vec![0_u8; (lines - 1) * line.len()];
+        reader.read_exact(&mut read).unwrap();
+        assert_eq!(said(&log, b"told\n", &unread).unwrap(), 5);
+        drop(log);
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "told\n");
     }
 
     #[tokio::test]

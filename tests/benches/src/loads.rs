@@ -67,32 +67,39 @@ pub(crate) struct Measured<'a> {
     pub goal: Option<(f64, &'static str)>,
 }
 
-/// For each guest that was built: its load, compiled anew and cached, with its size; and its calls.
+/// For each guest: its load, compiled anew and cached, with its size; and its calls. Of one that was not built, a row that
+/// says so: a table without a word of it would read as if there were no such language.
 ///
 /// # Errors
 /// When a guest fails.
 pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for Guest {
-        language,
-        name,
-        goal,
-    } in GUESTS
-    {
-        let path = guest(name);
-        if path.is_file() {
-            let measured = Measured {
-                group: "load",
-                language,
-                path: &path,
-                tool: "call",
-                input: "{}",
-                goal: *goal,
-            };
-            rows.extend(measured.rows(runtime, &folder.join(name))?);
+    for one in GUESTS {
+        let path = guest(one.name);
+        if let Some(row) = one.missing(&path) {
+            rows.push(row);
+            continue;
         }
+        let measured = Measured {
+            group: "load",
+            language: one.language,
+            path: &path,
+            tool: "call",
+            input: "{}",
+            goal: one.goal,
+        };
+        rows.extend(measured.rows(runtime, &folder.join(one.name))?);
     }
     Ok(rows)
+}
+
+impl Guest {
+    /// The row of one that was not built.
+    fn missing(&self, path: &Path) -> Option<Row> {
+        let why = "its guest is not built: `cargo xtask build-guests` builds it where its toolchain can be had";
+        let what = format!("{}: load from the cache, and a call", self.language);
+        (!path.is_file()).then(|| Row::missing("load", what, why))
+    }
 }
 
 impl Measured<'_> {
@@ -259,4 +266,19 @@ async fn loaded(engine: &Engine, component: &Inspected) -> Result<Host> {
     };
     let recorder = Arc::new(MemoryRecorder::default());
     Host::new(engine, component, effective, recorder, brought()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_is_not_built_has_a_row_that_says_so() {
+        for one in GUESTS {
+            let row = one.missing(Path::new("nowhere/a.wasm")).unwrap();
+            assert!(row.what.starts_with(one.language), "{row:?}");
+            assert!(row.not_measured.contains("build-guests"), "{row:?}");
+            assert!(row.figure.starts_with("not measured: "), "{row:?}");
+        }
+    }
 }

@@ -345,6 +345,34 @@ fn one_build_a_call(records: &[serde_json::Value]) {
     assert!(builds.len() > 1, "no call took a new build");
 }
 
+/// Compiled while the last call ends: it is either in its place before the end, and on record, or it is refused because
+/// of the end, and begins nothing that nobody would end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_is_compiled_when_the_run_has_ended_does_not_enter_it() {
+    let mut gate = Gate::new().await;
+    let home = waiting(&gate, "  only: { uses: waits, with: { url: \"URL\" } }");
+    let run = host(&home).start(project(&home), options()).unwrap();
+    gate.reached_by(1).await;
+    rebuild(&home);
+    let after = project(&home);
+    let swapping = tokio::spawn({
+        let run = run.clone();
+        async move { run.swap("waits", &after.members["waits"]).await }
+    });
+    gate.open();
+    sound(&run.outcome().await.unwrap());
+    let entered = home.records().iter().any(|it| it["kind"] == "reload");
+    match swapping.await.unwrap() {
+        Ok(_) => assert!(entered),
+        Err(refused) => {
+            let because = ["the run has ended meanwhile", "the run is not going on"];
+            let cause = refused.causes.first().map_or("", String::as_str);
+            assert!(because.contains(&cause), "{refused:?}");
+            assert!(!entered);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_would_widen_rights_is_refused_and_the_run_goes_on() {
     let mut gate = Gate::new().await;

@@ -95,6 +95,26 @@ fn over(used: usize, allowed: usize) -> SendError {
     }
 }
 
+/// Whether a body is framed as it was asked for. No request of ours has a `te`, so that a server may not compress what it
+/// transfers (RFC 9112, 7.4); hyper takes the pieces apart and leaves the rest, which would reach a guest without its
+/// name, and past the search for secrets.
+pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), SendError> {
+    let mut codings = headers
+        .get_all(header::TRANSFER_ENCODING)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    let plain = |coding: &[u8]| {
+        coding.eq_ignore_ascii_case(b"chunked") || coding.eq_ignore_ascii_case(b"identity")
+    };
+    if codings.any(|coding| !coding.is_empty() && !plain(coding)) {
+        return Err(SendError::Protocol(
+            "the server transfers its answer in a coding that it was not asked for".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// Removes what described the connection, which ended here. What a body is compressed with stays, also where a server
 /// names it in `connection`: a body that could hide a secret is refused by it, after this.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {

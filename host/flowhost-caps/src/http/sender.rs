@@ -445,10 +445,9 @@ impl Exchange<'_> {
 
     /// Takes echoes of a secret that went out from the head, and refuses a body that could hide some.
     fn clean_head(&self, injected: &Injected, headers: &mut HeaderMap) -> Result<(), SendError> {
-        if headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|coding| coding != "identity")
-        {
+        // All of them: a server that names its coding in a second field has compressed it as well.
+        let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+        if codings.any(|coding| coding != "identity") {
             return Err(SendError::Protocol(
                 "the server compressed an answer that must be searched for a secret".to_owned(),
             ));
@@ -566,6 +565,7 @@ fn check_response(
         )));
     }
     headers::check_size(headers)?;
+    headers::check_framing(headers)?;
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());

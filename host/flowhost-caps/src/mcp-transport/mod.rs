@@ -12,6 +12,7 @@ mod host;
 mod mailbox;
 mod peer;
 mod remote;
+mod sessions;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -18,16 +18,13 @@ use super::answer::{self, Kind, Place, SESSION, Stream};
 use super::health::{Health, Turn, pause};
 use super::host::INTERFACE;
 use super::mailbox::{Came, Head, Unasked, Waiter, Waiting};
+use super::sessions::{Session, Sessions};
 use crate::shared::outward::{Answer, Ask, Outward};
 use crate::shared::support::Refusal;
 
 /// Addresses that one plugin of a run speaks with. Each may have a stream open that takes no place among the requests in
 /// flight, so that nothing but this number bounds those streams.
 const REMOTES_MAX: u64 = 8;
-/// Sessions that one server begins in one run: one that keeps none is not a server.
-const SESSIONS_MAX: usize = 16;
-/// Bytes of a session's id: servers make up texts of some forty.
-const SESSION_BYTES_MAX: usize = 512;
 /// Tries in a row, without an event among them, to go on with a stream that broke off. With the pauses between them
 /// they take a quarter of a minute, in which a server that is started again is back.
 const TRIES_MAX: u32 = 6;
@@ -41,7 +38,7 @@ const OPENED_MAX: u32 = 1_000;
 /// How long the stream of what a server says by itself may stay open. A run has an hour unless its plan says more; in one
 /// of more than a day a change is from then on seen when the server's list is asked for again.
 const LASTING: Duration = Duration::from_secs(24 * 3_600);
-/// How long the ends of all sessions may take together when a run ends.
+/// How long the ends of sessions may take together, while a run goes on and when it ends.
 const PARTING: Duration = Duration::from_secs(3);
 
 /// Headers that are the host's here, beside those of every request.
@@ -115,6 +112,7 @@ impl Remotes {
                 health: Mutex::default(),
                 unasked: Mutex::default(),
                 waiting: Waiting::default(),
+                parting: Mutex::default(),
             }),
             standing: Mutex::default(),
         });
@@ -151,7 +149,7 @@ struct Standing {
     /// Reads it, for as long as this is kept.
     task: JoinSet<()>,
     /// The session that it was opened for; none: it was not opened.
-    of: Option<Option<String>>,
+    of: Option<Option<Session>>,
 }
 
 impl Remote {
@@ -166,6 +164,7 @@ impl Remote {
         async move {
             let end = line.answer(&scope, question, &waiter).await;
             waiter.tell(came(end));
+            line.part();
         }
     }
 
@@ -232,7 +231,10 @@ impl Remote {
         // First: a stream that is still read would take the session's end for a failure and open
         // itself again.
         reading.shutdown().await;
-        self.line.leave().await;
+        let mut parting = std::mem::take(&mut *lock(&self.line.parting));
+        while parting.join_next().await.is_some() {}
+        let all = lock(&self.line.sessions).all();
+        self.line.leave(all).await;
     }
 }
 
@@ -248,7 +250,7 @@ struct Lasting {
     /// Empty for a GET.
     frame: String,
     headers: Vec<Header>,
-    session: Option<String>,
+    session: Option<Session>,
 }
 
 /// One request, before it has a sender.
@@ -307,34 +309,24 @@ impl<'a> What<'a> {
     }
 }
 
-/// Sessions that a server gave.
-#[derive(Default)]
-struct Sessions {
-    /// Which requests carry.
-    current: Option<String>,
-    /// All that may still stand: calls that began in an older one may still be at work in it, so that it is ended
-    /// with the run and not before.
-    begun: Vec<String>,
-    /// How many there were.
-    count: usize,
-}
-
 /// What calls and the standing stream share.
 struct Line {
     url: String,
     outward: Arc<dyn Outward>,
-    /// For what the host asks when the run is over.
+    /// For what the host asks when nobody else does.
     own: CallScope,
     changed: Box<dyn Fn() + Send + Sync>,
     sessions: Mutex<Sessions>,
     health: Mutex<Health>,
     unasked: Mutex<Unasked>,
     waiting: Waiting,
+    /// What tells the server that sessions are over.
+    parting: Mutex<JoinSet<()>>,
 }
 
 impl Line {
-    fn session(&self) -> Option<String> {
-        lock(&self.sessions).current.clone()
+    fn session(&self) -> Option<Session> {
+        lock(&self.sessions).current()
     }
 
     /// Sends when it is the server's turn, and remembers how it did.
@@ -379,51 +371,9 @@ impl Line {
 
     /// A session that the server does not find is gone.
     fn heard_status(&self, status: u16, session: Option<&str>) {
-        let mut sessions = lock(&self.sessions);
-        // Only if it is still the current one: calls in an older session hear of its end later.
-        if status == 404 && session.is_some() && sessions.current.as_deref() == session {
-            sessions.begun.retain(|it| Some(it.as_str()) != session);
-            sessions.current = None;
+        if let (404, Some(session)) = (status, session) {
+            lock(&self.sessions).gone(session);
         }
-    }
-
-    /// Takes the session that a server gave.
-    fn begun(&self, answer: &Answer) -> Result<(), Refusal> {
-        let given: Vec<&String> = answer
-            .headers
-            .iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(SESSION))
-            .map(|(_, value)| value)
-            .collect();
-        let refuse = |why: String| Err(types::Error::Failed(why).into());
-        // It goes back in a header, so it holds nothing that could end one.
-        let fits = |id: &str| {
-            !id.is_empty()
-                && id.len() <= SESSION_BYTES_MAX
-                && id.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        let session = match given.as_slice() {
-            [] => None,
-            [id] if fits(id) => Some((*id).clone()),
-            _ => {
-                let most = SESSION_BYTES_MAX;
-                return refuse(format!(
-                    "the server's session id is not one visible text of at most {most} bytes"
-                ));
-            }
-        };
-        let mut sessions = lock(&self.sessions);
-        if let Some(session) = &session {
-            if sessions.count == SESSIONS_MAX {
-                return refuse(format!(
-                    "the server began {SESSIONS_MAX} sessions in this run and keeps none"
-                ));
-            }
-            sessions.count += 1;
-            sessions.begun.push(session.clone());
-        }
-        sessions.current = session;
-        Ok(())
     }
 
     /// The answer to a question, told to `waiter` as it comes; what ends it is given.
@@ -448,7 +398,7 @@ impl Line {
         drop(frame);
         let is_well = (200..300).contains(&answer.status);
         if route.begins && is_well {
-            self.begun(&answer)?;
+            lock(&self.sessions).begin(&answer)?;
         }
         self.heard_status(answer.status, session);
         match answer::kind(&answer.headers) {
@@ -626,9 +576,22 @@ impl Line {
         }
     }
 
-    /// Ends the sessions, where the profile lets it be said.
-    async fn leave(&self) {
-        let sessions = std::mem::take(&mut *lock(&self.sessions)).begun;
+    /// Ends sessions that another has taken the place of, once nothing goes on in them: an adapter begins one anew where it
+    /// finds the old one gone, and where another build of it takes its place.
+    fn part(self: &Arc<Self>) {
+        let over = lock(&self.sessions).over();
+        if over.is_empty() {
+            return;
+        }
+        let line = self.clone();
+        let mut parting = lock(&self.parting);
+        while parting.try_join_next().is_some() {}
+        // Beside the call, which does not wait for it and may end before it.
+        parting.spawn(async move { line.leave(over).await });
+    }
+
+    /// Ends these sessions, where the profile lets it be said.
+    async fn leave(&self, sessions: Vec<Session>) {
         if sessions.is_empty() || !self.outward.may(&self.own, "DELETE", &self.url) {
             return;
         }
@@ -638,7 +601,7 @@ impl Line {
             let ask = Ask {
                 method: "DELETE",
                 url: &self.url,
-                headers: vec![(SESSION, session.as_str())],
+                headers: vec![(SESSION, &**session)],
                 body: Vec::new(),
                 deadline: scope.deadline,
                 lasting: false,

@@ -142,7 +142,7 @@ fn decide(services: &ProcessServices, scope: &CallScope) -> Result<ProcessGrant,
             right: "process",
             wanted: grant.shown(),
             rule: "process.option".to_owned(),
-            cure: Some("--allow-process".to_owned()),
+            cure: Some(flowhost_policy::PROCESS_OPTION.to_owned()),
         },
         (None, _) => Denied {
             right: "process",

@@ -291,6 +291,35 @@ async fn a_session_is_the_hosts_from_its_beginning_to_the_end_of_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_another_takes_the_place_of_is_ended_while_the_run_goes_on() {
+    let call = granted();
+    let script = Scripted::answering([
+        (200, JSON, Some("s-1"), DONE),
+        (200, JSON, Some("s-2"), DONE),
+        (204, "", None, ""),
+        (200, JSON, None, DONE),
+        (204, "", None, ""),
+    ]);
+    let (mut store, transport) = at(&call, &script).await;
+    answer(&mut store, INITIALIZE).await;
+    answer(&mut store, INITIALIZE).await;
+    // It is said beside the call.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ended = |id: &str| Some(Some(id.to_owned()));
+    assert_eq!(script.methods(), ["POST", "POST", "DELETE"]);
+    assert_eq!(script.sent("mcp-session-id").last().cloned(), ended("s-1"));
+    answer(&mut store, PING).await;
+    assert_eq!(script.sent("mcp-session-id").last().cloned(), ended("s-2"));
+    drop(store);
+    transport.end().await;
+    assert_eq!(
+        script.methods(),
+        ["POST", "POST", "DELETE", "POST", "DELETE"]
+    );
+    assert_eq!(script.sent("mcp-session-id").last().cloned(), ended("s-2"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_breaks_off_is_gone_on_with_or_said_to_be_broken() {
     let call = granted();
     let script = Scripted::answering([

@@ -16,12 +16,19 @@ use crate::state::store::{Entry, Expected, Slot, StateError, StateStore};
 
 type Shared = Arc<Mutex<Option<Namespace>>>;
 
+/// Namespaces that stay open, as long as not more are in use at once. Each takes one of the thousand descriptors that a
+/// process often has, and memory for its keys: a stranger's plan, whose own profile grants many to many plugins, must not
+/// take what all other runs need. A run uses a few.
+const OPEN_MAX: usize = 128;
+
 /// Keeps state in files.
 ///
 /// One process at a time: whoever owns the state folder of the host owns this one.
 pub struct FolderStore {
     root: Arc<Dir>,
     open: Mutex<HashMap<Slot, Shared>>,
+    /// As [`OPEN_MAX`] says.
+    most: usize,
 }
 
 impl FolderStore {
@@ -31,7 +38,21 @@ impl FolderStore {
         Self {
             root: Arc::new(root),
             open: Mutex::default(),
+            most: OPEN_MAX,
         }
+    }
+
+    /// The namespace as all calls share it, which is opened when the first of them looks into it.
+    fn shared(&self, slot: &Slot) -> Shared {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.get(slot) {
+            return Arc::clone(shared);
+        }
+        if open.len() >= self.most {
+            // What nobody uses: nobody can begin to while the map is held, and all that it knows is on the disk.
+            open.retain(|_, shared| Arc::strong_count(shared) > 1);
+        }
+        Arc::clone(open.entry(slot.clone()).or_default())
     }
 
     async fn with<T: Send + 'static>(
@@ -39,10 +60,7 @@ impl FolderStore {
         slot: &Slot,
         work: impl FnOnce(&mut Namespace) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
-        let shared = {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(open.entry(slot.clone()).or_default())
-        };
+        let shared = self.shared(slot);
         let (root, slot) = (Arc::clone(&self.root), slot.clone());
         let work = move || {
             // On the thread that may wait, one namespace at a time; the map's own lock is let go
@@ -107,5 +125,49 @@ impl StateStore for FolderStore {
     async fn list(&self, slot: &Slot, prefix: &str) -> Result<Vec<String>, StateError> {
         let prefix = prefix.to_owned();
         self.with(slot, move |it| Ok(it.list(&prefix))).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cap_std::ambient_authority;
+
+    use super::*;
+
+    fn slot(namespace: &str) -> Slot {
+        Slot {
+            tenant: "default".to_owned(),
+            plugin: "p".to_owned(),
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn namespaces_that_nobody_uses_are_closed_and_are_the_same_when_they_are_opened_again() {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = Dir::open_ambient_dir(temporary.path(), ambient_authority()).unwrap();
+        let store = FolderStore {
+            most: 2,
+            ..FolderStore::new(root)
+        };
+        let (a, used) = (slot("a"), slot("used"));
+        let first = store.put(&a, "k", b"1".to_vec(), Expected::Any, 1_000);
+        let first = first.await.unwrap();
+        // As a call has it that is at work.
+        let held = store.shared(&used);
+        for name in ["b", "c", "d"] {
+            assert_eq!(store.get(&slot(name), "k").await.unwrap(), None);
+            let open = store.open.lock().unwrap();
+            assert!(open.contains_key(&used), "{name}");
+            assert_eq!(open.len(), 2, "{name}");
+        }
+        drop(held);
+        let kept = store.get(&a, "k").await.unwrap().unwrap();
+        assert_eq!(
+            (kept.value.as_slice(), Some(kept.revision)),
+            (&b"1"[..], first)
+        );
+        let later = store.put(&a, "k", b"2".to_vec(), Expected::Any, 1_000);
+        assert!(later.await.unwrap() > first);
     }
 }

@@ -6,7 +6,7 @@
 use super::is_european;
 use crate::text::{Text, is_word};
 
-/// Bytes of a label (RFC 1035 2.3.4).
+/// Letters of a label: it has 63 bytes as it is asked for (RFC 1035 2.3.4), and in Punycode no fewer than letters.
 const LABEL_MAX: usize = 63;
 /// Bytes of a name in text form (RFC 1035 2.3.4, without what its lengths take); what is longer cannot be asked for.
 const DOMAIN_MAX: usize = 253;
@@ -96,7 +96,7 @@ fn is_version(text: &Text, start: usize) -> bool {
 /// The end of a label: letters, digits and hyphens.
 fn label(text: &Text, start: usize) -> Option<usize> {
     let mut end = start;
-    while end - start < LABEL_MAX {
+    for _ in 0..LABEL_MAX {
         let Some(byte) = text.at(end) else { break };
         end += match byte {
             b'-' => 1,

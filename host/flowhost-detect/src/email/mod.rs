@@ -205,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn a_label_is_as_long_as_its_letters_and_not_as_their_bytes() {
+        for label in ["\u{436}".repeat(50), "\u{e01}".repeat(22)] {
+            let text = format!("ann@{label}.example");
+            assert_eq!(found(&text), [text.as_str()]);
+        }
+        let long = format!("ann@{}.example", "a".repeat(64));
+        assert!(found(&long).is_empty());
+    }
+
+    #[test]
     fn letters_of_europe_and_long_names_belong_to_it() {
         let long = format!("{}@example.org", "a".repeat(64));
         for text in [

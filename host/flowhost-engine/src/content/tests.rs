@@ -127,3 +127,38 @@ fn a_step_hands_on_the_value_or_where_there_is_none_the_whole() {
         json!({ "value": null, "parts": [{ "type": "text", "text": "one" }] })
     );
 }
+
+#[test]
+fn hints_count_as_what_a_guest_hands_back() {
+    let hinted = |audience: usize, changed: usize| Hints {
+        audience: vec![Reader::User; audience],
+        priority: None,
+        last_modified: "x".repeat(changed),
+    };
+    let of = |hints: Option<Hints>| {
+        size(&content(
+            "1",
+            vec![Part {
+                hints,
+                ..text("words")
+            }],
+        ))
+    };
+    let plain = of(None);
+    assert!(of(Some(hinted(0, 1_000))) >= plain + 1_000);
+    assert!(of(Some(hinted(1_000, 0))) >= plain + 1_000);
+    let link = Body::ResourceLink(ResourceInfo {
+        uri: "https://example.com/a".to_owned(),
+        name: "a".to_owned(),
+        title: String::new(),
+        description: String::new(),
+        mime_type: String::new(),
+        size: String::new(),
+        hints: Some(hinted(0, 1_000)),
+    });
+    let part = Part {
+        body: link,
+        hints: None,
+    };
+    assert!(size(&content("1", vec![part])) > 1_000);
+}

@@ -3,7 +3,7 @@
 
 use wasmtime::Store;
 
-use super::{Invocation, json, length};
+use super::{Invocation, json, length, places};
 use crate::bindings::types;
 use crate::capability::HostState;
 use crate::instance::{CallReport, Plugin};
@@ -74,6 +74,10 @@ impl Invocation for OnPlan<'_> {
         notes.saturating_add(output.content.len() as u64)
     }
 
+    fn held(output: &AgentOutput) -> u64 {
+        Self::size(output).saturating_add(places(&output.notes))
+    }
+
     fn canonical(mut output: AgentOutput) -> Result<AgentOutput, String> {
         output.content = json("content", &output.content)?;
         Ok(output)
@@ -100,6 +104,10 @@ impl Invocation for OnMessage<'_> {
             .iter()
             .map(|it| length(&[&it.topic, &it.correlation, &it.payload]))
             .sum()
+    }
+
+    fn held(output: &Vec<Outgoing>) -> u64 {
+        Self::size(output).saturating_add(places(output))
     }
 
     fn canonical(mut output: Vec<Outgoing>) -> Result<Vec<Outgoing>, String> {

@@ -2,7 +2,7 @@
 
 use wasmtime::Store;
 
-use super::{Invocation, json, length};
+use super::{Invocation, json, length, places};
 use crate::bindings::types;
 use crate::capability::HostState;
 use crate::instance::{CallReport, Plugin};
@@ -49,6 +49,10 @@ impl Invocation for Check<'_> {
             .map(|it| length(&[&it.code, &it.message, &it.pointer]))
             .sum::<u64>()
             .saturating_add(output.value.len() as u64)
+    }
+
+    fn held(output: &GuardVerdict) -> u64 {
+        Self::size(output).saturating_add(places(&output.findings))
     }
 
     /// A verdict that says one thing and carries another cannot be followed.

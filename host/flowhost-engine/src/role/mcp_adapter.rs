@@ -8,6 +8,7 @@ use super::{Invocation, canonical_descriptors, descriptor_size, json, length};
 use crate::bindings::types::{self, Content};
 use crate::capability::HostState;
 use crate::content;
+use crate::fault::Fault;
 use crate::instance::{CallReport, Plugin};
 use crate::json::canonical_json;
 use crate::role::tool::invalid_input;
@@ -126,18 +127,19 @@ async fn listed(
     // The beginning of a minimum, and none as soon as one page says nothing: the list as a whole
     // holds no longer than that.
     let mut ttl_ms = Some(f64::INFINITY);
+    let allowed = store.data().scope().effective.limits.output_bytes;
     for _ in 0..PAGES_MAX {
         let page = adapter.call_list_tools(&mut *store, context, session, &cursor);
         let page = match page.await? {
             Ok(page) => page,
             Err(error) => return Ok(Err(error)),
         };
-        tools.extend(page.tools);
+        take(&mut tools, page.tools, allowed).map_err(wasmtime::Error::new)?;
         ttl_ms = ttl_ms
             .zip(page.more.ttl_ms)
             .map(|(all, page)| all.min(page));
         cursor = page.more.next;
-        // Looked at page by page, so that the host never holds more than one page above the bound.
+        // Looked at page by page, as their bytes are, so that the host never holds more than one page above the bound.
         if cursor.is_empty() || tools.len() > TOOLS_MAX {
             break;
         }
@@ -150,6 +152,25 @@ async fn listed(
         ))));
     }
     Ok(Ok(McpTools { tools, ttl_ms }))
+}
+
+/// Adds the tools of a page, unless all together are more than the call may hand back: a page has the allowance of
+/// wasmtime to itself, which by a grant is far more, and there are many pages.
+fn take(
+    tools: &mut Vec<types::Descriptor>,
+    page: Vec<types::Descriptor>,
+    allowed: u64,
+) -> Result<(), Fault> {
+    tools.extend(page);
+    let used: u64 = tools.iter().map(descriptor_size).sum();
+    if used > allowed {
+        return Err(Fault::Limit {
+            name: "output",
+            used,
+            allowed,
+        });
+    }
+    Ok(())
 }
 
 fn session_size(session: &McpSession) -> u64 {
@@ -251,5 +272,40 @@ impl Plugin {
     /// Ends the conversation.
     pub async fn mcp_close(&self, scope: CallScope, session: &McpSession) -> CallReport<()> {
         self.run(scope, Close { session }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::types::{Annotations, Descriptor, Effects};
+
+    fn tool(bytes: usize) -> Descriptor {
+        Descriptor {
+            name: "tool".to_owned(),
+            title: String::new(),
+            description: "x".repeat(bytes),
+            input_schema: String::new(),
+            output_schema: String::new(),
+            effects: Effects::Once,
+            annotations: Annotations {
+                read_only: None,
+                destructive: None,
+                idempotent: None,
+                open_world: None,
+            },
+        }
+    }
+
+    #[test]
+    fn pages_are_no_way_around_the_output_limit() {
+        let mut tools = Vec::new();
+        take(&mut tools, vec![tool(400)], 1_000).unwrap();
+        take(&mut tools, vec![tool(400)], 1_000).unwrap();
+        let over = take(&mut tools, vec![tool(400)], 1_000);
+        assert!(
+            matches!(over, Err(Fault::Limit { name: "output", used, allowed: 1_000 }) if used > 1_000),
+            "{over:?}"
+        );
     }
 }

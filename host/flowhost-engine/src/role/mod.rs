@@ -52,6 +52,12 @@ pub(crate) trait Invocation: Send {
     /// Bytes handed back.
     fn size(output: &Self::Output) -> u64;
 
+    /// Bytes that the host holds for it: more than [`Invocation::size`] where there are lists, in which an empty item is a
+    /// place as well.
+    fn held(output: &Self::Output) -> u64 {
+        Self::size(output)
+    }
+
     /// The answer with every JSON document in it in canonical form, so that whoever reads it next reads
     /// what was checked; or what is wrong with an answer that fits its type: not JSON, too deep.
     fn canonical(output: Self::Output) -> Result<Self::Output, String>;
@@ -139,6 +145,11 @@ fn json_or_empty(what: &str, text: &str) -> Result<String, String> {
 
 pub(crate) fn length(parts: &[&str]) -> u64 {
     parts.iter().map(|part| part.len() as u64).sum()
+}
+
+/// Bytes of a list's own places, whatever its items hold.
+fn places<T>(items: &[T]) -> u64 {
+    size_of_val(items) as u64
 }
 
 fn descriptor_size(descriptor: &types::Descriptor) -> u64 {

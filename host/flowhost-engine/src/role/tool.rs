@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::Store;
 
 use super::foreign::ForeignPre;
-use super::{Invocation, Role, RolePre, canonical_descriptors, descriptor_size};
+use super::{Invocation, Role, RolePre, canonical_descriptors, descriptor_size, places};
 use crate::bindings::types::{self, Content};
 use crate::capability::HostState;
 use crate::content;
@@ -91,6 +91,10 @@ impl Invocation for Describe {
 
     fn size(output: &Self::Output) -> u64 {
         output.iter().map(descriptor_size).sum()
+    }
+
+    fn held(output: &Self::Output) -> u64 {
+        Self::size(output).saturating_add(places(output))
     }
 
     fn canonical(output: Self::Output) -> Result<Self::Output, String> {

@@ -1,6 +1,7 @@
 //! Guests that want more than their share: every one ends within its bound, as a typed fault, and
 //! leaves the host healthy.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowhost_engine::{CallReport, Fault, ToolContent};
@@ -240,6 +241,25 @@ async fn dos_016_a_list_that_aliases_memory_a_million_times_is_refused() {
     let plugin = plugin(&engine, &guest, roomy).await;
     let report = plugin.describe_tools(scope(plugin.effective())).await;
     assert_eq!(limit(&report).0, "output");
+}
+
+#[tokio::test]
+async fn dos_016_a_grant_that_lets_much_be_handed_over_lets_no_list_of_nothing_back() {
+    // `describe` at 2048 says: ten thousand descriptors at 64 KiB, where all is zero. None of them has a byte.
+    let guest = Guest {
+        fields: "(data (i32.const 2048) \"\\00\\00\\01\\00\\10\\27\\00\\00\")".to_owned(),
+        memory: "(memory (export \"memory\") 16)".to_owned(),
+        ..Guest::default()
+    };
+    let engine = engine();
+    let loaded = engine.load(guest.bytes()).await.unwrap();
+    let mut granted = (*effective(limits())).clone();
+    granted.grants.state.bytes = 64 << 20;
+    let plugin = engine.prepare(&loaded, Arc::new(granted)).unwrap();
+    let report = plugin.describe_tools(scope(plugin.effective())).await;
+    let (name, used, allowed) = limit(&report);
+    assert_eq!((name, allowed), ("output", limits().output_bytes));
+    assert!(used > allowed);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What was denied and allowed, each group with its rule, its count and what was asked for.
 
+use flowhost_policy::is_second_key;
 use maud::{Markup, html};
 
 use super::parts::{more, step};
@@ -52,7 +53,7 @@ fn one(run: &str, group: &Group, denied: bool) -> Markup {
             }
             (more(run, &group.wanted, "other thing wanted", "other things wanted"))
             @if !group.cure.is_empty() {
-                @if group.cure.starts_with("--") { p { "This option of " code { "flowhost run" } " would allow it:" } }
+                @if is_second_key(&group.cure) { p { "This option of " code { "flowhost run" } " would allow it:" } }
                 @else { p { "This in the profile would allow it:" } }
                 pre { (group.cure) }
             }

@@ -182,8 +182,8 @@ fn whole(lines: &[Line], stage: &Stage, wanted: &Wanted) -> Value {
     per_stage.extend(sums(lines, |line| line.stage.as_deref()));
     let total = total(lines);
     let budget = usd(stage.budget_micro_usd);
-    let duration: u64 = lines.iter().filter_map(|line| line.duration_ms).sum();
-    let calls: u64 = lines.iter().filter_map(|line| line.calls).sum();
+    let duration = count(lines, |line| line.duration_ms);
+    let calls = count(lines, |line| line.calls);
     json!({
         "schemaVersion": 1,
         "spec_id": wanted.spec_id,
@@ -200,6 +200,11 @@ fn whole(lines: &[Line], stage: &Stage, wanted: &Wanted) -> Value {
         "duration_seconds": std::time::Duration::from_millis(duration).as_secs_f64(),
         "generated_at": stage.ended,
     })
+}
+
+/// The sum of those that are known. Lines of other stages are what a file says, in which any number may stand.
+fn count(lines: &[Line], of: impl Fn(&Line) -> Option<u64>) -> u64 {
+    lines.iter().filter_map(of).fold(0, u64::saturating_add)
 }
 
 /// The sum; none where a part is not known.

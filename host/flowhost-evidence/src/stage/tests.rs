@@ -278,6 +278,21 @@ fn lines_of_other_stages_stay_in_the_costs_and_those_of_this_one_are_replaced() 
 }
 
 #[test]
+fn a_summary_with_the_largest_numbers_there_are_is_summed_up() {
+    let line = serde_json::json!(
+        { "stage": "tasks", "agent": "a", "calls": u64::MAX, "duration_ms": u64::MAX }
+    );
+    let before = serde_json::json!({ "breakdown": [line, line] });
+    let wanted = Wanted {
+        costs: serde_json::to_vec(&before).ok(),
+        ..wanted()
+    };
+    let files = by_name(&made(facts(false), &wanted));
+    let costs: Value = serde_json::from_str(&files["costs/SPEC-1_cost_summary.json"]).unwrap();
+    assert_eq!(costs["total_calls"], u64::MAX);
+}
+
+#[test]
 fn a_summary_that_this_process_wrote_is_known_and_another_in_its_place_is_read() {
     let path = "costs/SPEC-1_cost_summary.json";
     let nobody = |_: &str| Ok(false);

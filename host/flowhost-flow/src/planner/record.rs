@@ -71,7 +71,7 @@ use serde_json::Value;
 
 use crate::budget::Amounts;
 use crate::exit::Failure;
-use crate::plan::Plan;
+use crate::plan::{Body, Plan};
 use crate::planner::{
     Action, CallId, CallResult, Event, GateAnswer, GateId, Planner, RequestId, RunSetup, Time,
     TimerId, planner_for,
@@ -263,6 +263,12 @@ pub enum ReplayError {
         /// The call.
         call: u64,
     },
+    /// An event belongs to a run that is open to requests, and this one is not.
+    #[error("an event of the kind `{event}` is here, and the run is not open to requests")]
+    NotOpen {
+        /// The kind of the event.
+        event: &'static str,
+    },
     /// An event comes after the end of the run.
     #[error("an event of the kind `{event}` comes after the end of the run")]
     AfterEnd {
@@ -283,6 +289,9 @@ pub struct Answered {
 /// Feeds a new planner from records.
 pub struct Replayer {
     planner: Box<dyn Planner>,
+    /// Whether somebody may ask for steps, once the run has begun.
+    on_request: bool,
+    begun: bool,
 }
 
 impl Replayer {
@@ -291,11 +300,17 @@ impl Replayer {
     /// # Errors
     /// [`ReplayError::Plan`].
     pub fn new(plan: Arc<Plan>, setup: RunSetup) -> Result<Self, ReplayError> {
+        let on_request = setup.on_request && matches!(plan.body, Body::Workflow { .. });
         let planner = planner_for(plan, setup).map_err(ReplayError::Plan)?;
-        Ok(Self { planner })
+        Ok(Self {
+            planner,
+            on_request,
+            begun: false,
+        })
     }
 
-    /// Feeds one record and gives back what the planner wants done, which the run has done already.
+    /// Feeds one record and gives back what the planner wants done, which the run has done already. A host may fail in the
+    /// very turn that ends the run, when it writes the evidence of the last stage, say: the planner does not hear of that.
     ///
     /// # Errors
     /// The record does not follow from those before it; the planner has not seen it.
@@ -304,15 +319,22 @@ impl Replayer {
         record: &EventRecord,
         ends: &dyn CallEnds,
     ) -> Result<Vec<Action>, ReplayError> {
+        let event = record.event.word();
         if self.planner.is_finished() {
-            let event = record.event.word();
-            return Err(ReplayError::AfterEnd { event });
+            return match record.event {
+                Recorded::HostFailed { .. } => Ok(Vec::new()),
+                _ => Err(ReplayError::AfterEnd { event }),
+            };
+        }
+        if record.event.is_of_requests() && !(self.on_request && self.begun) {
+            return Err(ReplayError::NotOpen { event });
         }
         if let Recorded::CallFinished { call } = record.event
             && !(1..=self.planner.calls_asked()).contains(&call.0)
         {
             return Err(ReplayError::Unasked { call: call.0 });
         }
+        self.begun |= matches!(record.event, Recorded::Started);
         Ok(self.planner.on(record.event(ends)?, record.at))
     }
 
@@ -324,6 +346,14 @@ impl Replayer {
 }
 
 impl Recorded {
+    /// Whether only a run has it that is open to requests.
+    const fn is_of_requests(&self) -> bool {
+        matches!(
+            self,
+            Self::Requested { .. } | Self::Withdrawn { .. } | Self::Closed { .. }
+        )
+    }
+
     /// The word in the record.
     #[must_use]
     pub const fn word(&self) -> &'static str {

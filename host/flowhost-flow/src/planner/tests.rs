@@ -366,6 +366,38 @@ fn records_of_another_plan_are_refused() {
 }
 
 #[test]
+fn a_host_that_fails_in_the_turn_that_ends_the_run_is_no_sign_of_another_plan() {
+    let plan = Arc::new(harness::plan("steps:\n  a: {uses: t}\n"));
+    let setup = setup(&plan, BTreeMap::new(), json!({}));
+    let run = Driver::run(&plan, &setup, 1, Mood::Calm);
+    let failure = Failure::new(FailureClass::Internal, "no room");
+    let mut records = run.events();
+    records.push(EventRecord::of(&Event::HostFailed { failure }, Time(9)));
+    let answers = replay(plan, setup, &records, &run.ends).unwrap();
+    assert!(answers.last().unwrap().actions.is_empty());
+}
+
+#[test]
+fn a_record_of_a_request_is_refused_where_nobody_can_have_asked() {
+    let plan = Arc::new(harness::plan("steps:\n  a: {uses: t}\n"));
+    let setup = setup(&plan, BTreeMap::new(), json!({}));
+    let started = EventRecord::of(&Event::Started, Time(0));
+    let closed = EventRecord::of(&Event::Closed { stops: None }, Time(1));
+    let ends = BTreeMap::<CallId, CallEnd>::new();
+    for (on_request, records) in [(false, vec![started, closed.clone()]), (true, vec![closed])] {
+        let setup = RunSetup {
+            on_request,
+            ..setup.clone()
+        };
+        let refused = replay(Arc::clone(&plan), setup, &records, &ends);
+        assert!(matches!(
+            refused,
+            Err(ReplayError::NotOpen { event: "closed" })
+        ));
+    }
+}
+
+#[test]
 fn attempts_of_the_same_work_share_a_key_and_no_two_works_do() {
     let mut keys: BTreeMap<String, (String, String)> = BTreeMap::new();
     for seed in 0..60 {

@@ -70,21 +70,10 @@ impl Places {
     }
 
     fn read_on(&mut self, disk: &dyn Source, dir: &Path, end: End) -> Result<(), PayloadError> {
-        // A writer goes on to the next file only when this one is whole, so only the last one can have grown.
-        let known = self.files.len().saturating_sub(1);
         // What was known is in order: a ledger that grows is looked at many times.
         let sorted = self.all.len().saturating_sub(1);
-        for (place, name) in files(disk, dir)?.into_iter().enumerate().skip(known) {
-            let path = dir.join(&name);
-            if place == self.files.len() {
-                self.files.push(path.clone());
-                self.last = Reached::default();
-            }
-            self.read_file(disk, &path, &name, end)?;
-            if self.reaches(end) {
-                break;
-            }
-        }
+        let read = self.read_files(disk, dir, end);
+        // Also where the reading has failed: what it found before stays, and is taken to be in order the next time.
         let new = self.all.get(sorted..).unwrap_or_default();
         if !new.is_sorted_by(|(before, _), (after, _)| before < after) {
             // No writer left it so. Of two lines for one record the later counts.
@@ -96,6 +85,24 @@ impl Places {
                 }
                 is_same
             });
+        }
+        read
+    }
+
+    /// Reads those files that are new, and what has come in the last one that is known.
+    fn read_files(&mut self, disk: &dyn Source, dir: &Path, end: End) -> Result<(), PayloadError> {
+        // A writer goes on to the next file only when this one is whole, so only the last one can have grown.
+        let known = self.files.len().saturating_sub(1);
+        for (place, name) in files(disk, dir)?.into_iter().enumerate().skip(known) {
+            let path = dir.join(&name);
+            if place == self.files.len() {
+                self.files.push(path.clone());
+                self.last = Reached::default();
+            }
+            self.read_file(disk, &path, &name, end)?;
+            if self.reaches(end) {
+                break;
+            }
         }
         Ok(())
     }

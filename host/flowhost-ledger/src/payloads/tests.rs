@@ -198,3 +198,28 @@ fn whoever_wants_one_payload_does_not_look_at_what_stands_behind_it() {
     assert!(Payloads::open_to(disk, dir.path(), 7).is_err());
     assert!(Payloads::open(disk, dir.path()).is_err());
 }
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test writes as nobody's writer does"
+)]
+fn lines_in_no_order_are_found_though_one_behind_them_could_not_be_read_at_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("payloads-00000000.jsonl");
+    let mut text = Vec::new();
+    for seq in [5, 3] {
+        push_line(&mut text, seq, &[5; 32], b"said", None);
+    }
+    let mut broken = text.clone();
+    broken.extend_from_slice(b"{}\n");
+    std::fs::write(&path, broken).unwrap();
+    let mut payloads = Payloads::growing(&crate::disk::RealDisk, dir.path());
+    assert!(payloads.more().is_err());
+    push_line(&mut text, 7, &[5; 32], b"said", None);
+    std::fs::write(&path, text).unwrap();
+    payloads.more().unwrap();
+    let commit = commitment(&[5; 32], b"said");
+    let there = [3, 5, 7].map(|seq| payloads.get(seq, &commit).unwrap().is_some());
+    assert_eq!(there, [true; 3]);
+}

@@ -298,7 +298,7 @@ impl Drop for Handle {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // The thread never panics; if it did, there is nobody left to tell.
+            // If it has panicked, everyone who waited was told.
             let _ = thread.join();
         }
     }
@@ -710,6 +710,3 @@ impl Recorder for Ledger {
 pub fn run_dir(state: &Path, tenant: &str, run: &str) -> std::path::PathBuf {
     state.join(tenant).join(layout::RUNS).join(run)
 }
-
-#[cfg(test)]
-mod tests;

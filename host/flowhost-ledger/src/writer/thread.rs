@@ -378,7 +378,7 @@ impl Worker {
     }
 
     /// Tells everyone who waits, now and later, that nothing more will be acknowledged.
-    fn poison(self, error: &io::Error, batch: VecDeque<Item>) -> LedgerError {
+    fn poison(&mut self, error: &io::Error, batch: VecDeque<Item>) -> LedgerError {
         let failure = self.fail(error);
         let mut queue = self.shared.queue();
         let left: Vec<Item> = batch.into_iter().chain(queue.items.drain(..)).collect();
@@ -387,7 +387,7 @@ impl Worker {
         self.shared.wake(&mut queue);
         drop(queue);
         self.shared.space.notify_all();
-        for reply in self.waiting {
+        for reply in self.waiting.drain(..) {
             reply(Err(failure.clone()));
         }
         for item in left {
@@ -407,5 +407,17 @@ impl Worker {
             }
         }
         failure
+    }
+}
+
+/// Who hears of facts is no part of the ledger, and may panic while it is handed one. What was being written is half there
+/// then, as after a write that failed, and nobody comes for what waits: it would wait for ever.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // One that is let go of by somebody who panics for another reason has failed, or has nothing left to do.
+        if std::thread::panicking() {
+            let error = io::Error::other("whoever writes the ledger has panicked");
+            self.poison(&error, VecDeque::new());
+        }
     }
 }

@@ -167,7 +167,10 @@ pub(crate) fn to_json(node: &Node) -> Result<serde_json::Value, &Node> {
     Ok(match &node.value {
         Value::Text(text) => text.clone().into(),
         Value::Bool(value) => (*value).into(),
+        // TOML writes `+1.5` as well, and JSON does not.
         Value::Whole(number) | Value::Decimal(number) => number
+            .strip_prefix('+')
+            .unwrap_or(number)
             .parse::<serde_json::Number>()
             .map_err(|_| node)?
             .into(),

@@ -1,7 +1,7 @@
 //! Manifest ∩ profile ∩ plan ∩ caller, by example. The laws are in `properties`.
 
 use flowhost_policy::{
-    Effective, Grants, Inject, Manifest, Narrowing, Outcome, Position, Profile, TraceEntry,
+    Effective, Grants, Inject, Manifest, Narrowing, Outcome, Own, Position, Profile, TraceEntry,
     effective,
 };
 use serde_json::json;
@@ -367,9 +367,13 @@ fn caller_without(own: &Effective) -> Effective {
 fn a_profile_that_came_with_a_plan_shows_nobodys_identity() {
     let lent = showing().lent();
     assert_eq!(lent.profile.grants.http[0].identity, None);
-    assert_eq!(lent.taken[0].right, "http[0].identity");
-    assert_eq!(lent.taken[0].value, "BILLING");
-    assert_eq!(lent.taken[0].source, "policies/p.toml:6");
+    let [taken] = lent.taken.as_slice() else {
+        panic!("{:?}", lent.taken);
+    };
+    assert_eq!((taken.own, &*taken.name), (Own::Identity, "BILLING"));
+    assert_eq!(taken.entry.right, "http[0].identity");
+    assert_eq!(taken.entry.value, "BILLING");
+    assert_eq!(taken.entry.source, "policies/p.toml:6");
 }
 
 #[test]
@@ -491,6 +495,31 @@ fn a_login_is_kept_by_name_and_is_no_secret_that_could_be_told() {
         Some(Inject::Login("notes".to_owned()))
     );
     assert!(rights.grants.secrets.names.is_empty());
+}
+
+#[test]
+fn a_profile_that_came_with_a_plan_says_what_it_took_by_its_kind() {
+    for (inject, own, name, value) in [
+        (
+            "{ login = \"notes\" }",
+            Own::InjectedLogin,
+            "notes",
+            "login notes",
+        ),
+        (
+            "{ header = \"x-key\", value = \"${secret:A} ${secret:B}\" }",
+            Own::InjectedSecrets,
+            "A, B",
+            "A, B",
+        ),
+    ] {
+        let lent = injecting(inject).unwrap().lent();
+        let [taken] = lent.taken.as_slice() else {
+            panic!("{:?}", lent.taken);
+        };
+        assert_eq!((taken.own, &*taken.name), (own, name));
+        assert_eq!(taken.entry.value, value);
+    }
 }
 
 #[test]

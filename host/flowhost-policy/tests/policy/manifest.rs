@@ -164,6 +164,22 @@ fn refuses_a_schema_with_what_json_cannot_say() {
 }
 
 #[test]
+fn takes_a_number_in_a_schema_in_each_form_that_toml_has() {
+    for (written, meant) in [
+        ("+1.5", 1.5),
+        ("1_0.5", 10.5),
+        ("+1e1", 10.0),
+        ("-0.5", -0.5),
+    ] {
+        let schema = format!(
+            "[[tools]]\nname = \"read\"\ndescription = \"x\"\ninput = {{ type = \"object\", default = [{written}] }}\n"
+        );
+        let manifest = parse(&schema).unwrap_or_else(|problems| panic!("{written}: {problems:?}"));
+        assert_eq!(manifest.tools[0].input["default"][0], meant, "{written}");
+    }
+}
+
+#[test]
 fn refuses_a_description_over_four_kibibytes() {
     let line = |len: usize| tool(&format!("description = \"{}\"", "x".repeat(len)));
     assert!(parse(&line(4096)).is_ok());

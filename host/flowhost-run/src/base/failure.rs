@@ -1,6 +1,7 @@
 //! How a command fails: what, why, cure, and the exit code, collected as data and printed once, last.
 
 use flowhost_flow::Exit;
+use flowhost_words::is_second_key;
 
 use crate::base::finding::Finding;
 
@@ -80,14 +81,14 @@ impl Failure {
 }
 
 /// How the cure of a denial by `rule` begins: most are lines of a profile, which belong somewhere in it; the second
-/// key to a private address is an option.
+/// of two keys is an option.
 #[must_use]
 pub fn would_allow(rule: &str, cure: &str) -> String {
+    if is_second_key(cure) {
+        return "this option of `flowhost run` would allow it:".to_owned();
+    }
     let head = cure.lines().next().unwrap_or_default();
     let place = match head {
-        head if head.starts_with("--") => {
-            return "this option of `flowhost run` would allow it:".to_owned();
-        }
         // Before `[`, with which it begins as well.
         head if head.starts_with("[[") => "this table more in its profile".to_owned(),
         head if head.starts_with('[') => format!("this line of {head} in its profile"),
@@ -117,4 +118,26 @@ pub(crate) fn ledger_failure(message: &str, error: &dyn std::error::Error) -> Fa
         "nothing was acknowledged that is not on the disk; check free space and the disk, \
                then `flowhost runs resume RUN` goes on",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_words::SECOND_KEYS;
+
+    use super::would_allow;
+
+    #[test]
+    fn an_option_is_not_told_as_a_line_of_a_profile_nor_a_line_as_an_option() {
+        for key in SECOND_KEYS {
+            assert!(would_allow("http[0]", key).starts_with("this option"));
+        }
+        for (cure, place) in [
+            ("[[http]]\nurl = \"https://a.example/\"", "this table more"),
+            ("private_network = true", "this in the [[http]]"),
+            // Nothing that a cure names is an option for its first letters.
+            ("--help", "this in the [[http]]"),
+        ] {
+            assert!(would_allow("http[0]", cure).starts_with(place), "{cure}");
+        }
+    }
 }

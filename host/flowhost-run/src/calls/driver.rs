@@ -16,12 +16,11 @@ use flowhost_flow::consensus::Verdict;
 use flowhost_flow::effort;
 use flowhost_flow::planner::{CallId, GateId, Note, OpenGate, RunEnd, TimerId};
 use flowhost_flow::{
-    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
-    RunStatus, Time, planner_for,
+    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup, Time,
+    planner_for,
 };
 use flowhost_ledger::{Ledger, LedgerError, trace};
 use futures::StreamExt as _;
-use serde_json::Map;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -59,6 +58,7 @@ mod tests;
 
 use asked::{Asked, turn_away, wished};
 use beside::Beside;
+pub(crate) use outcome::failed_by_host;
 pub use outcome::{Outcome, Paused, StepOutcome, status_word};
 use takeup::Takeup;
 
@@ -400,7 +400,7 @@ impl Driver {
             .or_default()
             .add(&answer.detail);
         let result = match &mut self.asked {
-            Some(asked) if answer.whole => asked.taken_apart(answer.result),
+            Some(asked) if answer.whole => asked.taken_apart(&answer.path, answer.result),
             _ => answer.result,
         };
         let (result, stands) = self.kept(&step, result, answer.stands);
@@ -424,6 +424,9 @@ impl Driver {
             took_us: out.map(|out| micros(out.sent.elapsed())),
         };
         self.feed_recorded(event, answered).await;
+        if let Some(asked) = &mut self.asked {
+            asked.heard();
+        }
         self.drain().await;
     }
 
@@ -551,14 +554,8 @@ impl Driver {
     /// evidence of its last stage could not be written, say. Such a run has not ended well.
     fn as_it_ended(&self, end: RunEnd) -> RunEnd {
         match &self.broken {
-            Some(failure) if end.failure.is_none() => RunEnd {
-                exit: Exit::Internal,
-                status: RunStatus::Failed,
-                outputs: Map::new(),
-                failure: Some(failure.clone()),
-                ..end
-            },
-            _ => end,
+            Some(failure) => failed_by_host(end, failure),
+            None => end,
         }
     }
 

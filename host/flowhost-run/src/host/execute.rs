@@ -354,6 +354,7 @@ pub(crate) async fn conduct(
         plugins: plugins.clone(),
         project: project.clone(),
         turn: tokio::sync::Mutex::default(),
+        over: tokio::sync::Mutex::default(),
     });
     run.started();
     let context = lines::run_context(tenant, run.id(), &work.hash);
@@ -374,6 +375,7 @@ pub(crate) async fn conduct(
         ledger: Some(ledger.clone()),
     };
     let driven = driver::drive(course, drive, run).instrument(context).await;
+    run.no_more_swaps().await;
     // Servers are told before their processes end, and both before the record does: each leaves records.
     disconnect(&plugins, &scope).await;
     end_all(&scope).await;

@@ -242,6 +242,14 @@ impl Run {
         debug_assert!(before.is_none(), "a run installs its plugins once");
     }
 
+    /// No build takes another's place from here on, so that whatever a build begins is ended with the run.
+    pub(crate) async fn no_more_swaps(&self) {
+        let swaps = self.swaps().clone();
+        if let Some(swaps) = swaps {
+            swaps.close().await;
+        }
+    }
+
     fn swaps(&self) -> MutexGuard<'_, Option<Arc<Swaps>>> {
         self.0.swaps.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,7 +17,7 @@ use crate::calls::driver::Outcome;
 use crate::given::process::Process;
 use crate::kept::document::RunDocument;
 use crate::kept::journal::Journal;
-use crate::kept::page::Follower;
+use crate::kept::page::{Follower, views_of};
 
 /// The report's name in a run's folder.
 const REPORT: &str = "report.json";
@@ -107,9 +107,11 @@ pub(crate) async fn write_views(
     }
     let made_of = |signed: Reached, follower: Option<Arc<Follower>>| {
         let (made_by, run_dir) = (host.clone(), finished.evidence.run_dir.clone());
-        blocking(move || match follower.and_then(|it| it.end()) {
-            Some(heard) => heard.views(&run_dir, &signed),
-            None => made_by.config.views.of(&run_dir, &signed),
+        blocking(move || {
+            let heard = follower.and_then(|it| it.end());
+            views_of(heard, (&run_dir, &signed), || {
+                made_by.config.views.of(&run_dir, &signed)
+            })
         })
     };
     let unsigned = |error: LedgerError| ledger_failure("the ledger cannot be signed", &error);

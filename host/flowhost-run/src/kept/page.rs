@@ -83,7 +83,7 @@ impl Heard {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn views(
+    fn views(
         mut self,
         run_dir: &Path,
         signed: &Reached,
@@ -95,6 +95,22 @@ impl Heard {
             plan,
         };
         self.listener.views(run_dir, signed, &at_hand)
+    }
+}
+
+/// The views of a run of which this was heard while it went on. Where that cannot be read on, `anew` makes them of all
+/// records, as it does where nobody has heard any, and says what is still wrong then.
+///
+/// # Errors
+/// Those of `anew`.
+pub(crate) fn views_of(
+    heard: Option<Heard>,
+    (run_dir, signed): (&Path, &Reached),
+    anew: impl FnOnce() -> Result<Vec<(String, Vec<u8>)>, Failure>,
+) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    match heard.map(|heard| heard.views(run_dir, signed)) {
+        Some(Ok(views)) => Ok(views),
+        Some(Err(_)) | None => anew(),
     }
 }
 

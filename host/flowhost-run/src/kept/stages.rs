@@ -176,7 +176,12 @@ fn footprint(dir: &Dir, spec_id: &str) -> io::Result<u64> {
             Err(error) => return Err(error),
         };
         for entry in folder.entries()? {
-            let data = entry?.metadata()?;
+            let entry = entry?;
+            // What a killed writer left gets another's name, or is written anew.
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let data = entry.metadata()?;
             bytes = bytes.saturating_add(if data.is_file() { data.len() } else { 0 });
         }
     }
@@ -353,4 +358,22 @@ fn unwritten(path: &str, error: &io::Error) -> Failure {
     )
     .because(error.to_string())
     .hint("without its evidence a stage has not happened: make room or give the folder back, and run it again")
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test lays out what is found")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_writer_left_is_no_evidence() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, bytes) in [("commands/S/a.json", 3), ("consensus/S/.b.json.tmp", 5)] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, vec![b'x'; bytes]).unwrap();
+        }
+        let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
+        assert_eq!(footprint(&dir, "S").unwrap(), 3);
+    }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Swaps {
     pub(crate) project: Arc<Project>,
     /// One at a time: revisions count up.
     pub(crate) turn: Mutex<()>,
+    /// Whether the run takes no build any more; held while one enters it.
+    pub(crate) over: Mutex<bool>,
 }
 
 /// A swap that was made.
@@ -89,6 +91,13 @@ impl Swaps {
             .engine
             .prepare(&component, Arc::new(member.effective.clone()));
         let prepared = prepared.map_err(|error| refused(key, error.to_string()))?;
+        // From here to its place nothing ends the run: a server that a build has begun to talk to would be told of the
+        // end by nobody. Compiling, which takes longest, is before.
+        let over = self.over.lock().await;
+        if *over {
+            return Err(refused(key, "the run has ended meanwhile")
+                .hint("the next run takes the new component"));
+        }
         let revision = before.revision + 1;
         let mut installed = Installed::new(key, revision, Arc::new(prepared), member)
             .paced(self.host.config.server_calls_per_minute)
@@ -100,6 +109,12 @@ impl Swaps {
         let _still_held_by_calls_at_work = self.plugins.put(installed);
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Swapped { revision, took_ms })
+    }
+
+    /// Lets no build enter any more, and waits for one that is entering: at most as long as its profile lets it take to
+    /// connect to its server.
+    pub(crate) async fn close(&self) {
+        *self.over.lock().await = true;
     }
 
     /// That what its server shows is what was accepted of it: a new conversation begins with what it is shown first, so

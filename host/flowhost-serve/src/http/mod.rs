@@ -10,13 +10,14 @@ mod session;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::server::Server;
@@ -67,41 +68,64 @@ impl HttpServer {
         self.address
     }
 
-    /// Serves until it is dropped. Calls that are at work then are stopped with their connections.
+    /// Serves until the server has ended, and then until the last answers are handed out. Calls that are at work when it
+    /// is dropped are stopped with their connections.
     pub async fn serve(self) {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = tokio::task::JoinSet::new();
+        let mut over = pin!(self.endpoint.server.over());
         loop {
-            // A place before the connection: beyond the number, clients wait in the system's queue and cost nothing here.
-            let Ok(place) = room.clone().acquire_owned().await else {
-                return; // the semaphore is never closed
-            };
             while connections.try_join_next().is_some() {}
-            let Ok((stream, _)) = self.listener.accept().await else {
+            let next = async {
+                // A place before the connection: beyond the number, clients wait in the system's queue and cost nothing
+                // here. The places are never closed.
+                let place = room.clone().acquire_owned().await.ok()?;
+                Some((self.listener.accept().await, place))
+            };
+            let next = tokio::select! {
+                () = &mut over => None,
+                next = next => next,
+            };
+            let Some((accepted, place)) = next else { break };
+            let Ok((stream, _)) = accepted else {
                 // Out of file handles, most likely; some may be free in a moment, and to ask again at once would only
                 // keep the processor from those who could free them.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let _slower = stream.set_nodelay(true); // answers are single small writes
             let endpoint = self.endpoint.clone();
-            let answer = service_fn(move |request| {
-                let endpoint = endpoint.clone();
-                async move { Ok::<_, std::convert::Infallible>(endpoint.answer(request).await) }
-            });
             connections.spawn(async move {
-                let served = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEADER_MAX)
-                    .max_headers(HEADERS_MAX)
-                    .max_buf_size(HEADER_BYTES_MAX)
-                    .serve_connection(TokioIo::new(stream), answer)
-                    .await;
-                if let Err(error) = served {
-                    tracing::debug!(%error, "a client went away");
-                }
+                connected(stream, endpoint).await;
                 drop(place);
             });
         }
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+/// Serves one connection. Once the server has ended, it ends with the answer that it waits for.
+async fn connected(stream: TcpStream, endpoint: Arc<Endpoint>) {
+    let _slower = stream.set_nodelay(true); // answers are single small writes
+    let server = endpoint.server.clone();
+    let answer = service_fn(move |request| {
+        let endpoint = endpoint.clone();
+        async move { Ok::<_, std::convert::Infallible>(endpoint.answer(request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_MAX)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = server.over() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a client went away");
     }
 }

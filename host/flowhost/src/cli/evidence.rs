@@ -110,7 +110,7 @@ pub(crate) struct BaselineArgs {
     #[arg(value_name = "SPEC")]
     pub(crate) spec: String,
     /// What to call it: letters, digits, `-` and `_`
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = baseline)]
     pub(crate) name: String,
     /// This run, as `evidence ls` lists it [default: the newest]
     #[arg(long, value_name = "RUN")]
@@ -127,13 +127,13 @@ pub(crate) struct SecurityArgs {
     #[arg(value_name = "SPEC")]
     pub(crate) spec: String,
     /// The task to say something of
-    #[arg(long, value_name = "TASK", requires_all = ["says", "by"])]
+    #[arg(long, value_name = "TASK", value_parser = told_of, requires_all = ["says", "by"])]
     pub(crate) task: Option<String>,
     /// What is said of it
     #[arg(long, value_enum, requires = "task")]
     pub(crate) says: Option<SaysArg>,
     /// Who says so, for the record
-    #[arg(long, value_name = "NAME", requires = "task")]
+    #[arg(long, value_name = "NAME", value_parser = told_of, requires = "task")]
     pub(crate) by: Option<String>,
     /// What was found, or why the risk is taken
     #[arg(long, value_name = "TEXT", default_value = "", requires = "task")]
@@ -154,4 +154,14 @@ pub(crate) enum SaysArg {
     Accepted,
     /// It must not go on like this
     Failed,
+}
+
+/// The name of a baseline.
+fn baseline(text: &str) -> Result<String, String> {
+    super::file_part(text, 64)
+}
+
+/// A task, or who says something of it: both and a time stand in one name, below the 255 bytes of file systems.
+fn told_of(text: &str) -> Result<String, String> {
+    super::file_part(text, 32)
 }

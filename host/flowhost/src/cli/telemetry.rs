@@ -7,6 +7,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use flowhost_evidence::analysis::{GroupBy, Metric, TARGET, WEEKS};
 use http::Uri;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// `telemetry`.
 #[derive(Debug, Subcommand)]
@@ -48,11 +50,21 @@ pub(crate) struct EvidenceArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TimesArgs {
     /// Stages that ended then or later: 2026-11-26, or a time as RFC 3339 has it
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<OffsetDateTime>,
     /// Stages that ended before then
-    #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<OffsetDateTime>,
+}
+
+/// Two moments, where they were named.
+pub(crate) type Times = (Option<OffsetDateTime>, Option<OffsetDateTime>);
+
+impl TimesArgs {
+    /// What was named of both.
+    pub(crate) fn between(&self) -> Times {
+        (self.since, self.until)
+    }
 }
 
 /// In which form.
@@ -208,6 +220,17 @@ fn groups() -> impl TypedValueParser<Value = GroupBy> {
         .try_map(|word| GroupBy::of_word(&word).ok_or("it names no group"))
 }
 
+/// A day, or a moment.
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    let whole = match text.len() {
+        // As long as `2026-11-26`.
+        10 => format!("{text}T00:00:00Z"),
+        _ => text.to_owned(),
+    };
+    OffsetDateTime::parse(&whole, &Rfc3339)
+        .map_err(|_| "expected a day or a time: 2026-11-26, or 2026-11-26T08:00:00Z".to_owned())
+}
+
 /// Where alerts may be sent: in the clear only on this machine, because they name specs and runs.
 fn webhook(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
@@ -229,6 +252,21 @@ fn webhook(text: &str) -> Result<Uri, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_a_day_or_a_moment_with_its_zone_and_nothing_else() {
+        for text in [
+            "",
+            "monday",
+            "2026-13-01",
+            "2026-11-26T08:00:00",
+            "26.11.2026",
+        ] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+        let day = moment("2026-11-26").unwrap();
+        assert_eq!(day, moment("2026-11-26T01:30:00+01:30").unwrap());
+    }
 
     #[test]
     fn alerts_leave_this_machine_encrypted_or_not_at_all() {

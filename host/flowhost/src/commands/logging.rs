@@ -13,13 +13,21 @@ use crate::cli::LogFormat;
 use crate::commands::Context;
 
 pub(crate) fn start(context: &Context, format: LogFormat) {
+    start_on(context, format, std::io::stderr);
+}
+
+/// The same with lines that are written by `writer`.
+pub(crate) fn start_on<W>(context: &Context, format: LogFormat, writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     match format {
         LogFormat::Text => {
             let form = TextForm::new(context.output.color_err);
             let form = move |fields| form.line(fields);
-            start_with(context, Lines::new(std::io::stderr, form));
+            start_with(context, Lines::new(writer, form));
         }
-        LogFormat::Json => start_with(context, Lines::new(std::io::stderr, json)),
+        LogFormat::Json => start_with(context, Lines::new(writer, json)),
     }
 }
 

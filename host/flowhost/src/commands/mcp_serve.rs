@@ -1,6 +1,8 @@
 //! `flowhost mcp serve`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,12 +16,11 @@ use flowhost_run::{Crowd, Host, Run, RunOptions};
 use flowhost_serve::{CALLS_MAX, Front, HttpServer, Server, Token, serve_streams};
 use serde_json::json;
 use tokio::runtime::{Handle, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use super::run::durability;
-use super::running::{runtime, runtime_of_one};
+use super::running::{Signals, runtime, runtime_of_one};
 use crate::cli::{LogFormat, OfferArgs, ServeArgs};
 use crate::commands::{Context, logging};
 use crate::give_back::all_give_back;
@@ -36,12 +37,18 @@ const TOKEN: &str = "FLOWHOST_MCP_TOKEN";
 /// How long calls at work may take to end when the server is to. Whoever stops a server waits for it; a run that
 /// takes longer is resumed later.
 const END_MAX: Duration = Duration::from_secs(30);
+/// How long clients may take after that to read what their calls were answered.
+const ANSWERS_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked for runs that have begun since, of calls that came just before the signal.
+const LOOK: Duration = Duration::from_millis(20);
+/// Why runs are stopped, as their records say.
+const INTERRUPTED: &str = "the server was interrupted";
 /// Bytes of a token: fewer could be guessed, more is no token.
 const TOKEN_MIN: usize = 16;
 const TOKEN_MAX: u64 = 4_096;
 
 pub(crate) fn perform(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure> {
-    logging::start(context, args.log_format);
+    logging::start_on(context, args.log_format, streams::words);
     let Context {
         ambient,
         config,
@@ -111,26 +118,43 @@ async fn serve(args: &ServeArgs, context: &mut Context, host: Coming) -> Result<
     let shelf = tokio::task::block_in_place(|| shelf::open(opening, &wanted, texts))?;
     let host = shelf.host().clone();
     let server = Server::new(Box::new(shelf), env!("CARGO_PKG_VERSION"));
-    let serving = async {
+    // Before anybody hears that it serves: a signal that comes first would end the process as it does by default.
+    let signals = Signals::heard(&context.ambient);
+    let to_end = told_to_end(signals, context.ambient.clone());
+    let mut serving = pin!(async {
         match args.listen {
-            Some(address) => over_http(args, address, server, context).await,
-            None => over_streams(server).await,
+            Some(address) => over_http(args, address, server.clone(), context).await,
+            None => over_streams(server.clone()).await,
         }
-    };
-    tokio::select! {
-        served = serving => served,
+    });
+    let exit = tokio::select! {
+        served = &mut serving => return served,
         () = give_back_at_rest(&host) => {
             debug_assert!(false, "it ends with the server");
-            Ok(Exit::Internal)
+            return Ok(Exit::Internal);
         }
-        () = interrupted() => {
-            tokio::select! {
-                () = end(&host) => {}
-                () = interrupted() => {}
-            }
-            Ok(Exit::Interrupted)
+        exit = to_end => exit,
+    };
+    let mut ending = pin!(end(&server, &host, exit));
+    // Clients are served meanwhile, so that each call is answered with what became of it.
+    tokio::select! {
+        _all_gone = &mut serving => ending.await,
+        () = &mut ending => {
+            let _unread = tokio::time::timeout(ANSWERS_MAX, &mut serving).await;
         }
     }
+    Ok(exit)
+}
+
+/// Waits until somebody wants the server to end; from then on a second signal ends the process at once.
+async fn told_to_end(signals: Option<Signals>, ambient: Ambient) -> Exit {
+    let Some(mut signals) = signals else {
+        // Without handlers a signal ends the process by itself.
+        return std::future::pending().await;
+    };
+    let exit = signals.next().await;
+    tokio::spawn(signals.insisted(ambient));
+    exit
 }
 
 /// Gives back, each time that the server has come to rest, what it kept for the next call, and then what no thread uses
@@ -146,19 +170,39 @@ async fn give_back_at_rest(host: &Host) {
     }
 }
 
-/// Stops what is at work, and waits until its evidence is sealed. A second interrupt does not wait.
-async fn end(host: &Host) {
-    let (runs, why) = (host.runs(), "the server was interrupted");
-    for run in &runs {
-        // The run of a session ends as it would have later; a plan's ends before its end.
-        match run.is_on_request() {
-            true => run.close(Some(why)),
-            false => run.cancel(why),
+/// Takes no calls any more, stops what is at work as `exit` says, and waits until its evidence is sealed.
+async fn end(server: &Server, host: &Host, exit: Exit) {
+    let mut over = pin!(server.end());
+    let ended = async {
+        let mut told = BTreeMap::new();
+        tell(host, exit, &mut told);
+        loop {
+            let is_over = tokio::time::timeout(LOOK, over.as_mut()).await.is_ok();
+            tell(host, exit, &mut told);
+            if is_over {
+                break;
+            }
         }
-    }
-    let ended = futures::future::join_all(runs.iter().map(Run::outcome));
+        futures::future::join_all(told.values().map(Run::outcome)).await;
+    };
     if tokio::time::timeout(END_MAX, ended).await.is_err() {
         tracing::warn!("calls did not end in time; `flowhost runs list` signs what they left");
+    }
+}
+
+/// Tells each run that goes on, once.
+fn tell(host: &Host, exit: Exit, told: &mut BTreeMap<String, Run>) {
+    for run in host.runs() {
+        if told.contains_key(run.id()) {
+            continue;
+        }
+        match exit {
+            // The run of a session ends as it would have later: whoever asked is gone, and nothing goes on with it.
+            _ if run.is_on_request() => run.close(Some(INTERRUPTED)),
+            Exit::Interrupted => run.cancel(INTERRUPTED),
+            exit => run.pause(exit),
+        }
+        told.insert(run.id().to_owned(), run);
     }
 }
 
@@ -241,18 +285,4 @@ fn token(args: &ServeArgs, ambient: &Ambient) -> Result<(Zeroizing<String>, bool
         )));
     }
     Ok((token, false))
-}
-
-/// Waits until somebody wants the server to end.
-async fn interrupted() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
 }

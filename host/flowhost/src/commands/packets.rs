@@ -103,12 +103,6 @@ fn note_invalid(spec: &Told<'_>, context: &Context) {
 
 /// The newest run's files in an archive that no `prune` makes or takes away.
 pub(super) fn baseline(args: &BaselineArgs, context: &Context) -> Result<Exit, Failure> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if args.name.is_empty() || args.name.len() > 64 || !args.name.chars().all(plain) {
-        let message = format!("`{}` does not do as the name of a baseline", args.name);
-        return Err(Failure::new(Exit::Internal, message)
-            .hint("1 to 64 letters, digits, `-` and `_`: `--name before-new-prompts`"));
-    }
     let root = super::specs::known(&args.spec, &args.evidence, context)?;
     let unread = |error: std::io::Error| {
         let message = format!(
@@ -198,17 +192,6 @@ pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exi
             names => format!("flagged are {}", names.join(", ")),
         })
     })?;
-    let plain = |text: &str| {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        // Both and a time in one name, below the 255 bytes of file systems.
-        (1..=32).contains(&text.len()) && text.chars().all(fits)
-    };
-    if !plain(by) || !plain(task) {
-        let message = format!("`{by}` and `{task}` are parts of a file's name");
-        return Err(
-            Failure::new(Exit::Internal, message).hint("1 to 32 letters, digits, `-` and `_` each")
-        );
-    }
     let now = timestamp(context.ambient.now_ms().saturating_mul(1_000));
     let found = finding(&args.spec, item, word(says), by, &args.note, &now);
     let evidence = context.ambient.resolve(&args.evidence);

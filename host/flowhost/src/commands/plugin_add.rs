@@ -20,8 +20,13 @@ use crate::cli::AddArgs;
 use crate::commands::plugin_ship::{Component, brought};
 use crate::commands::{Context, plugin_remote};
 
-/// A file to be written: where, and what.
-type Wanted = (PathBuf, Vec<u8>);
+/// What is to be written.
+struct Wanted {
+    /// Where, and what, in this order.
+    files: Vec<(PathBuf, Vec<u8>)>,
+    /// The profile among them, and whether something in it waits for a person.
+    profile: Option<(PathBuf, bool)>,
+}
 
 pub(crate) fn perform(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     let (read, from) = found(&args.source, context)?;
@@ -33,7 +38,7 @@ pub(crate) fn perform(args: &AddArgs, context: &Context) -> Result<Exit, Failure
     flowhost::fresh::check_name(&name)?;
     let wanted = wanted(args, &name, &read, from, context)?;
     if args.yes {
-        for (path, bytes) in &wanted {
+        for (path, bytes) in &wanted.files {
             context
                 .ambient
                 .create_dir(path.parent().unwrap_or(Path::new(".")))?;
@@ -72,11 +77,11 @@ fn wanted(
     read: &Component,
     from: From,
     context: &Context,
-) -> Result<Vec<Wanted>, Failure> {
+) -> Result<Wanted, Failure> {
     let folder = args.plan.parent().unwrap_or(Path::new(""));
     let component = folder.join(format!("plugins/{name}.wasm"));
-    let profile = profile(name, &read.manifest);
-    let profile_name = if profile.is_some() { name } else { "deny-all" };
+    let proposed = profile(name, &read.manifest);
+    let profile_name = if proposed.is_some() { name } else { "deny-all" };
     // What it is, and not what its manifest calls it: a plan is held against that.
     let kind = read.inspection.role;
     let line = match &from {
@@ -97,30 +102,28 @@ fn wanted(
     let plan = to_plan(&text, &file, name, &line).map_err(|error| {
         Failure::new(Exit::Internal, format!("`{file}` is left as it is")).caused_by(&error)
     })?;
-    let mut wanted = Vec::new();
+    let mut files = Vec::new();
     if let From::Here(signature) = from {
-        wanted.push((component.clone(), read.bytes.clone()));
+        files.push((component.clone(), read.bytes.clone()));
         if !read.is_whole() {
             let text = read.text.clone().into_bytes();
-            wanted.push((component.with_extension("toml"), text));
+            files.push((component.with_extension("toml"), text));
         }
-        wanted.extend(signature.map(|text| (signature_file(&component), text.into_bytes())));
+        files.extend(signature.map(|text| (signature_file(&component), text.into_bytes())));
     }
     let policy = folder.join(format!("policies/{name}.toml"));
-    wanted.extend(profile.map(|text| (policy, text.into_bytes())));
-    if let Some((path, _)) = wanted
-        .iter()
-        .find(|(path, _)| context.ambient.is_file(path))
-    {
+    let profile = proposed.as_ref().map(|it| (policy.clone(), it.waits));
+    files.extend(proposed.map(|it| (policy, it.text.into_bytes())));
+    if let Some((path, _)) = files.iter().find(|(path, _)| context.ambient.is_file(path)) {
         let message = format!("`{}` is there already", path.display());
         return Err(Failure::new(Exit::Internal, message)
             .hint("nothing was written; give the plugin another name with --name"));
     }
-    wanted.push((args.plan.clone(), plan.into_bytes()));
-    Ok(wanted)
+    files.push((args.plan.clone(), plan.into_bytes()));
+    Ok(Wanted { files, profile })
 }
 
-fn said(args: &AddArgs, name: &str, read: &Component, wanted: &[Wanted], context: &Context) {
+fn said(args: &AddArgs, name: &str, read: &Component, wanted: &Wanted, context: &Context) {
     let manifest = &read.manifest;
     let needs: Vec<&str> = RIGHTS
         .iter()
@@ -128,6 +131,7 @@ fn said(args: &AddArgs, name: &str, read: &Component, wanted: &[Wanted], context
         .map(|right| right.key)
         .collect();
     let files: Vec<String> = wanted
+        .files
         .iter()
         .map(|(path, _)| path.display().to_string())
         .collect();
@@ -166,7 +170,10 @@ fn said(args: &AddArgs, name: &str, read: &Component, wanted: &[Wanted], context
         false => "nothing was written; `--yes` writes it".to_owned(),
         true => {
             let plan = shell_word(&args.plan.display().to_string());
-            let mut next = format!("next: {}flowhost validate {plan}", to_judge(wanted));
+            let mut next = format!(
+                "next: {}flowhost validate {plan}",
+                to_judge(wanted.profile.as_ref())
+            );
             if context
                 .ambient
                 .is_file(&args.plan.with_file_name(LOCK_FILE))
@@ -181,15 +188,10 @@ fn said(args: &AddArgs, name: &str, read: &Component, wanted: &[Wanted], context
 }
 
 /// What a person does first with the profile that was written, if there is one.
-fn to_judge(wanted: &[Wanted]) -> String {
-    let is_profile = |path: &Path| path.parent().is_some_and(|it| it.ends_with("policies"));
-    let Some((path, text)) = wanted.iter().find(|(path, _)| is_profile(path)) else {
+fn to_judge(profile: Option<&(PathBuf, bool)>) -> String {
+    let Some((path, waits)) = profile else {
         return String::new();
     };
-    // A right that only a person can make small enough is written as a comment.
-    let waits = text
-        .split(|byte| *byte == b'\n')
-        .any(|line| line.starts_with(b"# ["));
     let not_yet = match waits {
         true => " (what has a `#` before it is not granted yet)",
         false => "",

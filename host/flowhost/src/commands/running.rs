@@ -200,7 +200,7 @@ pub(super) fn pool(project: &Project) -> PoolConfig {
     }
 }
 
-/// The signals that a run hears, from when this is made.
+/// The signals that end a command, heard from when this is made.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -220,50 +220,52 @@ impl Signals {
             },
         })
     }
+
+    /// Waits for the next one, and gives the exit that says which it was.
+    pub(super) async fn next(&mut self) -> Exit {
+        let Self {
+            interrupt,
+            terminate,
+            hangup,
+        } = self;
+        let hung_up = async move {
+            match hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => Exit::Interrupted,
+            _ = terminate.recv() => Exit::Terminated,
+            _ = hung_up => Exit::HungUp,
+        }
+    }
+
+    /// Ends the process at once at the next one, for who has asked before.
+    pub(super) async fn insisted(mut self, ambient: Ambient) {
+        loop {
+            match self.next().await {
+                // A terminal that closes may say so twice, from the shell and from the kernel; nobody is there who asks
+                // for haste.
+                Exit::HungUp => {}
+                exit => ambient.exit(exit.code()),
+            }
+        }
+    }
 }
 
 /// What the first signal asks of the run: an interrupt to end, the others to let go of this process, so that
 /// another can go on with it. The second signal ends the process at once.
 pub(super) async fn interrupts(run: Run, signals: Option<Signals>, ambient: Ambient) {
     // Without handlers a signal ends the process, and nobody has to hear of it.
-    let Some(Signals {
-        mut interrupt,
-        mut terminate,
-        mut hangup,
-    }) = signals
-    else {
+    let Some(mut signals) = signals else {
         return;
     };
-    let mut asked = false;
-    loop {
-        let hung_up = async {
-            match &mut hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        let exit = tokio::select! {
-            _ = interrupt.recv() => Exit::Interrupted,
-            _ = terminate.recv() => Exit::Terminated,
-            // A terminal that closes may say so twice, from the shell and from the kernel; nobody is
-            // there who asks for haste.
-            _ = hung_up => {
-                hangup = None;
-                if asked {
-                    continue;
-                }
-                Exit::HungUp
-            }
-        };
-        if asked {
-            ambient.exit(exit.code());
-        }
-        asked = true;
-        match exit {
-            Exit::Interrupted => run.cancel("interrupted"),
-            exit => run.pause(exit),
-        }
+    match signals.next().await {
+        Exit::Interrupted => run.cancel("interrupted"),
+        exit => run.pause(exit),
     }
+    signals.insisted(ambient).await;
 }
 
 /// What failed and how, in a sentence: `step `a` was denied`.

@@ -16,11 +16,11 @@ use flowhost_flow::Exit;
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::AlertsArgs;
+use crate::cli::{AlertsArgs, Times};
 use crate::commands::Context;
 use crate::commands::running::runtime;
 use crate::commands::tables::{cell, csv, plain_table};
-use crate::commands::telemetry_numbers::{Form, Times, read, times};
+use crate::commands::telemetry_numbers::{Form, read};
 use crate::commands::telemetry_trends::of_whom;
 
 /// The file of a tenant's folder that remembers what was told, an alert a line.
@@ -50,7 +50,7 @@ struct Answer {
 
 pub(crate) fn perform(args: &AlertsArgs, context: &Context) -> Result<Exit, Failure> {
     let form = Form::of(&args.form, context)?;
-    let between = times(&args.times)?;
+    let between = args.times.between();
     let (rules, from) =
         alert_rules::find(&context.ambient, &context.config, args.rules.as_deref())?;
     let (evidence, source) = read(&args.evidence, context)?;

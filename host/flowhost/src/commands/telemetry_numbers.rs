@@ -14,14 +14,11 @@ use flowhost_evidence::analysis::{
 use flowhost_flow::Exit;
 use serde::Serialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::specs::no_link;
 use super::telemetry::{FILE_BYTES_MAX, collect};
 use super::telemetry_archived::{Archives, is_archive};
-use crate::cli::{
-    CompareArgs, CompareBy, DisagreementsArgs, EvidenceArgs, FormArgs, ReportArgs, TimesArgs,
-};
+use crate::cli::{CompareArgs, CompareBy, DisagreementsArgs, EvidenceArgs, FormArgs, ReportArgs};
 use crate::commands::Context;
 use crate::commands::tables::{cell, csv, plain_table};
 use crate::commands::telemetry_trends::of_whom;
@@ -38,10 +35,12 @@ impl Form {
     /// What was asked for.
     pub(super) fn of(args: &FormArgs, context: &Context) -> Result<Self, Failure> {
         match (args.csv, context.output.json) {
+            // Here and not by the parser: `--json` may stand before the command, where `--csv` is not known.
             (true, true) => Err(Failure::new(
-                Exit::Internal,
-                "`--csv` and `--json` are two forms of one answer: name one",
-            )),
+                Exit::Usage,
+                "`--csv` and `--json` are two forms of one answer",
+            )
+            .hint("leave one of them out")),
             (true, false) => Ok(Self::Csv),
             (false, true) => Ok(Self::Json),
             (false, false) => Ok(Self::Text),
@@ -66,7 +65,7 @@ impl Form {
 
 pub(crate) fn of_groups(args: &ReportArgs, context: &Context) -> Result<Exit, Failure> {
     let form = Form::of(&args.form, context)?;
-    let times = times(&args.times)?;
+    let times = args.times.between();
     let (evidence, source) = read(&args.evidence, context)?;
     let table = report(
         evidence.observations(),
@@ -112,8 +111,9 @@ fn side(word: &str, by: CompareBy) -> Result<Side, Failure> {
         (CompareBy::Profile, name) => Ok(Side::Profile(name.to_owned())),
         (CompareBy::Method, "single") => Ok(Side::Method(Method::Single)),
         (CompareBy::Method, "consensus") => Ok(Side::Method(Method::Consensus)),
+        // Here and not by the parser: which words A and B may be is said by an option behind them.
         (CompareBy::Method, other) => Err(Failure::new(
-            Exit::Internal,
+            Exit::Usage,
             format!("`{other}` is not a way to ask models"),
         )
         .hint("with `--by method` compare `single` with `consensus`")),
@@ -237,29 +237,6 @@ pub(super) fn now(ambient: &Ambient) -> OffsetDateTime {
     let nanoseconds = i128::from(ambient.now_ms()) * 1_000_000;
     // A clock that shows a year beyond the calendar is taken for the beginning of time.
     OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-/// Two moments, where they were named.
-pub(super) type Times = (Option<OffsetDateTime>, Option<OffsetDateTime>);
-
-pub(super) fn times(args: &TimesArgs) -> Result<Times, Failure> {
-    Ok((time(args.since.as_deref())?, time(args.until.as_deref())?))
-}
-
-/// A day, or a moment.
-fn time(text: Option<&str>) -> Result<Option<OffsetDateTime>, Failure> {
-    let Some(text) = text else { return Ok(None) };
-    let whole = match text.len() {
-        // As long as `2026-11-26`.
-        10 => format!("{text}T00:00:00Z"),
-        _ => text.to_owned(),
-    };
-    OffsetDateTime::parse(&whole, &Rfc3339)
-        .map(Some)
-        .map_err(|_| {
-            Failure::new(Exit::Internal, format!("`{text}` is not a day or a time"))
-                .hint("2026-11-26, or 2026-11-26T08:00:00Z")
-        })
 }
 
 fn text(report: &Report) -> String {

@@ -183,7 +183,7 @@ impl Session<'_> {
                 file = self.ahead.next() => self.ahead.begin(file, self.project.as_ref()),
                 ended = self.builds.ended() => self.built(ended).await?,
                 heard = Living::next(&mut self.living) => self.heard(heard).await?,
-                Some(done) = self.swaps.join_next() => self.swapped(done),
+                Some(done) = self.swaps.join_next() => self.swapped(done)?,
                 Some(line) = logs.recv() => self.face.tell(&Told::Log { line }),
                 _ = refresh.tick() => self.face.refresh(),
                 Some(key) = keys.recv() => {

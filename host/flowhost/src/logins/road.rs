@@ -13,6 +13,7 @@ use flowhost_caps::http::{Connector as _, Resolver as _, Stream, SystemResolver,
 use flowhost_oauth::{Reads, Road, RoadError};
 use flowhost_policy::HttpRule;
 use flowhost_policy::egress::{Target, check_addresses};
+use flowhost_words::PRIVATE_NETWORK_OPTION;
 use http::header::{HeaderValue, USER_AGENT};
 use http::{Request, Response};
 use tokio::time::timeout;
@@ -28,8 +29,6 @@ const WHOLE: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 /// What we say we are.
 const AGENT: &str = concat!("flowhost/", env!("CARGO_PKG_VERSION"));
-/// The option that opens private addresses, as a refusal names it.
-const PRIVATE_OPTION: &str = "--allow-private-network";
 
 /// The way.
 pub(super) struct Street {
@@ -74,8 +73,8 @@ impl Street {
         };
         let address = check_addresses(&rule, &addresses, &self.own, self.private);
         let address = address.map_err(|denied| match denied.cure.as_deref() {
-            Some(PRIVATE_OPTION) => format!(
-                "it is an address of this machine or its network, which is asked with {PRIVATE_OPTION} alone"
+            Some(PRIVATE_NETWORK_OPTION) => format!(
+                "it is an address of this machine or its network, which is asked with {PRIVATE_NETWORK_OPTION} alone"
             ),
             _ => refused(&denied.rule),
         })?;
@@ -154,7 +153,7 @@ mod tests {
             "https://10.0.0.1/",
         ] {
             let refused = refused(url, false).await;
-            assert!(refused.contains(PRIVATE_OPTION), "{url}: {refused}");
+            assert!(refused.contains(PRIVATE_NETWORK_OPTION), "{url}: {refused}");
         }
         for url in ["http://169.254.169.254/latest", "https://0.0.0.0/"] {
             let refused = refused(url, true).await;

@@ -93,9 +93,18 @@ pub fn to_plan(text: &str, file: &str, name: &str, line: &str) -> Result<String,
     }
 }
 
+/// A profile that is to be judged.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Proposed {
+    /// Its text.
+    pub text: String,
+    /// Whether something that the plugin asks for stands in it as comments, because only a person can make it small enough.
+    pub waits: bool,
+}
+
 /// A profile for a plugin with this manifest; `None` where it needs nothing, and `deny-all` does.
 #[must_use]
-pub fn profile(name: &str, manifest: &Manifest) -> Option<String> {
+pub fn profile(name: &str, manifest: &Manifest) -> Option<Proposed> {
     let asked = RIGHTS.iter().filter(|right| right.is_asked_by(manifest));
     let (harmless, reaching): (Vec<&Right>, Vec<&Right>) =
         asked.partition(|right| HARMLESS.contains(&right.key));
@@ -111,13 +120,14 @@ pub fn profile(name: &str, manifest: &Manifest) -> Option<String> {
         text.push_str(&format!("\n{}", right.lines));
     }
     text.push('\n');
+    let waits = !reaching.is_empty();
     for right in reaching {
         text.push('\n');
         for line in right.lines.lines() {
             text.push_str(&format!("# {line}\n"));
         }
     }
-    Some(text)
+    Some(Proposed { text, waits })
 }
 
 #[cfg(test)]
@@ -170,10 +180,19 @@ mod tests {
         let text = "version = 1\nname = \"b\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n\
                     [needs]\nlog = true\nhttp = \"granted\"\n";
         let manifest = Manifest::parse(text, "plugin.toml").unwrap();
-        let text = profile("b", &manifest).unwrap();
+        let Proposed { text, waits } = profile("b", &manifest).unwrap();
+        assert!(waits);
         let profile = Profile::parse(&text, "policies/b.toml").unwrap();
         assert!(profile.grants.log);
         assert!(profile.grants.http.is_empty());
         assert!(text.contains("# [[http]]"), "{text}");
+    }
+
+    #[test]
+    fn a_profile_of_harmless_rights_alone_has_nothing_that_waits_to_be_judged() {
+        let text = "version = 1\nname = \"b\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n[needs]\nlog = true\n";
+        let manifest = Manifest::parse(text, "plugin.toml").unwrap();
+        let proposed = profile("b", &manifest).unwrap();
+        assert!(!proposed.waits, "{}", proposed.text);
     }
 }

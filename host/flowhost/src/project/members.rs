@@ -9,8 +9,8 @@ use flowhost_flow::expr::Names;
 use flowhost_flow::plan::{Faults, InputType};
 use flowhost_flow::{Plan, PluginDecl};
 use flowhost_policy::{
-    Ask, Effective, Lent, Manifest, Narrowing, Position, Profile, Right, TraceEntry, effective,
-    host_input,
+    Ask, Effective, Lent, Manifest, Narrowing, Own, Position, Profile, Right, TakenOwn, TraceEntry,
+    effective, host_input,
 };
 use semver::{Version, VersionReq};
 use serde_json::Value;
@@ -118,15 +118,13 @@ fn homes_of<'a>(plan: &'a Plan, dir: &Path, prefix: &str, homes: &mut Vec<Home<'
     }
 }
 
-/// Whether a plugin would have what a profile gives it at this path: what its manifest does not ask for, no profile
-/// gives.
-fn asks_for(manifest: &Manifest, path: &str, value: &str) -> bool {
-    let right = Right::of_path(path);
-    let is_secret = right.is_some_and(|right| right.key == "secrets");
+/// Whether a plugin would have this if whoever may give it did: what its manifest does not ask for, no profile gives.
+fn asks_for(manifest: &Manifest, taken: &TakenOwn) -> bool {
+    let right = Right::of_path(&taken.entry.right);
     match &manifest.needs.secrets {
-        Ask::Only(secrets) if is_secret => {
+        Ask::Only(secrets) if taken.own == Own::Secret => {
             let mut names = secrets.names.iter().chain(&secrets.reveal);
-            names.any(|name| name == value)
+            names.any(|name| *name == taken.name)
         }
         _ => right.is_none_or(|right| right.is_asked_by(manifest)),
     }
@@ -249,23 +247,16 @@ impl Resolver<'_> {
         let Lent { profile, taken } = profile.lent();
         let folder = Path::new(&file).parent().unwrap_or(Path::new(""));
         let folder = folder.display();
-        for TraceEntry {
-            right,
-            value,
-            source,
-            ..
-        } in &taken
-        {
-            let what = match right.as_str() {
-                right if right.ends_with(".inject") => match value.strip_prefix("login ") {
-                    Some(login) => format!("`inject` of the login `{login}`"),
-                    None => format!("`inject` of the secret `{value}`"),
-                },
-                right if right.ends_with(".identity") => format!("the identity `{value}`"),
-                right if right.starts_with("env.") => format!("the variable `{value}`"),
-                _ => format!("`{value}`"),
+        for one in &taken {
+            let (name, source) = (&one.name, &one.entry.source);
+            let what = match one.own {
+                Own::InjectedLogin => format!("`inject` of the login `{name}`"),
+                Own::InjectedSecrets => format!("`inject` of the secret `{name}`"),
+                Own::Identity => format!("the identity `{name}`"),
+                Own::Variable => format!("the variable `{name}`"),
+                Own::Secret => format!("`{name}`"),
             };
-            let what = match asks_for(manifest, right, value) {
+            let what = match asks_for(manifest, one) {
                 true => format!(
                     "{what} ({source}) is not given: a profile that came with the plan gives nothing of yours; if you \
                      have read the profiles and stand behind them, name their folder with `--policies {folder}`, or \
@@ -278,7 +269,7 @@ impl Resolver<'_> {
             };
             self.withheld.told.add(what, &self.home.key);
         }
-        (profile, taken)
+        (profile, taken.into_iter().map(|it| it.entry).collect())
     }
 
     /// The configuration as the plugin reads it. A sub-plan's inputs differ from step to step, so

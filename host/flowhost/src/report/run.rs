@@ -10,6 +10,7 @@ use flowhost_flow::{Plan, StepStatus};
 use flowhost_run::document::{Cost, Saved};
 use flowhost_run::estimate::{Basis, Estimate};
 use flowhost_run::{Denial, Finished, ReusedCall, StepOutcome, status_word};
+use flowhost_words::is_second_key;
 use owo_colors::Style;
 use serde_json::Value;
 
@@ -32,7 +33,7 @@ const GUARDRAIL: &str = "guardrail";
 #[must_use]
 pub fn own_first(denial: &Denial, plan: &Plan, run: &str) -> Option<String> {
     // An option of the command line is no line of a profile.
-    if denial.cure.is_empty() || denial.cure.starts_with("--") {
+    if denial.cure.is_empty() || is_second_key(&denial.cure) {
         return None;
     }
     // An actor without a plugin is the host itself, which has no profile.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use flowhost_ledger::HostKey;
+
 use super::*;
 
 fn with<T>(files: &[(&str, &str)], test: impl Fn(&Sources<'_>, &Path) -> T) -> T {
@@ -31,6 +33,26 @@ fn refuses_remote_sources_and_names_that_climb() {
         let missing = find(sources, "./a.wasm", dir).unwrap_err();
         assert!(missing.message.contains("was not found"), "{missing}");
     });
+}
+
+#[test]
+fn where_signatures_are_asked_for_only_what_is_part_of_the_build_needs_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let ambient = Ambient::with(BTreeMap::new(), root.to_owned(), None);
+    let own = root.join("op");
+    let config = Config::parse("", &own.join("flowhost.toml")).unwrap();
+    let key = HostKey::from_seed("author.example", [1; 32]).unwrap();
+    let trust = format!("keys = [\"{}\"]\n[plugins]\nsigned = true\n", key.vkey());
+    ambient.create_dir(&own).unwrap();
+    ambient
+        .write(&own.join("trust.toml"), trust.as_bytes())
+        .unwrap();
+    let sources = Sources::new(&ambient, &config, None);
+    let admitted = |source| sources.admits(source, &root.join("a.wasm"), "sha256:0", None, None);
+    assert!(admitted("builtin:a").is_ok());
+    let refused = admitted("./a.wasm").unwrap_err();
+    assert!(refused.message.contains("no signature"), "{refused}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod docs;
 mod edges;
 mod functions;
 mod guests;
+mod npm;
 mod once;
 mod seams;
 mod silence;
@@ -28,6 +29,7 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
     faults.extend(functions::check(&folders.root)?);
     faults.extend(edges::check(folders)?);
     faults.extend(guests::check(folders)?);
+    faults.extend(npm::check(&folders.root)?);
     faults.extend(once::check(folders)?);
     faults.extend(docs::check(&folders.root)?);
     faults.extend(architecture::check(&folders.root)?);

@@ -207,7 +207,7 @@ fn archived_runs_are_counted_once_and_a_broken_archive_is_named(home: &Home) {
 }
 
 #[test]
-fn a_folder_without_telemetry_and_a_time_that_is_none_are_said() {
+fn a_folder_without_telemetry_is_said() {
     let home = Home::new();
     home.file("evidence/notes.txt", "nothing");
     home.file(
@@ -222,14 +222,61 @@ fn a_folder_without_telemetry_and_a_time_that_is_none_are_said() {
         "{}",
         none.stderr
     );
-    let time = home
-        .flowhost(&["telemetry", "report", "--since", "monday"])
-        .expect(1);
-    assert!(
-        time.stderr.contains("`monday` is not a day or a time"),
-        "{}",
-        time.stderr
-    );
+}
+
+#[test]
+fn a_wrong_word_of_a_command_over_evidence_is_a_wrong_command_line_and_is_told_before_a_file_is_read()
+ {
+    // Without evidence: what is told of it would come first if it were looked for.
+    let home = Home::new();
+    let compare = ["telemetry", "compare"];
+    let security = ["evidence", "security", "S-1", "--says", "open"];
+    for (command, words, told) in [
+        (
+            &["telemetry", "report"][..],
+            &["--since", "monday"][..],
+            "expected a day or a time",
+        ),
+        (
+            &["telemetry", "alerts"],
+            &["--until", "2026-13-01"],
+            "expected a day or a time",
+        ),
+        (
+            &["telemetry", "drift"],
+            &["--csv", "--json"],
+            "two forms of one answer",
+        ),
+        (&compare, &["a", "b", "--by", "tier"], "profile, method"),
+        (
+            &compare,
+            &["one", "consensus", "--by", "method"],
+            "`single` with `consensus`",
+        ),
+        (
+            &compare,
+            &["single", "two", "--by", "method"],
+            "`single` with `consensus`",
+        ),
+        (
+            &["evidence", "baseline", "S-1"],
+            &["--name", "../x"],
+            "1 to 64 letters",
+        ),
+        (
+            &security,
+            &["--task", "T1", "--by", "j/d"],
+            "1 to 32 letters",
+        ),
+        (
+            &security,
+            &["--task", "../T1", "--by", "jane"],
+            "1 to 32 letters",
+        ),
+    ] {
+        let ran = home.flowhost(&[command, words].concat()).expect(64);
+        assert!(ran.all().contains(told), "{told}: {}", ran.all());
+    }
 }
 
 /// Twelve runs, the last of which costs ten times as much and fails five checks.

@@ -154,6 +154,41 @@ fn a_new_build_goes_into_the_living_run_and_begins_another_when_none_lives() {
 }
 
 #[test]
+fn a_build_that_is_looked_at_while_the_run_ends_is_taken_by_the_next_one() {
+    let large = crate::support::repository().join("target/guests/compat_js_spidermonkey.wasm");
+    if !large.is_file() {
+        eprintln!(
+            "SKIPPED: {} takes long enough to compile; build it",
+            large.display()
+        );
+        return;
+    }
+    let home = Home::new();
+    home.guest("limit_sleep");
+    // Room for either of them.
+    home.file(
+        "policies/slow.toml",
+        "version = 1\nname = \"slow\"\n[limits]\ndeadline = \"60s\"\nmemory = \"128MiB\"\nfuel = 20_000_000_000\n",
+    );
+    let plugins = super::tool("limit_sleep", "slow");
+    let steps = "  only: { uses: limit_sleep/run, with: {}, timeout: 500ms }";
+    home.file("plan.yaml", super::plan(&plugins, steps));
+    let dev = Dev::start(&home);
+    dev.until("step-started");
+    // It is asked for its tools, and compiled for that, before it is put anywhere; the run ends meanwhile.
+    let fresh = home.path().join("fresh.wasm");
+    std::fs::copy(large, &fresh).unwrap();
+    std::fs::rename(fresh, home.path().join("limit_sleep.wasm")).unwrap();
+    let (_, before) = dev.until("run-ended");
+    let swapped = before.iter().any(|it| it.contains("\"swapped\""));
+    assert!(!swapped, "it compiles too fast for this: {before:#?}");
+    let (again, before) = dev.until("run-started");
+    assert_eq!(again["why"], "change", "{before:#?}");
+    let refused = before.iter().any(|it| it.contains("\"refused\""));
+    assert!(!refused, "{before:#?}");
+}
+
+#[test]
 fn wider_rights_wait_and_narrower_ones_do_not() {
     let home = super::interrupted::sleeping();
     let profile = home.read("policies/slow.toml");

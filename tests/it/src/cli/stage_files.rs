@@ -341,3 +341,21 @@ fn files_that_come_late_do_not_take_the_place_of_newer_ones_and_wait_for_room() 
     assert_eq!(left[first], whole[first]);
     assert_eq!(left[latest], newer[latest]);
 }
+
+/// The planner has ended in the turn in which the host fails, and never hears of it.
+#[test]
+fn a_run_whose_last_stage_could_not_leave_its_files_is_replayed_and_gives_what_it_has() {
+    let home = home();
+    let plan = home.read("plan.yaml").replace("SPEC-1", "SPEC-2");
+    let lines = plan.lines().filter(|line| !line.contains("review"));
+    let plan: Vec<&str> = lines.collect();
+    home.file("one.yaml", plan.join("\n"));
+    let in_the_way = home.path().join("evidence/costs/SPEC-2_cost_summary.json");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let ran = home.flowhost(&["run", "one.yaml"]).expect(1);
+    assert!(ran.all().contains("cannot be written"), "{}", ran.all());
+    super::again::replays(&home);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    home.flowhost(&["run", "one.yaml", "--reuse", "latest"])
+        .expect(0);
+}

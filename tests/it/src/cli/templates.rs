@@ -198,6 +198,28 @@ fn a_template_reaches_no_file_outside_of_it_and_puts_none_outside_of_the_project
 }
 
 #[test]
+fn a_template_that_is_too_much_for_the_memory_is_refused_as_it_stands_and_as_it_is_filled_in() {
+    let home = home();
+    let arguments = ["plugin", "new", "asks", "--template", "template"];
+    let long = format!("purpose={}", "x".repeat(1_024));
+    let filled = [&arguments[..], &["--set", SERVICE, "--set", &long]].concat();
+    // Each word becomes a hundred times as long.
+    home.file("template/notes.md", "{{purpose}}".repeat(90_000));
+    let told = seen(&home, &filled);
+    assert!(told.contains("makes too much with"), "{told}");
+    std::fs::remove_file(home.path().join("template/notes.md")).unwrap();
+    // Beside what is there already; without a block on the disk.
+    std::fs::create_dir(home.path().join("template/data")).unwrap();
+    for number in 0..64 {
+        let path = home.path().join(format!("template/data/{number}"));
+        let file = std::fs::File::create(path).unwrap();
+        file.set_len(1 << 20).unwrap();
+    }
+    let told = seen(&home, &filled);
+    assert!(told.contains("may have 64 MiB together"), "{told}");
+}
+
+#[test]
 fn a_project_from_a_template_builds_and_runs_and_is_the_same_from_its_repository() {
     let home = home();
     let arguments = [

@@ -2,13 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::client::{Asked, Reply, Server, plan};
+use super::stdio::{ended, recorded, sleeping};
 use super::{SERVE, call, home, initialize, modern, request};
 use crate::support::Home;
 
@@ -18,13 +19,16 @@ const TOKEN: &str = "0123456789abcdef";
 struct Served {
     child: Child,
     port: u16,
-    _home: Home,
+    home: Home,
 }
 
 impl Served {
     fn start() -> Self {
-        let home = home();
-        let mut command = home.command(&SERVE);
+        Self::of(home(), &SERVE)
+    }
+
+    fn of(home: Home, serve: &[&str]) -> Self {
+        let mut command = home.command(serve);
         command
             .args(["--listen", "127.0.0.1:0"])
             .env("FLOWHOST_MCP_TOKEN", TOKEN);
@@ -39,11 +43,7 @@ impl Served {
             .strip_prefix("mcp: http://127.0.0.1:")
             .unwrap_or_else(|| panic!("{line:?}"));
         let port = url.strip_suffix("/mcp").unwrap().parse().unwrap();
-        Self {
-            child,
-            port,
-            _home: home,
-        }
+        Self { child, port, home }
     }
 
     /// Sends bytes as they are and gives what comes until the connection closes.
@@ -284,6 +284,29 @@ fn what_is_told_meanwhile_comes_as_a_stream_that_ends_with_the_answer() {
         .collect();
     assert_eq!(told, [0.0, 50.0, 100.0]);
     assert_eq!(frames.last().unwrap()["id"], 2);
+}
+
+#[test]
+fn a_server_that_is_told_to_end_answers_its_calls_and_says_by_which_signal() {
+    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let serve = ["mcp", "serve", "--plugin", "limit_sleep.wasm"];
+        let mut served = Served::of(sleeping(), &serve);
+        let session = served.session();
+        let asked = call(2, "run", json!({})).to_string();
+        let (status, _, body) = std::thread::scope(|threads| {
+            let answer = threads.spawn(|| served.post(&[("Mcp-Session-Id", &session)], &asked));
+            recorded(&served.home, "run[0]");
+            let id = served.child.id().to_string();
+            let told = Command::new("kill").args(["-s", signal, &id]).status();
+            assert!(told.unwrap().success());
+            answer.join().unwrap()
+        });
+        assert_eq!(status, 200, "{signal}: {body}");
+        let answer = json_of(&body);
+        assert_eq!(answer["result"]["isError"], true, "{signal}: {answer}");
+        assert_eq!(served.child.wait().unwrap().code(), Some(code), "{signal}");
+        assert_eq!(ended(&served.home), ["ok", "cancelled"], "{signal}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -59,11 +60,15 @@ impl Peer {
         self.next()
     }
 
-    /// Asks the server to end, as a supervisor does, and gives its exit code.
-    pub(super) fn terminate(mut self) -> i32 {
+    /// Sends the server a signal.
+    pub(super) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-s", "TERM", &id]).status();
+        let asked = Command::new("kill").args(["-s", name, &id]).status();
         assert!(asked.unwrap().success());
+    }
+
+    /// Waits for the server to end by itself, its client still there, and gives its exit code.
+    pub(super) fn ended(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
@@ -297,28 +302,70 @@ fn a_call_leaves_evidence_that_can_be_read_and_verified() {
     home.flowhost(&["verify", &id]).expect(0);
 }
 
-/// A server with a tool that sleeps, asked to.
-fn asleep() -> (Home, Peer) {
+#[test]
+fn a_client_that_never_reads_what_is_logged_is_answered() {
+    let home = home();
+    let (_unread, mut words) = std::io::pipe().unwrap();
+    // As much as such a pipe holds: the next line finds no room.
+    words.write_all(&[b'x'; 64 << 10]).unwrap();
+    let serve: Vec<&str> = ["-vv"].into_iter().chain(SERVE).collect();
+    let mut peer = Peer::saying(&home, &serve, words.into());
+    // A server that waited for a reader would do so for ever, and this test with it.
+    let (id, (done, over)) = (peer.process().to_string(), std::sync::mpsc::channel::<()>());
+    let ends = std::thread::spawn(move || {
+        if over.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+            let _gone = Command::new("kill").args(["-s", "KILL", &id]).status();
+        }
+    });
+    peer.ask(&initialize(1));
+    for id in 2..20 {
+        // Dropped with a line in the log.
+        peer.send(r#"{"jsonrpc":"2.0","id":3,"result":{}}"#);
+        let answer = peer.ask(&call(id, "echo", json!({ "text": "a" })));
+        assert_eq!(answer["result"]["isError"], false, "{answer}");
+    }
+    assert_eq!(peer.end().0, 0);
+    drop(done);
+    ends.join().unwrap();
+}
+
+/// A folder with a tool that sleeps, as `limit_sleep.wasm` with its manifest.
+pub(super) fn sleeping() -> Home {
     let home = Home::new();
     home.guest("limit_sleep");
     let manifest = "version = 1\nname = \"sleep\"\nkind = \"tool\"\nrelease = \"0.1.0\"\ndescription = \"d\"\n\
         [[tools]]\nname = \"run\"\ndescription = \"Sleeps.\"\neffects = \"none\"\ninput = { type = \"object\" }\n";
     home.file("limit_sleep.toml", manifest);
+    home
+}
+
+/// Waits until a record of a run has this text: what is on record is answered for, however the run ends.
+pub(super) fn recorded(home: &Home, text: &str) {
+    let runs = home.path().join(".flowhost/default/runs");
+    let has = || {
+        let runs = std::fs::read_dir(&runs).into_iter().flatten().flatten();
+        let mut segments = runs.map(|run| run.path().join("seg-00000000.jsonl"));
+        segments.any(|it| std::fs::read_to_string(it).is_ok_and(|all| all.contains(text)))
+    };
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !has() {
+        assert!(Instant::now() < limit, "`{text}` never began");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A server with a tool that sleeps, asked to.
+fn asleep() -> (Home, Peer) {
+    let home = sleeping();
     let mut peer = Peer::start(&home, &["mcp", "serve", "--plugin", "limit_sleep.wasm"]);
     peer.ask(&initialize(1));
     peer.send(&call(2, "run", json!({})).to_string());
-    // Before its ledger is open there is no run that could end.
-    let runs = home.path().join(".flowhost/default/runs");
-    let begun = || std::fs::read_dir(&runs).is_ok_and(|mut runs| runs.next().is_some());
-    let limit = Instant::now() + Duration::from_secs(60);
-    while !begun() && Instant::now() < limit {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    recorded(&home, "run[0]");
     (home, peer)
 }
 
 /// How the only run of a folder ended, and the call in it: the session was over, whatever became of the call.
-fn ended(home: &Home) -> [String; 2] {
+pub(super) fn ended(home: &Home) -> [String; 2] {
     let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
     let (run, status) = (listed[0]["run_id"].as_str().unwrap(), &listed[0]["status"]);
     let shown = home.flowhost(&["runs", "show", run, "--json"]).expect(0);
@@ -348,8 +395,57 @@ fn a_client_that_goes_away_ends_its_calls_with_their_evidence() {
 }
 
 #[test]
-fn a_server_that_is_told_to_end_ends_its_calls_with_their_evidence() {
-    let (home, peer) = asleep();
-    assert_eq!(peer.terminate(), 130);
-    assert_eq!(ended(&home), ["ok", "cancelled"]);
+fn a_server_that_is_told_to_end_answers_its_calls_and_says_by_which_signal() {
+    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let (home, mut peer) = asleep();
+        peer.signal(signal);
+        // Its client is still there, and waits.
+        let answer = peer.next();
+        assert_eq!(
+            (&answer["id"], &answer["result"]["isError"]),
+            (&json!(2), &json!(true)),
+            "{signal}: {answer}"
+        );
+        assert_eq!(peer.ended(), code, "{signal}");
+        assert_eq!(ended(&home), ["ok", "cancelled"], "{signal}");
+    }
+}
+
+#[test]
+fn a_server_at_rest_that_is_told_to_end_says_by_which_signal() {
+    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let home = home();
+        let mut peer = Peer::start(&home, &SERVE);
+        peer.ask(&initialize(1));
+        peer.signal(signal);
+        assert_eq!(peer.ended(), code, "{signal}");
+    }
+}
+
+#[test]
+fn the_run_of_a_plan_is_let_go_by_a_server_that_is_told_to_end_and_cancelled_by_an_interrupt() {
+    for (signal, code, status) in [("TERM", 143, "interrupted"), ("INT", 130, "cancelled")] {
+        let home = sleeping();
+        // Longer than what is at work may take when it is let go.
+        home.file(
+            "policies/slow.toml",
+            "version = 1\nname = \"slow\"\n[limits]\ndeadline = \"60s\"\n",
+        );
+        home.file(
+            "plan.yaml",
+            "flowhost: v1\nkind: workflow\nname: sleeps\nplugins:\n  sleep: { kind: tool, source: ./limit_sleep.wasm, \
+             profile: slow }\nsteps:\n  only: { uses: sleep/run, with: {} }\n",
+        );
+        let mut peer = Peer::start(&home, &["mcp", "serve", "--plan", "plan.yaml"]);
+        peer.ask(&initialize(1));
+        peer.send(&call(2, "sleeps", json!({})).to_string());
+        recorded(&home, "step.start");
+        peer.signal(signal);
+        let answer = peer.next();
+        assert_eq!(answer["result"]["isError"], true, "{signal}: {answer}");
+        assert_eq!(peer.ended(), code, "{signal}");
+        let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+        assert_eq!(listed[0]["status"], status, "{signal}");
+        home.flowhost(&["verify", "latest"]).expect(0);
+    }
 }

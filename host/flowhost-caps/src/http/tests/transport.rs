@@ -208,6 +208,23 @@ async fn netx_025_a_compressed_answer_is_handed_over_as_it_is() {
 }
 
 #[tokio::test]
+async fn netx_025_a_transfer_that_is_compressed_though_nobody_asked_is_refused() {
+    for (codings, taken) in [
+        ("gzip, chunked", false),
+        ("gzip\r\ntransfer-encoding: chunked", false),
+        ("Chunked", true),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {codings}\r\n\r\n");
+        let result = against(raw(head + "2\r\nok\r\n0\r\n\r\n")).await;
+        match result {
+            Ok(response) => assert!(taken && response.body == b"ok", "{codings}"),
+            Err(types::Error::Failed(_)) => assert!(!taken, "{codings}"),
+            other => panic!("{codings}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_response_is_taken_up_to_its_cap_and_not_one_byte_over() {
     for (size, fits) in [(1000, true), (1001, false)] {
         let connector = serving(move |_| async move { text(vec![b'x'; size]) });

@@ -15,7 +15,7 @@ use crate::{
         node::{Entry, Node, Value},
     },
     rights::Asks,
-    stranger::Taken,
+    stranger::{Own, Taken},
     text::{quoted, shown},
     walk::{Kind, List, Walk},
 };
@@ -154,7 +154,7 @@ impl Part for Env {
         granted.retain(|name, value| match value {
             EnvValue::Literal(_) => true,
             EnvValue::From(_) => {
-                taken.push(format!("env.{name}"), name);
+                taken.push(Own::Variable, format!("env.{name}"), name);
                 false
             }
         });

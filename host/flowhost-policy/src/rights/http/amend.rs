@@ -1,12 +1,10 @@
 //! A refused request, written into a profile's text.
 
+use flowhost_words::PRIVATE_NETWORK_OPTION;
 use toml_edit::{Item, Table, TableLike};
 
 use super::egress::{Target, means_private, rule};
 use crate::suggest::{Amendment, Outcome, Refusal, list, push, text, text_of};
-
-/// The second key to a private address: one word of the profile is not enough to open this network.
-const PRIVATE_OPTION: &str = "--allow-private-network";
 
 /// Writes what the refusal lacked.
 pub(super) fn request(amendment: &mut Amendment, refusal: &Refusal<'_>) -> Outcome {
@@ -54,16 +52,17 @@ fn add(amendment: &mut Amendment, method: &str, url: &str) -> Option<Outcome> {
         }
     }
     Some(match private {
-        true => Outcome::Needs(PRIVATE_OPTION),
+        // The second key: one word of the profile is not enough to open this network.
+        true => Outcome::Needs(PRIVATE_NETWORK_OPTION),
         false => Outcome::Written,
     })
 }
 
 /// The first key of a rule that led to a private address, where a rule can have one.
 fn open_private(amendment: &mut Amendment, wanted: &str, cure: &str) -> Outcome {
-    if cure == PRIVATE_OPTION {
+    if cure == PRIVATE_NETWORK_OPTION {
         // The profile has its key already; nothing is to be written.
-        return Outcome::Needs(PRIVATE_OPTION);
+        return Outcome::Needs(PRIVATE_NETWORK_OPTION);
     }
     let opens = cure.starts_with("private_network");
     let rules = opens.then(|| amendment.tables("http"));
@@ -90,7 +89,7 @@ fn open_private(amendment: &mut Amendment, wanted: &str, cure: &str) -> Outcome 
             rules.push(table)
         }
     };
-    found.map_or(Outcome::Never, |()| Outcome::Needs(PRIVATE_OPTION))
+    found.map_or(Outcome::Never, |()| Outcome::Needs(PRIVATE_NETWORK_OPTION))
 }
 
 fn is_private(table: &dyn TableLike) -> bool {

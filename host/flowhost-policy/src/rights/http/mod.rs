@@ -14,7 +14,7 @@ use crate::{
     narrow::Raised,
     read::{Author, Fields, Reader},
     rights::{Asks, Question},
-    stranger::Taken,
+    stranger::{Own, Taken},
     suggest::{Amendment, Outcome, Refusal},
     text::quoted,
     walk::{Kind, List, Walk},
@@ -149,15 +149,17 @@ impl Part for Http {
     fn lend(granted: &mut Vec<HttpRule>, taken: &mut Taken<'_>) {
         for (index, rule) in granted.iter_mut().enumerate() {
             if let Some(inject) = rule.inject.take() {
-                let names: Vec<&str> = inject.secrets().collect();
-                let what = match inject.login() {
-                    Some(login) => format!("login {login}"),
-                    None => names.join(", "),
+                let (own, name) = match inject.login() {
+                    Some(login) => (Own::InjectedLogin, login.to_owned()),
+                    None => {
+                        let names: Vec<&str> = inject.secrets().collect();
+                        (Own::InjectedSecrets, names.join(", "))
+                    }
                 };
-                taken.push(format!("http[{index}].inject"), &what);
+                taken.push(own, format!("http[{index}].inject"), &name);
             }
             if let Some(identity) = rule.identity.take() {
-                taken.push(format!("http[{index}].identity"), &identity);
+                taken.push(Own::Identity, format!("http[{index}].identity"), &identity);
             }
         }
     }

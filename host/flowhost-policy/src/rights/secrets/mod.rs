@@ -13,7 +13,7 @@ use crate::{
     narrow::Raised,
     read::{Author, Fields, Reader, node::Node},
     rights::{Asks, Question},
-    stranger::Taken,
+    stranger::{Own, Taken},
     suggest::{Amendment, Outcome, Refusal},
     walk::Walk,
 };
@@ -141,7 +141,7 @@ impl Part for Secrets {
         let SecretsGrant { names, reveal } = std::mem::take(granted);
         for (list, names) in [(NAMES, names), (REVEAL, reveal)] {
             for (index, name) in names.iter().enumerate() {
-                taken.push(format!("{}[{index}]", list.path), name);
+                taken.push(Own::Secret, format!("{}[{index}]", list.path), name);
             }
         }
     }

@@ -20,8 +20,9 @@ pub(super) struct Asked {
     open: HashMap<RequestId, oneshot::Sender<Reply>>,
     /// What replies are on record in.
     ledger: Option<Ledger>,
-    /// What the call that the planner hears of has beside what its step hands on.
-    parts: Option<Parts>,
+    /// What the call that the planner hears of has beside what its step hands on, and where the call's work stands: the same
+    /// turn may end other requests before that one.
+    parts: Option<(String, Parts)>,
 }
 
 /// A tool's content but for its value.
@@ -40,18 +41,25 @@ impl Asked {
         }
     }
 
-    /// Of a tool's whole content what its step hands on; the rest is held until the planner has heard of it.
-    pub(super) fn taken_apart(&mut self, result: CallResult) -> CallResult {
+    /// Of the whole content of a tool, whose work stands at `path`, what its step hands on; the rest is held until the planner
+    /// has heard of it.
+    pub(super) fn taken_apart(&mut self, path: &str, result: CallResult) -> CallResult {
         match result {
             CallResult::Output(content) => {
-                self.parts = Some(Parts {
+                let parts = Parts {
                     parts: content.get("parts").cloned().unwrap_or_default(),
                     alone: content.get("value").is_none_or(Value::is_null),
-                });
+                };
+                self.parts = Some((path.to_owned(), parts));
                 CallResult::Output(handed_on_of(content))
             }
             other => other,
         }
+    }
+
+    /// The planner has heard of it. What it did not reply with it wants to have made again.
+    pub(super) fn heard(&mut self) {
+        self.parts = None;
     }
 }
 
@@ -107,7 +115,8 @@ impl Driver {
             debug_assert!(false, "the run is not open to requests");
             return;
         };
-        let parts = asked.parts.take();
+        let parts = asked.parts.take_if(|(of, _)| *of == path);
+        let parts = parts.map(|(_, parts)| parts);
         // Whoever asked another process of this run is gone with it.
         let Some(reply) = asked.open.remove(&request) else {
             return;

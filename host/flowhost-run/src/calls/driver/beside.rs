@@ -62,7 +62,15 @@ impl Beside {
         }
     }
 
+    /// The run is over.
     pub(super) fn end(self) {
+        drop(self);
+    }
+}
+
+/// Also where the driver has failed: nobody would end it any more, and it waits for orders.
+impl Drop for Beside {
+    fn drop(&mut self) {
         match self {
             Self::Serving(task) | Self::Queues { serving: task, .. } => task.abort(),
         }
@@ -73,5 +81,26 @@ async fn redeliver(desk: &Desk, machinery: &Machinery, takeup: Option<&Takeup>) 
     if let Some(takeup) = takeup {
         let (bus, plugins) = (&*machinery.bus, &machinery.plugins);
         mailbox::redeliver(bus, &desk.scope, plugins, takeup.read(), &takeup.unread).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_goes_on_beside_a_driver_ends_with_it_however_that_ends() {
+        let held = Arc::new(());
+        let left = Arc::downgrade(&held);
+        let task = tasks::spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        tokio::task::yield_now().await;
+        drop(Beside::Serving(task));
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        assert!(left.upgrade().is_none());
     }
 }

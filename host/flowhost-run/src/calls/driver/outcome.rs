@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flowhost_flow::Amounts;
 use flowhost_flow::consensus::Verdict;
 use flowhost_flow::planner::{RunEnd, StepSummary};
-use serde_json::Value;
+use flowhost_flow::{Amounts, Exit, Failure, RunStatus};
+use serde_json::{Map, Value};
 
 use crate::earlier::reuse::ReusedCall;
 use crate::kept::journal::{self, Denial};
@@ -109,6 +109,20 @@ fn clean_verdict(verdict: &mut Option<Arc<Verdict>>, clean: impl FnOnce(&mut Val
         let mut value = serde_json::to_value(&*held).unwrap_or_default();
         clean(&mut value);
         *verdict = serde_json::from_value(value).ok().map(Arc::new);
+    }
+}
+
+/// The end of a run whose host failed in the turn that ended it: it has not ended well.
+pub(crate) fn failed_by_host(end: RunEnd, failure: &Failure) -> RunEnd {
+    if end.failure.is_some() {
+        return end;
+    }
+    RunEnd {
+        exit: Exit::Internal,
+        status: RunStatus::Failed,
+        outputs: Map::new(),
+        failure: Some(failure.clone()),
+        ..end
     }
 }
 

@@ -391,3 +391,43 @@ async fn who_asks_a_run_that_ends_is_told_that_nothing_of_it_is_on_record() {
     assert!(matches!(requested.reply().await, Err(Unheard::Closed)));
     assert_eq!(ear.events().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_tool_gives_beside_its_value_goes_to_who_asked_for_that_whoever_is_replied_to_first()
+{
+    let replied = |number: u64, result| Action::Reply {
+        request: RequestId(number),
+        path: format!("say[{number}]"),
+        result,
+    };
+    let refused = FlowFailure::new(FailureClass::Budget, "nothing is left");
+    let ended = vec![replied(1, Err(refused)), replied(0, Ok(json!("handed on")))];
+    let (mut driver, asked, _) = on_request(vec![vec![], vec![], ended]);
+    let first = asked.request("say", json!({})).unwrap();
+    let second = asked.request("say", json!({})).unwrap();
+    let mut wishes = driver.run.wishes();
+    for _ in 0..2 {
+        let wish = wished(&mut wishes).await;
+        driver.wish(wish).await;
+    }
+    let content = json!({ "value": 1, "parts": [{ "type": "text", "text": "beside" }] });
+    let answer = Answer {
+        call: 3,
+        path: "say[0]".to_owned(),
+        result: CallResult::Output(content),
+        stands: Stands::Content,
+        used: Amounts::default(),
+        detail: Detail::default(),
+        whole: true,
+    };
+    driver.open.insert(3, None);
+    let payload = serde_json::to_value(answer).unwrap();
+    let answer = envelope("say", "step.end", payload);
+    driver.answered(Arc::new(answer)).await;
+    let given = first.reply().await.unwrap().result.unwrap();
+    assert_eq!(
+        given,
+        json!({ "value": "handed on", "parts": [{ "type": "text", "text": "beside" }] })
+    );
+    assert!(second.reply().await.unwrap().result.is_err());
+}

@@ -152,6 +152,12 @@ impl Replay {
     /// Feeds one event; false once the replay differs.
     async fn step(&mut self, seq: u64, fed: Fed, at: Time) -> bool {
         if self.planner.is_finished() {
+            if let Fed::HostFailed { .. } = fed {
+                // In the turn that ended the run, which ended by the host's word.
+                self.script.event(seq);
+                self.finished = None;
+                return true;
+            }
             let what = "the planner has ended the run, and the record goes on";
             self.script
                 .note(Difference::new(Some(seq), what, None, None));

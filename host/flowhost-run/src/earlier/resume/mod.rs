@@ -125,8 +125,9 @@ impl Resumed {
         }
     }
 
-    /// Stages that had ended, of which files may be missing: the one that ended last on record, and those of which a kill
-    /// kept the end from being recorded. A run that was forked leaves no files of the past that it began with.
+    /// Stages that had ended, of which files may be missing: the one that ended last, where no record says that the run
+    /// went on behind it, and those of which a kill kept the end from being recorded. A run that was forked leaves no
+    /// files of the past that it began with.
     pub(crate) fn stages(&self) -> Vec<Left> {
         if self.past.processes == 0 {
             return Vec::new(); // it is forked now, and has no past of its own

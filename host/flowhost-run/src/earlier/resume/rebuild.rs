@@ -14,6 +14,7 @@ use flowhost_flow::planner::{
 use flowhost_flow::{Action, Call, CallResult, Plan, Planner, RunSetup, Time};
 use flowhost_ledger::{Fact, Kind, LentRecord};
 
+use crate::calls::driver::failed_by_host;
 use crate::earlier::resume::fed::Fed;
 
 /// What was open around a planner.
@@ -119,8 +120,10 @@ impl Rebuilt {
             | Recorded::Requested { .. }
             | Recorded::Withdrawn { .. }
             | Recorded::Closed { .. }
-            | Recorded::Cancelled { .. }
-            | Recorded::HostFailed { .. } => {}
+            | Recorded::Cancelled { .. } => {}
+            Recorded::HostFailed { failure } => {
+                self.end = self.end.take().map(|end| failed_by_host(end, failure));
+            }
         }
     }
 
@@ -243,4 +246,49 @@ pub(crate) fn unwritten(
     }
     missing.extend(notes.filter_map(fact_of));
     missing
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_flow::{Amounts, Exit, Failure, FailureClass};
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    #[test]
+    fn a_run_whose_host_failed_in_its_last_turn_has_not_ended_well() {
+        let text = "flowhost: v1\nkind: workflow\nname: one\n\
+                    plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
+                    steps: { greet: { uses: say } }\n";
+        let setup = RunSetup {
+            run_id: "01JD00000000000000000000AA".to_owned(),
+            plan_hash: "h".to_owned(),
+            seed: 1,
+            inputs: Map::new(),
+            estimates: BTreeMap::new(),
+            components: BTreeMap::new(),
+            only: None,
+            on_request: false,
+        };
+        let call = CallId(1);
+        let failure = Failure::new(FailureClass::Internal, "no room for evidence");
+        let events = [
+            Recorded::Started,
+            Recorded::CallFinished { call },
+            Recorded::HostFailed { failure },
+        ];
+        let events = events.map(|event| EventRecord { at: Time(1), event });
+        let result = CallResult::Output(json!("hello"));
+        let used = Amounts::default();
+        let fed = Fed {
+            setup,
+            events: events.to_vec(),
+            ends: BTreeMap::from([(call, CallEnd { result, used })]),
+        };
+        let plan = Plan::parse(text, "plan.yaml").unwrap();
+        let (_, rebuilt) = rebuild(Arc::new(plan), &fed).unwrap();
+        let end = rebuilt.end.unwrap();
+        assert_eq!(end.exit, Exit::Internal);
+        assert_eq!(end.failure.unwrap().message, "no room for evidence");
+    }
 }

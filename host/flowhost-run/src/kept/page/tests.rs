@@ -150,3 +150,39 @@ fn what_cannot_be_read_on_the_way_is_left_to_whoever_reads_everything() {
     stage.record(2 * BEGIN);
     assert!(stage.follower.end().is_none());
 }
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test alters what lies on the disk"
+)]
+fn what_cannot_be_read_on_at_the_end_is_left_to_whoever_reads_everything() {
+    let stage = Stage::new();
+    // All of them in one segment, which can be read on.
+    stage.record(30);
+    let reached = Reached {
+        size: 0,
+        root: String::new(),
+    };
+    let end = |heard: Heard| {
+        let anew = || Ok(vec![("anew".to_owned(), Vec::new())]);
+        let views = views_of(Some(heard), (stage.dir.path(), &reached), anew).unwrap();
+        views.first().map(|(name, _)| name.clone())
+    };
+    let heard = || {
+        let ear = Box::new(Ear(Arc::clone(&stage.heard)));
+        Heard::before(
+            ear,
+            Tail::open(stage.dir.path()).unwrap(),
+            Payloads::growing(&RealDisk, stage.dir.path()),
+        )
+    };
+    assert_eq!(end(heard()).as_deref(), Some("0"));
+    let mut late = heard();
+    late.more().unwrap();
+    let path = stage.dir.path().join("seg-00000000.jsonl");
+    let mut text = std::fs::read(&path).unwrap();
+    text.extend_from_slice(b"no record\n");
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(end(late).as_deref(), Some("anew"));
+}

@@ -166,13 +166,16 @@ fn footprint_before(
         if !specs::counts(path) || is_latest(path) {
             continue;
         }
-        let Ok(there) = nofollow::read(dir, path, COSTS_BYTES_MAX) else {
+        // An answer may be larger than all that tells of others.
+        let Ok(there) = nofollow::file(dir, path).and_then(|file| file.metadata()) else {
             continue;
         };
-        if let (Some(all), Some(added)) = (told(&there), told(bytes)) {
+        own = own.saturating_add(there.len());
+        let Some(added) = told(bytes) else { continue };
+        let there = nofollow::read(dir, path, COSTS_BYTES_MAX);
+        if let Some(all) = there.ok().as_deref().and_then(told) {
             return Ok(all.saturating_sub(added));
         }
-        own = own.saturating_add(there.len() as u64);
     }
     Ok(wanted.footprint_bytes.saturating_sub(own))
 }
@@ -190,4 +193,47 @@ fn is_newer(dir: &Dir, path: &str, bytes: &[u8]) -> bool {
     let there = nofollow::read(dir, path, COSTS_BYTES_MAX).ok();
     // Times of records have one form, in which the later one is the greater text.
     there.is_some_and(|there| ended(&there) > ended(bytes))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test lays out what is found")]
+mod tests {
+    use super::*;
+
+    const LARGE: &str = "commands/S/spec-plan_lifecycle_20261126T073910Z.jsonl";
+
+    /// A stage that leaves one file.
+    struct One;
+
+    impl StageViews for One {
+        fn stage(
+            &mut self,
+            _: StageWanted,
+            _: &Taken<'_>,
+            each: &mut dyn FnMut(String, Vec<u8>),
+        ) -> Result<Vec<Said>, Failure> {
+            each(LARGE.to_owned(), Vec::new());
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_there_already_is_not_counted_however_large_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = COSTS_BYTES_MAX + 1;
+        std::fs::create_dir_all(folder.path().join("commands/S")).unwrap();
+        let file = std::fs::File::create(folder.path().join(LARGE)).unwrap();
+        file.set_len(own).unwrap();
+        let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
+        let wanted = StageWanted {
+            spec_id: "S".to_owned(),
+            run_id: String::new(),
+            step_id: String::new(),
+            footprint_bytes: own + 7,
+            costs: None,
+            answers: false,
+        };
+        let before = footprint_before(&mut One, &dir, &wanted, &|_| Ok(false));
+        assert_eq!(before.unwrap(), 7);
+    }
 }

@@ -1,6 +1,6 @@
 //! Other builds of plugins in a living run, and the way back to those before.
 
-use flowhost_run::{Member, Project, Swapped};
+use flowhost_run::{Member, Project, Run, RunState, Swapped};
 
 use super::Session;
 use crate::dev::change::Build;
@@ -13,6 +13,7 @@ const BACK_MAX: usize = 32;
 
 /// A swap that was tried.
 pub(super) struct Swap {
+    run: Run,
     key: String,
     member: Box<Member>,
     /// Whether a person went back to it: then what was before it is not kept, or `b` would go in a circle.
@@ -29,7 +30,9 @@ impl Session<'_> {
         why: Why,
     ) -> Result<(), Failure> {
         let back = why == Why::Back;
-        let Some(living) = &self.living else {
+        // One that has ended takes nothing any more, also while its end is not heard yet.
+        let living = self.living.as_ref();
+        let Some(living) = living.filter(|it| it.run.state() != RunState::Ended) else {
             if !back {
                 self.remember(keys);
             }
@@ -49,6 +52,7 @@ impl Session<'_> {
             self.swaps.spawn(async move {
                 let done = run.swap(&key, &member).await;
                 Swap {
+                    run,
                     key,
                     member,
                     back,
@@ -59,8 +63,12 @@ impl Session<'_> {
         Ok(())
     }
 
-    pub(super) fn swapped(&mut self, done: Result<Swap, tokio::task::JoinError>) {
+    pub(super) fn swapped(
+        &mut self,
+        done: Result<Swap, tokio::task::JoinError>,
+    ) -> Result<(), Failure> {
         let Swap {
+            run,
             key,
             member,
             back,
@@ -71,7 +79,8 @@ impl Session<'_> {
                 // Whose swap it was went with its task: all of them may be tried again.
                 self.coming.clear();
                 let message = format!("a swap was lost: {error}");
-                return self.face.tell(&Told::Said { message });
+                self.face.tell(&Told::Said { message });
+                return Ok(());
             }
         };
         // Another one may be on its way already, and stays noted.
@@ -89,8 +98,30 @@ impl Session<'_> {
                 }
                 self.face.tell(&Told::swapped(&key, &digest, &swapped));
             }
+            Err(_) if run.state() == RunState::Ended => return self.missed(key, *member, back),
             Err(failure) => self.refuse(&failure),
         }
+        Ok(())
+    }
+
+    /// What was to go into a run that has ended meanwhile is for the next one, if nothing newer has come: whoever saved
+    /// it saves it once.
+    fn missed(&mut self, key: String, member: Member, back: bool) -> Result<(), Failure> {
+        let Some(mut project) = self.project.clone() else {
+            debug_assert!(false, "what is swapped is a part of a project");
+            return Ok(());
+        };
+        let now = project.members.get(&key);
+        let is_new = now.is_some_and(|now| Build::of(now) != Build::of(&member));
+        if !is_new || self.coming.contains_key(&key) {
+            return Ok(());
+        }
+        project.members.insert(key.clone(), member);
+        let why = match back {
+            true => Why::Back,
+            false => Why::Change,
+        };
+        self.swap(project, &[key], why)
     }
 
     /// Keeps what these plugins are now, for the way back.

@@ -10,6 +10,10 @@ use flowhost_words::nearest;
 
 use crate::finding::Finding;
 
+/// Unknown words of one file that are told: each is looked up with its line and the word that was probably meant, and a
+/// file of 1 MiB has room for some hundred thousand.
+const UNKNOWN_MAX: usize = 20;
+
 /// A file of the project.
 ///
 /// # Errors
@@ -106,6 +110,7 @@ fn text_with(text: &str, words: &BTreeMap<String, String>) -> Result<String, Vec
         };
         match words.get(word) {
             Some(value) => filled.push_str(value),
+            None if unknown.len() == UNKNOWN_MAX => return Err(unknown),
             None => unknown.push(Unknown {
                 at,
                 word: word.to_owned(),
@@ -151,6 +156,12 @@ mod tests {
         assert!(told[0].starts_with("t/a.md:2:6: `{{nmae}}`"), "{told:#?}");
         assert!(told[0].contains("did you mean `{{name}}`?"), "{told:#?}");
         assert!(told[1].contains("[parameters.x]"), "{told:#?}");
+    }
+
+    #[test]
+    fn a_file_of_nothing_but_unknown_words_is_told_by_the_first_of_them() {
+        let text = "{{x}}".repeat(200_000);
+        assert_eq!(told("a.md", &text, &[("name", "n")]).len(), UNKNOWN_MAX);
     }
 
     #[test]

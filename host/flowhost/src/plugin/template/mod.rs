@@ -29,6 +29,12 @@ const DESCRIPTION_BYTES_MAX: u64 = 64 << 10;
 const FILES_MAX: usize = 1_000;
 /// Bytes of one file of a template: sources and pictures, not data.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of all files of a template, as they stand there and once more as they are filled in, where five bytes may become
+/// 1 KiB: all of them are in memory before one is written. The largest of ours has some KiB, and a thousand sources of
+/// 64 KiB each would still be taken.
+const BYTES_MAX: usize = 64 << 20;
+/// Findings that are collected: a file may hold a wrong word some hundred thousand times, and nobody reads that.
+const FINDINGS_MAX: usize = 64;
 /// How deep folders of a template may lie within each other: deeper than projects are, and an end to one that was made to
 /// have none.
 const DEPTH_MAX: usize = 16;
@@ -91,7 +97,8 @@ impl Template {
         let described = Described::parse(&shown, &text)
             .map_err(|findings| Failure::findings("the template", findings))?;
         let mut files = Vec::new();
-        collect(ambient, &folder, "", 0, &mut files)?;
+        let mut left = BYTES_MAX;
+        collect(ambient, &folder, "", 0, &mut left, &mut files)?;
         // It says what the template is, and is no part of what comes of it.
         files.retain(|(path, _)| path != DESCRIPTION);
         Ok(Self {
@@ -129,10 +136,16 @@ impl Template {
         })?;
         let mut findings = Vec::new();
         let mut filled: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut left = BYTES_MAX;
         for (path, bytes) in &self.files {
             let from = format!("{}/{path}", self.origin);
             match fill::file(&from, path, bytes, &words) {
-                Ok(file) => filled.push(file),
+                Ok(file) => {
+                    left = left
+                        .checked_sub(file.1.len())
+                        .ok_or_else(|| too_much(&from))?;
+                    filled.push(file);
+                }
                 Err(wrong) => {
                     // Of what is no text there is no line to be shown.
                     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -140,6 +153,10 @@ impl Template {
                     }
                     findings.extend(wrong);
                 }
+            }
+            if findings.len() >= FINDINGS_MAX {
+                let failure = Failure::findings("the template", findings);
+                return Err(failure.hint("what follows these was not looked at"));
             }
         }
         // So that two of one path stand beside each other.
@@ -203,6 +220,17 @@ impl Template {
     }
 }
 
+/// That what a template makes, up to this file, is more than is taken.
+fn too_much(from: &str) -> Failure {
+    let message = format!("the template makes too much with `{from}`");
+    Failure::new(Exit::Internal, message)
+        .because(format!(
+            "all that it makes may have {} MiB together",
+            BYTES_MAX >> 20
+        ))
+        .hint("give shorter values, or take files out of the template")
+}
+
 /// The manifest that was made, or all that is wrong with it.
 fn read(bytes: &[u8]) -> Result<Manifest, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
@@ -214,12 +242,13 @@ fn read(bytes: &[u8]) -> Result<Manifest, String> {
     })
 }
 
-/// Every file below a folder, by its path in it.
+/// Every file below a folder, by its path in it, as long as there are bytes `left`.
 fn collect(
     ambient: &Ambient,
     folder: &Path,
     inside: &str,
     depth: usize,
+    left: &mut usize,
     files: &mut Vec<(String, Vec<u8>)>,
 ) -> Result<(), Failure> {
     let refused = |path: &Path, why: &str| {
@@ -245,14 +274,22 @@ fn collect(
                 let why = format!("folders lie more than {DEPTH_MAX} deep");
                 return Err(refused(&path, &why));
             }
-            collect(ambient, &path, &inside, depth + 1, files)?;
+            collect(ambient, &path, &inside, depth + 1, left, files)?;
         } else if !ambient.is_file(&path) {
             return Err(refused(&path, "it is neither a file nor a folder"));
         } else if files.len() == FILES_MAX {
             let why = format!("a template has at most {FILES_MAX} files");
             return Err(refused(&path, &why));
         } else {
-            files.push((inside, ambient.read(&path, FILE_BYTES_MAX)?));
+            let bytes = ambient.read(&path, FILE_BYTES_MAX)?;
+            *left = left.checked_sub(bytes.len()).ok_or_else(|| {
+                let why = format!(
+                    "all files of a template may have {} MiB together",
+                    BYTES_MAX >> 20
+                );
+                refused(&path, &why).hint("take out what is no source")
+            })?;
+            files.push((inside, bytes));
         }
     }
     Ok(())

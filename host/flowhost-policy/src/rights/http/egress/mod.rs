@@ -17,6 +17,7 @@ mod target;
 use std::net::IpAddr;
 
 pub use address::{AddressClass, Blocked, blocked};
+use flowhost_words::PRIVATE_NETWORK_OPTION;
 pub(crate) use target::is_method;
 pub use target::{Target, URL_BYTES_MAX};
 
@@ -241,7 +242,7 @@ impl<'a> Keys<'a> {
             (false, true) => "private_network = true".to_owned(),
             // Two keys: whoever turns only the first would be sent back for the second.
             (false, false) => BOTH_KEYS.to_owned(),
-            (true, _) => "--allow-private-network".to_owned(),
+            (true, _) => PRIVATE_NETWORK_OPTION.to_owned(),
         })
     }
 }

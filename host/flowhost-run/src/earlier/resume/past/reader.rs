@@ -62,6 +62,9 @@ pub(super) struct Reader<'p> {
     /// A process takes the run up, and its driver has not begun: it records all ends that a kill kept from being recorded,
     /// and leaves the files of their stages then.
     taking_up: bool,
+    /// The host has failed since, maybe because it could not write the files of a stage: nothing behind says that they are
+    /// there.
+    failed: bool,
 }
 
 impl<'p> Reader<'p> {
@@ -79,6 +82,7 @@ impl<'p> Reader<'p> {
             answering: HashMap::new(),
             ends: 0,
             taking_up: false,
+            failed: false,
         }
     }
 
@@ -91,7 +95,7 @@ impl<'p> Reader<'p> {
             true => None,
             false => record.read().map_err(|error| unreadable(&error))?,
         };
-        self.past.bytes += record.line.len() as u64;
+        self.past.bytes += written(record);
         self.answered_one(record);
         self.denied(record);
         match said {
@@ -114,6 +118,7 @@ impl<'p> Reader<'p> {
             Some(Record::RunResume(resume)) => {
                 self.past.processes += 1;
                 self.taking_up = true;
+                self.failed = false;
                 let replaced = resume.replaced.unwrap_or_default().into_keys();
                 self.past.swapped.extend(replaced.map(Cow::into_owned));
             }
@@ -126,6 +131,8 @@ impl<'p> Reader<'p> {
             Some(Record::ModelResult(result)) => self.answered(record, &result),
             Some(Record::PlannerEvent(event)) => {
                 self.taking_up = false;
+                self.failed |= event.event == "host_failed";
+                self.went_on();
                 self.event(&event);
             }
             Some(Record::RunSettle(settle)) => self.settled(record, &settle)?,
@@ -153,8 +160,10 @@ impl<'p> Reader<'p> {
     /// A note of the planner that was written.
     fn noted(&mut self, kind: Kind, record: &LentRecord<'_>) {
         self.past.notes.push(Written::of(kind, record));
-        if kind == Kind::StepEnd {
-            self.step_ended();
+        match kind {
+            Kind::StepEnd => self.step_ended(),
+            Kind::StepStart | Kind::AttemptStart => self.went_on(),
+            _ => {}
         }
         if let (Some(step), Kind::StepStart | Kind::AttemptStart) = (&self.past.fork_at, kind) {
             let path = record.text("path").unwrap_or_default();
@@ -163,12 +172,16 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn step_ended(&mut self) {
-        // A driver leaves all files of a stage before it goes on.
-        if !self.taking_up {
+    /// The driver records what comes next. It leaves all files of a stage before it goes on, unless it cannot.
+    fn went_on(&mut self) {
+        if !self.taking_up && !self.failed {
             self.past.ends_whole = self.ends;
             self.past.viewed.clear();
         }
+    }
+
+    fn step_ended(&mut self) {
+        self.went_on();
         self.ends += 1;
         // Of the past that a run was forked with it leaves none.
         if self.past.fork_at.is_some() && !self.past.fork_reached {
@@ -572,6 +585,13 @@ fn owned(text: Option<Cow<'_, str>>) -> String {
     text.map(Cow::into_owned).unwrap_or_default()
 }
 
+/// What a record takes of the run's account. The payloads of the host's own are on none.
+fn written(record: &LentRecord<'_>) -> u64 {
+    let counts = record.commit.is_some() && !record.actor.ends_with("/host");
+    let payload = record.number("bytes").filter(|_| counts).unwrap_or(0);
+    payload.saturating_add(record.line.len() as u64)
+}
+
 fn plugin(actor: &str) -> &str {
     actor.split_once('/').map_or(actor, |(_, plugin)| plugin)
 }
@@ -597,19 +617,35 @@ fn detail(used: &UsedPart<'_>) -> Detail {
 mod tests {
     use std::sync::Arc;
 
-    use flowhost_ledger::records::{RecordKind as _, RunSettle};
-    use flowhost_ledger::{HostKey, Ledger, LedgerOptions, Recorder as _};
+    use flowhost_ledger::records::{
+        GuardVerdict, PlannerEvent, RecordKind as _, RunResume, RunSettle, StepEnd, StepStart,
+        ViewWrite,
+    };
+    use flowhost_ledger::{Fact, HostKey, Ledger, LedgerOptions, Recorder as _};
 
     use super::*;
     use crate::earlier::resume::past::read_to;
 
-    /// A run in which a person has said that call 7 was done, and came to this.
-    fn settled(output: &str) -> Result<Past, Failure> {
+    /// A run of which this is on record.
+    fn past(facts: Vec<Fact>) -> Result<Past, Failure> {
         let dir = tempfile::tempdir().unwrap();
         let key = Arc::new(HostKey::from_seed("host.example", [7; 32]).unwrap());
         let run = "01KBGHJKMNPQRSTVWXYZ012345";
         let options = LedgerOptions::new(dir.path(), "default", run, key);
         let ledger = Ledger::open(&options).unwrap();
+        for fact in facts {
+            ledger.append(fact).unwrap();
+        }
+        ledger.close_blocking().unwrap();
+        read_to(dir.path(), None, u64::MAX)
+    }
+
+    fn by_host(record: impl flowhost_ledger::records::RecordKind) -> Fact {
+        record.by("default/host")
+    }
+
+    /// A run in which a person has said that call 7 was done, and came to this.
+    fn settled(output: &str) -> Result<Past, Failure> {
         let word = RunSettle {
             call: 7,
             step: "s1".to_owned(),
@@ -617,12 +653,58 @@ mod tests {
             r#as: "done".to_owned(),
             by: None,
         };
-        let fact = word.by("default/host");
-        ledger
-            .append(fact.payload(output.as_bytes().to_vec()))
-            .unwrap();
-        ledger.close_blocking().unwrap();
-        read_to(dir.path(), None, u64::MAX)
+        past(vec![by_host(word).payload(output.as_bytes().to_vec())])
+    }
+
+    fn event(event: &str) -> Fact {
+        by_host(PlannerEvent {
+            event: event.to_owned(),
+            ..PlannerEvent::default()
+        })
+    }
+
+    #[test]
+    fn a_stage_has_left_its_files_once_the_run_has_gone_on_and_nobody_knows_where_its_host_has_failed()
+     {
+        let end = || by_host(StepEnd::default());
+        let begin = || by_host(StepStart::default());
+        let resume = || by_host(RunResume::default());
+        let view = || {
+            by_host(ViewWrite {
+                path: "commands/S/a.json".to_owned(),
+                root: Some("evidence".to_owned()),
+                sha256: "0".repeat(64),
+                ..ViewWrite::default()
+            })
+        };
+        let whole = |behind: Vec<Fact>| {
+            let facts = [end(), view()].into_iter().chain(behind);
+            let past = past(facts.collect()).unwrap();
+            (past.ends_whole, past.viewed.len())
+        };
+        assert_eq!(whole(vec![]), (0, 1), "killed before the second file");
+        assert_eq!(whole(vec![begin()]), (1, 0));
+        assert_eq!(whole(vec![event("timer_fired")]), (1, 0));
+        // What the turn said besides is recorded all the same.
+        let failed = vec![event("host_failed"), begin(), end()];
+        assert_eq!(whole(failed), (0, 1));
+        // Whoever takes it up records what a kill kept from being recorded, and leaves the files then.
+        assert_eq!(whole(vec![resume(), begin()]), (0, 1));
+        let gone_on = vec![event("host_failed"), resume(), event("timer_fired")];
+        assert_eq!(whole(gone_on), (1, 0));
+    }
+
+    #[test]
+    fn what_plugins_have_recorded_counts_with_its_payloads() {
+        let said = |actor: &str| {
+            let verdict = GuardVerdict::default().by(actor);
+            past(vec![verdict.payload(vec![b'x'; 5_000])])
+                .unwrap()
+                .bytes
+        };
+        let (of_plugin, of_host) = (said("default/guard"), said("default/host"));
+        assert!(of_plugin > 5_000, "{of_plugin}");
+        assert!(of_host < 5_000, "{of_host}");
     }
 
     #[test]
