@@ -513,7 +513,7 @@ fn one_model_alone_leaves_telemetry_and_is_held_beside_several() {
     assert!((change - 2.0).abs() < 1e-9, "{change}");
     let odd = home
         .flowhost(&["telemetry", "compare", "single", "both", "--by", "method"])
-        .expect(1);
+        .expect(64);
     assert!(
         odd.stderr.contains("compare `single` with `consensus`"),
         "{}",
