@@ -51,7 +51,7 @@ pub(crate) async fn execute(
     started_ms: u64,
     run: &Run,
 ) -> Result<Finished, Failure> {
-    options.suit(&project)?;
+    options.suit(&project, fork.is_some())?;
     let forked = match fork {
         Some(of) => {
             let host = host.clone();
