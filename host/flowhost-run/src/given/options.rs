@@ -89,7 +89,8 @@ impl WorkTree {
                 let what = "the plan requires a clean work tree (`evidence.require_clean`)";
                 Err(Failure::new(Exit::Internal, what)
                     .because("this command does not look at the work tree")
-                    .hint("run the plan with `flowhost run PLAN`"))
+                    .hint("run the plan with `flowhost run PLAN`")
+                    .named("PLAN", &project.file))
             }
             _ => Ok(()),
         }

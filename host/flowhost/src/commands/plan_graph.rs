@@ -4,7 +4,7 @@ use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
-use flowhost::report::problems::unreadable;
+use flowhost::report::problems::unreadable_of;
 use flowhost::state::FindRuns as _;
 use flowhost_evidence::html::plan as drawing;
 use flowhost_evidence::runs;
@@ -78,7 +78,7 @@ fn graph(of: &str, context: &mut Context) -> Result<(Graph, bool), Failure> {
     let dir = context.state.run_dir(&run);
     let (file, text) = kept_plan(&run, context)?;
     let graph = plan(&text, &file)?;
-    let records = runs::show(&dir).map_err(unreadable)?;
+    let records = runs::show(&dir).map_err(unreadable_of(&run))?;
     let steps = runs::steps(&records);
     let ends = steps.iter().map(|step| {
         (
