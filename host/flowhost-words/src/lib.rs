@@ -19,4 +19,4 @@ pub use challenge::{Challenge, challenges};
 pub use kind::PluginKind;
 pub use near::{WORDS_MAX, nearest};
 pub use second_key::{PRIVATE_NETWORK_OPTION, PROCESS_OPTION, SECOND_KEYS, is_second_key};
-pub use shell::shell_word;
+pub use shell::{filled, shell_word};

@@ -1,5 +1,5 @@
-//! A word of a command that a person is told to type. A path may hold a space, and then the command would do
-//! something else than it says.
+//! Words of a command that a person is told to type. A path may hold a space, and then the command would do
+//! something else than it says; and a word such as `RUN` is to be typed as what it stands for.
 
 /// A word as a POSIX shell reads it back.
 ///
@@ -20,4 +20,39 @@ pub fn shell_word(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// A text with commands between backticks, with what `word` stands for in them. What is no command of flowhost stays as
+/// it is.
+///
+/// # Examples
+///
+/// ```
+/// use flowhost_words::filled;
+///
+/// let text = "RUN: `flowhost runs show RUN --step STEP` and `flowhost verify RUN`, not `RUN` or RUNS";
+/// let told = filled(&filled(text, "RUN", "01K"), "STEP", "scan[3]");
+/// assert_eq!(
+///     told,
+///     "RUN: `flowhost runs show 01K --step 'scan[3]'` and `flowhost verify 01K`, not `RUN` or RUNS"
+/// );
+/// ```
+#[must_use]
+pub fn filled(text: &str, word: &str, value: &str) -> String {
+    // Of nothing there is no word: it is left to whoever types the command.
+    if value.is_empty() {
+        return text.to_owned();
+    }
+    let value = shell_word(value);
+    let mut parts: Vec<String> = text.split('`').map(str::to_owned).collect();
+    // Every second part stands between two backticks.
+    let commands = parts.iter_mut().skip(1).step_by(2);
+    for command in commands.filter(|it| it.starts_with("flowhost ")) {
+        let words = command.split(' ');
+        let words: Vec<&str> = words
+            .map(|it| if it == word { value.as_str() } else { it })
+            .collect();
+        *command = words.join(" ");
+    }
+    parts.join("`")
 }

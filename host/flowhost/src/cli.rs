@@ -575,7 +575,8 @@ pub(crate) struct GraphArgs {
     /// The form
     #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
     pub(crate) format: GraphFormat,
-    /// Print what is different in OTHER instead
+    /// Print what is different in OTHER instead: of two plans, or of a plan and a run, in the plans; of two runs, in how
+    /// each step ended, too. In lines, or with `--json` as one document
     #[arg(long, requires = "other", conflicts_with = "format")]
     pub(crate) diff: bool,
 }

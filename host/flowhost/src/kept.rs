@@ -10,6 +10,7 @@ use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{DataKey, SEALED_KEY};
 use flowhost_run::bundle::{self, BUNDLE, Bundle, component_path};
 use flowhost_run::{Fed, Project, State};
+use flowhost_words::{PluginKind, with_article};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -129,6 +130,13 @@ impl Kept {
                     .hint(format!("its plugins: {}", names.join(", "))));
             };
             let (bytes, component) = stand_in(&self.ambient, key, path)?;
+            // One that is gone or was changed does not say what it was; the plan does, when it is read below.
+            let had = component_path(&self.state, &plugin.component);
+            if let Ok((_, had)) = stand_in(&self.ambient, key, &had)
+                && *had.digest == *plugin.component
+            {
+                of_kind(key, path, had.role, component.role)?;
+            }
             plugin.component = component.digest.to_string();
             let kept = component_path(&self.state, &plugin.component);
             // By its digest: what is there already is the same, and whoever reads it checks that.
@@ -199,6 +207,27 @@ pub fn stand_in(
         Failure::new(Exit::Internal, what).caused_by(&error)
     })?;
     Ok((bytes, inspected))
+}
+
+/// That the component in a file is of the plugin's kind: one of another is called in another way, and would fail only once
+/// it is.
+///
+/// # Errors
+/// When it is not.
+pub fn of_kind(
+    plugin: &str,
+    path: &Path,
+    wanted: PluginKind,
+    kind: PluginKind,
+) -> Result<(), Failure> {
+    if kind == wanted {
+        return Ok(());
+    }
+    let what = format!("`{}` cannot stand in for `{plugin}`", path.display());
+    let (is, wanted) = (with_article(kind.as_str()), with_article(wanted.as_str()));
+    Err(Failure::new(Exit::Internal, what)
+        .because(format!("it is {is}, and `{plugin}` is {wanted}"))
+        .hint("name a component of the same kind"))
 }
 
 /// The key of what the run in `run_dir` has sealed; none where it sealed nothing, or the key is gone.

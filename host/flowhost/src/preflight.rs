@@ -88,7 +88,7 @@ impl Asking<'_> {
         // Only beside others: alone it is told with the estimate, which whoever asks this makes next
         // ([`Estimate::exceeds`]).
         found.others.extend(self.too_small(project));
-        Err(found.failure(&shown(plan), Vec::new()))
+        Err(refusal_of(plan, found, Vec::new()))
     }
 
     /// Why a plan that was read is refused, if it is. A run asks components without a manifest itself; where there will
@@ -124,7 +124,7 @@ impl Asking<'_> {
         findings: Vec<Finding>,
     ) -> Failure {
         let Some(project) = project else {
-            return Preflight::default().failure(&shown(plan), findings);
+            return refusal_of(plan, Preflight::default(), findings);
         };
         // Where that cannot be asked, why comes beside what is wrong with the plan.
         let found = self.found(project, &self.offered(project));
@@ -133,7 +133,7 @@ impl Asking<'_> {
             ..Preflight::default()
         });
         found.others.extend(self.too_small(project));
-        found.failure(&shown(plan), findings)
+        refusal_of(plan, found, findings)
     }
 
     /// What the components of a project say that have no manifest.
@@ -155,6 +155,9 @@ pub fn findings_of(failure: Failure) -> Vec<Finding> {
     vec![finding.cure(failure.hints.join("\n"))]
 }
 
-fn shown(plan: &Path) -> String {
-    format!("`{}`", plan.display())
+/// How a command refuses the plan, as a person named it.
+fn refusal_of(plan: &Path, found: Preflight, before: Vec<Finding>) -> Failure {
+    let plan = plan.display().to_string();
+    let failure = found.failure(&format!("`{plan}`"), before);
+    failure.named("PLAN", &plan)
 }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost::ambient::Ambient;
 use flowhost::config::Config;
+use flowhost::kept::Kept;
 use flowhost::project::{self, Project, Request};
 use flowhost::report::problems::Texts;
 use flowhost_engine::PoolConfig;
@@ -414,4 +416,46 @@ async fn a_plugin_that_acted_for_its_callers_is_not_swapped_for_one_that_does_no
     );
     gate.open();
     sound(&run.outcome().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_open_to_requests_takes_nothing_of_another_and_begins_no_step_by_itself() {
+    let home = crate::cli::home(
+        &["ok_echo"],
+        "  first: { uses: ok_echo/run, with: {}, effects: none }",
+    );
+    let (host, project) = (host(&home), project(&home));
+    let earlier = host.start(project.clone(), options()).unwrap();
+    sound(&earlier.outcome().await.unwrap());
+    let (ambient, state) = (
+        ambient(&home),
+        State::new(home.path().join(".flowhost"), "default"),
+    );
+    let config = Config::find(&ambient).unwrap();
+    let kept = Kept::new(&ambient, &config, &state, BTreeMap::new());
+    let open = || RunOptions {
+        on_request: true,
+        ..options()
+    };
+    let only = RunOptions {
+        only: Some("first".to_owned()),
+        ..open()
+    };
+    let reuse = RunOptions {
+        reuse: Some(Arc::new(host.earlier(earlier.id(), &kept).unwrap())),
+        ..open()
+    };
+    let runs = [
+        host.start(project.clone(), only).unwrap(),
+        host.start(project.clone(), reuse).unwrap(),
+        host.fork(project, earlier.id(), "first", Arc::new(kept), open())
+            .unwrap(),
+    ];
+    for run in runs {
+        // One that began would wait for requests for ever.
+        let outcome = tokio::time::timeout(Duration::from_secs(60), run.outcome()).await;
+        let refused = outcome.expect("it began").unwrap_err();
+        let why = "open to requests takes nothing of another run";
+        assert!(refused.message.contains(why), "{refused:?}");
+    }
 }

@@ -10,7 +10,8 @@ use super::answer::SESSION;
 use crate::shared::outward::Answer;
 use crate::shared::support::Refusal;
 
-/// Sessions that one server begins in one run: one that keeps none is not a server.
+/// Sessions that one server begins in one run: one that keeps none is not a server. Each build of its adapter that takes
+/// the place of another begins one, too.
 const SESSIONS_MAX: usize = 16;
 /// Bytes of a session's id: servers make up texts of some forty.
 const SESSION_BYTES_MAX: usize = 512;
@@ -74,7 +75,8 @@ impl Sessions {
         };
         if self.count == SESSIONS_MAX {
             return refuse(format!(
-                "the server began {SESSIONS_MAX} sessions in this run and keeps none"
+                "the server began {SESSIONS_MAX} sessions in this run, and more are not taken: it begins one whenever it \
+                 does not find the one before, and for each build of its adapter that takes the place of another"
             ));
         }
         self.count += 1;
@@ -133,5 +135,19 @@ mod tests {
         assert!(sessions.begin(&given("s-2")).is_ok());
         assert!(sessions.over().is_empty());
         assert_eq!(sessions.all(), [Session::from("s-2")]);
+    }
+
+    #[test]
+    fn one_session_too_many_is_refused_in_words_that_hold_for_a_server_that_keeps_them_all() {
+        let mut sessions = Sessions::default();
+        for number in 0..SESSIONS_MAX {
+            assert!(sessions.begin(&given(&format!("s-{number}"))).is_ok());
+        }
+        let Err(Refusal::Guest(types::Error::Failed(why))) = sessions.begin(&given("more")) else {
+            panic!("it was taken, or refused as something else");
+        };
+        assert!(why.contains("began 16 sessions in this run"), "{why}");
+        assert!(why.contains("each build of its adapter"), "{why}");
+        assert!(!why.contains("keeps none"), "{why}");
     }
 }

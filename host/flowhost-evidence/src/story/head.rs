@@ -11,6 +11,7 @@ use flowhost_ledger::records::lent::{
     CallReuse, ComponentLoad, Gate, PolicyLoad, Record, Reload, RunEnd, RunPause, RunStart,
     ViewWrite,
 };
+use flowhost_words::filled;
 use serde_json::Value as Json;
 
 use super::stored::{Held, Shelf, plugin_of, short, text};
@@ -472,8 +473,11 @@ impl HeadOf {
         if let Some(message) = of("message") {
             head.failure = shelf.cut(message, PAYLOAD_CHARS_MAX);
         }
-        head.hint = of("hint").map(short).unwrap_or_default();
         head.failed_step = of("step").map(short).unwrap_or_default();
+        let hint = of("hint").map(short).unwrap_or_default();
+        // The planner that wrote it knows no run, and its words are in the chain as it wrote them.
+        let hint = filled(&hint, "RUN", &head.run);
+        head.hint = filled(&hint, "STEP", &head.failed_step);
         (self.head, self.plugins, self.swaps)
     }
 }

@@ -144,6 +144,15 @@ impl Graph {
         self
     }
 
+    /// The same without what became of each node: the plan alone.
+    #[must_use]
+    pub fn without_ends(mut self) -> Self {
+        for node in &mut self.nodes {
+            node.ended = None;
+        }
+        self
+    }
+
     /// For Graphviz.
     #[must_use]
     pub fn dot(&self) -> String {
@@ -179,7 +188,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// From `before` to `after`; nodes are the same by their ids.
+    /// From `before` to `after`; nodes are the same by their ids. How long one took is no difference: no two runs take as
+    /// long.
     #[must_use]
     pub fn between(before: &Graph, after: &Graph) -> Self {
         let without = |of: &Graph, other: &Graph| -> Vec<Node> {
@@ -198,7 +208,7 @@ impl Difference {
         };
         let changed = before.nodes.iter().filter_map(|node| {
             let now = after.node(&node.id)?;
-            (now != node).then(|| (node.clone(), now.clone()))
+            (timeless(now) != timeless(node)).then(|| (node.clone(), now.clone()))
         });
         Self {
             added: without(after, before),
@@ -220,6 +230,15 @@ impl Difference {
     pub fn outline(&self) -> String {
         outline::difference(self)
     }
+}
+
+/// A node, whatever time it took.
+fn timeless(node: &Node) -> Node {
+    let mut node = node.clone();
+    if let Some(ended) = &mut node.ended {
+        ended.duration_ms = 0;
+    }
+    node
 }
 
 #[cfg(test)]

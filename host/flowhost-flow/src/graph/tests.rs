@@ -119,3 +119,12 @@ fn a_difference_names_nodes_and_edges() {
     insta::assert_snapshot!(Difference::between(&before, &after).outline());
     assert!(Difference::between(&before, &sample()).is_empty());
 }
+
+#[test]
+fn runs_differ_by_how_their_nodes_ended_and_not_by_how_long_they_took() {
+    let run = |status, duration_ms| sample().with_ends([("first", status, duration_ms)]);
+    assert!(Difference::between(&run("ok", 5), &run("ok", 7)).is_empty());
+    let told = Difference::between(&run("ok", 5), &run("failed", 7));
+    assert_eq!(told.changed.len(), 1);
+    assert_eq!(run("ok", 5).without_ends(), sample());
+}

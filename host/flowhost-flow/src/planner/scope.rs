@@ -225,17 +225,23 @@ pub(super) fn visit_path(path: &str, visit: u32) -> String {
     }
 }
 
-/// Says that a part of a plan never ran.
+/// Says that a part of a plan never ran: because the run ended first, or because the way did not lead there.
 pub(super) fn skipped(ctx: &mut Ctx<'_>, id: &str, stage: Option<String>) {
+    let status = match ctx.scope.is_stopping() {
+        true => StepStatus::Cancelled,
+        false => StepStatus::Skipped,
+    };
+    never_ran(ctx, id, stage, status);
+}
+
+/// Says with which word a part of a plan never ran.
+pub(super) fn never_ran(ctx: &mut Ctx<'_>, id: &str, stage: Option<String>, status: StepStatus) {
     let path = ctx.scope.path(id);
     ctx.core.note(Note::StepEnded(StepSummary {
         step_id: ctx.core.step_id(&path),
         path,
         stage,
-        status: match ctx.scope.is_stopping() {
-            true => StepStatus::Cancelled,
-            false => StepStatus::Skipped,
-        },
+        status,
         attempts: 0,
         duration_ms: 0,
         used: Amounts::default(),

@@ -683,7 +683,8 @@ impl Recorder for Ledger {
         }
         let mut queue = shared.queue();
         if queue.wanted <= seq {
-            queue.wanted = seq + 1;
+            // Behind the last number there is none: whoever asks for that one waits for a record that can never be.
+            queue.wanted = seq.saturating_add(1);
             shared.wake(&mut queue);
         }
         drop(queue);

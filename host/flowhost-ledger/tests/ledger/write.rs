@@ -80,6 +80,21 @@ fn led_018_one_failed_sync_poisons_the_ledger_and_is_never_tried_again() {
 }
 
 #[test]
+fn who_waits_for_the_last_number_that_there_is_hears_of_the_end_and_holds_nobody_up() {
+    let disk = SimDisk::default();
+    let ledger = Ledger::open(&on_sim(&disk)).unwrap();
+    let runtime = runtime();
+    let never = ledger.durable(u64::MAX);
+    let acked = ledger.append(fact(0)).unwrap();
+    runtime.block_on(ledger.durable(acked)).unwrap();
+    disk.fail_sync(0);
+    let seq = ledger.append(fact(1)).unwrap();
+    runtime.block_on(ledger.durable(seq)).unwrap_err();
+    let error = runtime.block_on(never).unwrap_err();
+    assert!(matches!(error, LedgerError::Poisoned(_)), "{error}");
+}
+
+#[test]
 fn led_018_a_failed_sync_of_a_checkpoint_poisons_too() {
     // The records, and the log of notes; `checkpoint` itself is synced by the last note only.
     for at in 0..2 {

@@ -1,7 +1,7 @@
 //! How a command fails: what, why, cure, and the exit code, collected as data and printed once, last.
 
 use flowhost_flow::Exit;
-use flowhost_words::is_second_key;
+use flowhost_words::{filled, is_second_key};
 
 use crate::base::finding::Finding;
 
@@ -61,6 +61,16 @@ impl Failure {
         let hint = hint.into();
         if !hint.is_empty() && !self.hints.contains(&hint) {
             self.hints.push(hint);
+        }
+        self
+    }
+
+    /// The same with what `word` (`RUN`, `PLAN`, `STEP`) stands for in the commands of its hints: whoever wrote them did
+    /// not know it, and whoever types them must not have to look for it.
+    #[must_use]
+    pub fn named(mut self, word: &str, value: &str) -> Self {
+        for hint in &mut self.hints {
+            *hint = filled(hint, word, value);
         }
         self
     }

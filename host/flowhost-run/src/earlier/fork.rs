@@ -90,7 +90,8 @@ pub(crate) fn read(host: &Process, of: &Of) -> Result<Parent, Failure> {
     let dir = host.config.state.run_dir(&of.run);
     let cannot = |failure: Failure| Failure {
         message: cannot_be_forked(&of.run),
-        ..failure
+        // Not that of the run that would have begun with it.
+        ..failure.named("RUN", &of.run)
     };
     let key = of.kept.key(&dir).map_err(cannot)?;
     let fed = Fed::read(&dir, key.as_ref()).map_err(|error| cannot(error.into()))?;

@@ -29,7 +29,8 @@ pub struct RunOptions {
     pub reuse: Option<Arc<Earlier>>,
     /// The only step of the plan that is wanted, with what it needs ([`flowhost_flow::RunSetup::only`]).
     pub only: Option<String>,
-    /// Whether the run is open to requests ([`Run::request`](crate::Run::request)): no step begins by itself.
+    /// Whether the run is open to requests ([`Run::request`](crate::Run::request)): no step begins by itself. Neither
+    /// `only` nor `reuse` go with it, nor the past of another run.
     pub on_request: bool,
     /// What the person wants to be read beside the run. It stands in the chained record, from which
     /// nothing can be erased.
@@ -39,16 +40,22 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// That the plan can be run in this way.
-    pub(crate) fn suit(&self, project: &Project) -> Result<(), Failure> {
+    /// That the plan can be run in this way; `forked` is a run that begins with another one's past.
+    pub(crate) fn suit(&self, project: &Project, forked: bool) -> Result<(), Failure> {
         let workflow = matches!(project.plan.body, Body::Workflow { .. });
-        match self.on_request && !workflow {
-            false => self.work_tree.suffices(project),
-            true => Err(Failure::new(
-                Exit::Internal,
-                "only the steps of a workflow can be asked for",
-            )),
+        if !self.on_request {
+            return self.work_tree.suffices(project);
         }
+        if !workflow {
+            let what = "only the steps of a workflow can be asked for";
+            return Err(Failure::new(Exit::Internal, what));
+        }
+        if forked || self.only.is_some() || self.reuse.is_some() {
+            let what = "a run that is open to requests takes nothing of another run, and no step of it begins by itself";
+            return Err(Failure::new(Exit::Internal, what)
+                .because("`only`, `reuse` and a fork say what it begins with"));
+        }
+        self.work_tree.suffices(project)
     }
 }
 
@@ -82,7 +89,8 @@ impl WorkTree {
                 let what = "the plan requires a clean work tree (`evidence.require_clean`)";
                 Err(Failure::new(Exit::Internal, what)
                     .because("this command does not look at the work tree")
-                    .hint("run the plan with `flowhost run PLAN`"))
+                    .hint("run the plan with `flowhost run PLAN`")
+                    .named("PLAN", &project.file))
             }
             _ => Ok(()),
         }

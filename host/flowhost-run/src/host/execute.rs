@@ -51,7 +51,7 @@ pub(crate) async fn execute(
     started_ms: u64,
     run: &Run,
 ) -> Result<Finished, Failure> {
-    options.suit(&project)?;
+    options.suit(&project, fork.is_some())?;
     let forked = match fork {
         Some(of) => {
             let host = host.clone();
@@ -77,7 +77,7 @@ pub(crate) async fn execute(
     let (ready, components) = (&prepared.ready, &prepared.components);
     unless_stopped(run, offered(host, &project, ready, components, run)).await?;
     if let Some(failure) = prepared.estimate.exceeds() {
-        return Err(failure);
+        return Err(failure.named("PLAN", &project.file));
     }
     let setup = RunSetup {
         run_id: run.id().to_owned(),

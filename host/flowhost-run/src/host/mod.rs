@@ -120,7 +120,7 @@ impl Host {
     /// # Errors
     /// When its records cannot be read, or what it was made of is gone.
     pub fn earlier(&self, run: &str, kept: &dyn Kept) -> Result<Earlier, Failure> {
-        reuse::earlier(self.process(), kept, run)
+        reuse::earlier(self.process(), kept, run).map_err(|failure| failure.named("RUN", run))
     }
 
     /// Records what a person says of a call that nobody knows the end of. Gives the number of the call, and
@@ -134,7 +134,7 @@ impl Host {
         kept: &dyn Kept,
         said: &Settlement,
     ) -> Result<(u64, usize), Failure> {
-        resume::settle(self.process(), kept, run, said)
+        resume::settle(self.process(), kept, run, said).map_err(|failure| failure.named("RUN", run))
     }
 
     /// Records what somebody outside says to a gate. Gives its number. Blocks on the disk.
@@ -144,6 +144,7 @@ impl Host {
     /// up.
     pub fn speak(&self, run: &str, kept: &dyn Kept, said: &Spoken) -> Result<u64, Failure> {
         resume::gate::answer(self.process(), kept, run, said)
+            .map_err(|failure| failure.named("RUN", run))
     }
 
     /// Lets a run go on as a task of its own.
@@ -173,6 +174,7 @@ impl Host {
                         .hint("this is a bug of the host; please report it"),
                 )
             });
+            let outcome = outcome.map_err(|failure| failure.named("RUN", run.id()));
             inner.let_go(&run);
             inner.course.send_modify(Course::end);
             // Behind that: whoever waits for the outcome finds no run any more.

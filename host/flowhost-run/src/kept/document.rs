@@ -6,6 +6,7 @@
 use flowhost_flow::Amounts;
 use flowhost_flow::consensus::Verdict;
 use flowhost_flow::units::micro_usd_to_usd;
+use flowhost_words::filled;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -226,7 +227,7 @@ struct ErrorDocument<'a> {
     class: &'static str,
     owner: &'static str,
     message: &'a str,
-    hint: &'a str,
+    hint: String,
     step: &'a str,
 }
 
@@ -264,7 +265,11 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
                 class: failure.class.word(),
                 owner: failure.owner.word(),
                 message: &failure.message,
-                hint: &failure.hint,
+                hint: filled(
+                    &filled(&failure.hint, "RUN", &run.run),
+                    "STEP",
+                    &failure.step,
+                ),
                 step: &failure.step,
             }),
         }

@@ -302,7 +302,9 @@ impl Ready {
         }
         let mut failure = Failure::findings("the plan", rights.findings(project));
         failure.exit = Exit::Denied;
-        Err(failure.hint("`flowhost policy explain PLAN` shows where each right comes from"))
+        Err(failure
+            .hint("`flowhost policy explain PLAN` shows where each right comes from")
+            .named("PLAN", &project.file))
     }
 
     /// Compiles what is not in the cache, all at once; the engine bounds how many at a time. What is

@@ -170,13 +170,16 @@ fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Fail
     let outcome = finished?.outcome;
     if outcome.end.exit == Exit::Waiting {
         let failure = outcome.end.failure.as_ref();
-        let why = failure.map(|it| it.message.clone()).unwrap_or_default();
+        let (why, step) = failure
+            .map(|it| (it.message.clone(), it.step.clone()))
+            .unwrap_or_default();
         return Err(
             Failure::new(Exit::Waiting, format!("the run {run} waits on"))
                 .because(why)
                 .hint(format!(
                     "`flowhost runs settle {run} STEP --as failed` ends the wait"
-                )),
+                ))
+                .named("STEP", &step),
         );
     }
     Ok(status_word(&outcome).to_owned())

@@ -62,7 +62,9 @@ fn watched(options: Options, screen: bool, context: &Context) -> Result<Exit, Fa
     let runtime = running::runtime()?;
     let ended = runtime.block_on(async {
         let faces = match screen {
-            true => on_a_screen(context)?,
+            true => on_a_screen(context).map_err(|failure| {
+                failure.named("PLAN", &options.request.plan.display().to_string())
+            })?,
             false => in_lines(context),
         };
         session(

@@ -18,7 +18,8 @@ pub(crate) fn of(project: &Project, context: &Context) -> Result<Estimate, Failu
 /// The same, and a failure where the plan's budget cannot suffice: `run` refuses it with the same words.
 pub(crate) fn within_budget(project: &Project, context: &Context) -> Result<Estimate, Failure> {
     let estimate = of(project, context)?;
-    match estimate.exceeds() {
+    let exceeds = estimate.exceeds();
+    match exceeds.map(|failure| failure.named("PLAN", &project.file)) {
         // Who reads the document goes by the places.
         Some(failure) if context.output.json => Err(Failure {
             findings: estimate.shortfalls(),

@@ -152,7 +152,8 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     let key = in_use(&context.ambient, state).map_err(|error| failed(&error))?;
     let dir = state.run_dir(&run);
     // Whoever asks for bytes to go means the bytes, wherever else the run has met them.
-    let all = that_share(&dir, &with_payload(&dir, seq)?)?;
+    let all = with_payload(&dir, seq).and_then(|record| that_share(&dir, &record));
+    let all = all.map_err(|failure| failure.named("RUN", &run))?;
     if all.is_empty() {
         return Ok(gone_before(context, &run, seq));
     }

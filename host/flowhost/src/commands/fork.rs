@@ -21,7 +21,7 @@ pub(crate) fn perform(args: &ForkArgs, context: &mut Context) -> Result<Exit, Fa
     let parent = resume::found(&args.run, context)?;
     let cannot = |failure: Failure| Failure {
         message: format!("run {parent} cannot be forked"),
-        ..failure
+        ..failure.named("RUN", &parent)
     };
     let kept = Kept::new(
         &context.ambient,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
-use flowhost::report::problems::unreadable;
+use flowhost::report::problems::unreadable_of;
 use flowhost::state::FindRuns as _;
 use flowhost_evidence::html::plan as drawing;
 use flowhost_evidence::runs;
@@ -19,10 +19,14 @@ use crate::cli::{GraphArgs, GraphFormat};
 use crate::commands::Context;
 
 pub(crate) fn perform(args: &GraphArgs, context: &mut Context) -> Result<Exit, Failure> {
-    let graph = graph(&args.of, context)?;
+    let (graph, is_run) = graph(&args.of, context)?;
     if let Some(other) = &args.other {
-        let other = self::graph(other, context)?;
-        return Ok(differ(&graph, &other, context));
+        let (other, other_is_run) = self::graph(other, context)?;
+        // A plan has not ended in any way, so that of a run only its plan can be held against one.
+        return Ok(match is_run && other_is_run {
+            true => differ(&graph, &other, context),
+            false => differ(&graph.without_ends(), &other.without_ends(), context),
+        });
     }
     let output = context.output;
     if output.json || args.format == GraphFormat::Json {
@@ -51,8 +55,9 @@ fn differ(before: &Graph, after: &Graph, context: &Context) -> Exit {
     Exit::Ok
 }
 
-/// The graph of a plan's file; of what is no file, of the run of that name, with how each step ended.
-fn graph(of: &str, context: &mut Context) -> Result<Graph, Failure> {
+/// The graph of a plan's file; of what is no file, of the run of that name, with how each step ended. And whether it is
+/// one of a run.
+fn graph(of: &str, context: &mut Context) -> Result<(Graph, bool), Failure> {
     let path = context.ambient.resolve(Path::new(of));
     if context.ambient.is_file(&path) {
         let text = context
@@ -60,7 +65,7 @@ fn graph(of: &str, context: &mut Context) -> Result<Graph, Failure> {
             // One byte more than the parser takes, so that it is the parser who says what is too large.
             .read_text(&path, PLAN_BYTES_MAX as u64 + 1)?;
         context.texts.add(of, text.as_str());
-        return plan(&text, of);
+        return Ok((plan(&text, of)?, false));
     }
     let run = context
         .state
@@ -73,7 +78,7 @@ fn graph(of: &str, context: &mut Context) -> Result<Graph, Failure> {
     let dir = context.state.run_dir(&run);
     let (file, text) = kept_plan(&run, context)?;
     let graph = plan(&text, &file)?;
-    let records = runs::show(&dir).map_err(unreadable)?;
+    let records = runs::show(&dir).map_err(unreadable_of(&run))?;
     let steps = runs::steps(&records);
     let ends = steps.iter().map(|step| {
         (
@@ -82,7 +87,7 @@ fn graph(of: &str, context: &mut Context) -> Result<Graph, Failure> {
             step.duration_ms.unwrap_or(0),
         )
     });
-    Ok(graph.with_ends(ends))
+    Ok((graph.with_ends(ends), true))
 }
 
 /// The plan that a run kept beside its ledger: its file's name and its text.
@@ -94,7 +99,9 @@ pub(super) fn kept_plan(run: &str, context: &Context) -> Result<(String, String)
     let text = text.map_err(|error| {
         Failure::new(Exit::Internal, format!("the plan of run {run} cannot be read"))
             .caused_by(&error)
-            .hint("runs before `bundle.json` did not keep their plan; `flowhost runs show RUN` has their steps")
+            .hint(format!(
+                "runs before `bundle.json` did not keep their plan; `flowhost runs show {run}` has their steps"
+            ))
     })?;
     // What is no JSON holds no plan, which is told below.
     let bundle: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -103,7 +110,9 @@ pub(super) fn kept_plan(run: &str, context: &Context) -> Result<(String, String)
             Exit::Internal,
             format!("`{BUNDLE}` of run {run} does not hold its plan"),
         )
-        .hint("`flowhost verify RUN` says whether it is the file that the run wrote")
+        .hint(format!(
+            "`flowhost verify {run}` says whether it is the file that the run wrote"
+        ))
     })?;
     Ok((file.to_owned(), text.to_owned()))
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
-use flowhost::report::problems::unreadable;
+use flowhost::report::problems::unreadable_of;
 use flowhost::state::FindRuns as _;
 use flowhost_evidence::runs::{self, RecordEntry};
 use flowhost_flow::Exit;
@@ -24,7 +24,7 @@ use found::{Found, Loaded};
 pub(crate) fn perform(run: &str, context: &Context) -> Result<Exit, Failure> {
     let files = context.state.files_of_run(&context.ambient, run)?;
     let run = &files.run;
-    let records = runs::show_in(&*files.source, &files.dir).map_err(unreadable)?;
+    let records = runs::show_in(&*files.source, &files.dir).map_err(unreadable_of(run))?;
     let refusals: Vec<(&str, Refusal<'_>)> = records.iter().filter_map(refusal).collect();
     let dir = found::folder_of_plan(&files.dir, context);
     let changes = changes(&records, &refusals, &dir, context);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use flowhost::failure::Failure;
 use flowhost::host::host;
-use flowhost::kept::{BUNDLE_BYTES_MAX, data_key, stand_in};
+use flowhost::kept::{BUNDLE_BYTES_MAX, data_key, of_kind, stand_in};
 use flowhost::project::{self, Given, Loaded, Project, Request};
 use flowhost::sources::KeptRun;
 use flowhost::state::FindRuns as _;
@@ -237,7 +237,7 @@ pub(super) fn component(name: &str, path: &Path, context: &Context) -> Result<In
     stand_in(&context.ambient, name, path).map(|(_, component)| component)
 }
 
-/// The plugin with another component in the place of its own; its rights stay.
+/// The plugin with another component of its kind in the place of its own; its rights stay.
 pub(super) fn replaced(
     project: &Project,
     name: &str,
@@ -249,6 +249,7 @@ pub(super) fn replaced(
         let what = format!("the run has no plugin `{name}`");
         Failure::new(Exit::Internal, what).hint(format!("its plugins: {}", names.join(", ")))
     })?;
+    of_kind(name, path, member.decl.kind, inspection.role)?;
     Ok(Member {
         inspection,
         // The one of the component that it stands in for says nothing of it.

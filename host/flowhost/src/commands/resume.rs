@@ -101,10 +101,17 @@ pub(crate) fn go_on(
     let project = project.map_err(|failure| match ambient.lock_holder(&run_dir) {
         Some(process) => at_work(Some(process)),
         None => failure,
-    })?;
-    running::perform(&project, args, context, |host| {
+    });
+    let project = project.map_err(|failure| failure.named("RUN", run))?;
+    // As it can be typed from here: the run may have been started elsewhere.
+    let plan = match project.cwd == ambient.cwd() {
+        true => PathBuf::from(&project.file),
+        false => project.cwd.join(&project.file),
+    };
+    let ended = running::perform(&project, args, context, |host| {
         Ok(host.resume(run, kept, options))
-    })
+    });
+    ended.map_err(|failure| failure.named("PLAN", &plan.display().to_string()))
 }
 
 /// The newest run of this plan, if the person wants to go on with it; without that, one that was killed or

@@ -355,6 +355,10 @@ fn report(finished: &Finished, plan: &Plan, context: &Context) {
         let own = denials.filter_map(|denial| own_first(denial, plan, &finished.run));
         shown = own.fold(shown, Failure::hint);
     }
+    // The planner that wrote its hint knows neither.
+    let mut shown = shown
+        .named("RUN", &finished.run)
+        .named("STEP", &failure.step);
     for hint in &mut shown.hints {
         *hint = context.state.told(hint);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::output::one_line;
-use flowhost::report::problems::unreadable;
+use flowhost::report::problems::unreadable_of;
 use flowhost::state::FindRuns as _;
 use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
@@ -36,7 +36,7 @@ pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Ex
 
 fn report(run: &str, out: Option<&Path>, context: &Context) -> Result<Exit, Failure> {
     let files = context.state.files_of_run(&context.ambient, run)?;
-    let story = story::read_in(&*files.source, &files.dir).map_err(unreadable)?;
+    let story = story::read_in(&*files.source, &files.dir).map_err(unreadable_of(&files.run))?;
     let run = files.run;
     let page = html::page(&story);
     let Some(out) = out else {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use flowhost::failure::Failure;
 use flowhost::output::{neutral, one_line};
-use flowhost::report::problems::unreadable;
+use flowhost::report::problems::unreadable_of;
 use flowhost::state::FindRuns as _;
 use flowhost_evidence::filter::Filter;
 use flowhost_evidence::runs::{self, RecordEntry, StepEntry, steps};
@@ -32,8 +32,8 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         let text = format!("note: the run {run} was removed; this is read from its archive\n");
         context.output.message(&text);
     }
-    let records = runs::show_in(source, dir).map_err(unreadable)?;
-    let payloads = Payloads::open(source, dir).map_err(|error| unreadable(error.into()))?;
+    let records = runs::show_in(source, dir).map_err(unreadable_of(run))?;
+    let payloads = Payloads::open(source, dir).map_err(|error| unreadable_of(run)(error.into()))?;
     let shelf = Shelf {
         payloads,
         erased: erased(&records),
@@ -53,7 +53,9 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         let document = logs(run, filter.of(records), &shelf, context);
         return Ok(document);
     }
-    let head = story::read_in(source, dir).map_err(unreadable)?.head;
+    let head = story::read_in(source, dir)
+        .map_err(unreadable_of(run))?
+        .head;
     // A run that has ended stands nowhere, whatever it once waited for.
     let standing = Standing::of(&records, &context.state).filter(|_| head.status.is_none());
     let gate = filter.step.as_deref().filter(|step| {
@@ -275,7 +277,9 @@ fn payload(
             Exit::Internal,
             format!("record {seq} ({}) has no payload", record.kind),
         )
-        .hint("records with one have a `commit`: `flowhost runs show RUN --json`")
+        .hint(format!(
+            "records with one have a `commit`: `flowhost runs show {run} --json`"
+        ))
     })?;
     let bytes = taken.map_err(|why| {
         Failure::new(

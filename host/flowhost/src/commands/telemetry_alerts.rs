@@ -308,7 +308,7 @@ fn alerts_csv(answer: &Answer) -> String {
             alert.over.to_string(),
             alert.halts.to_string(),
             alert.says.clone(),
-            alert.guidance.to_owned(),
+            alert.guidance.clone(),
         ]
     });
     let header = [

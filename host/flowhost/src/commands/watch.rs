@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use flowhost::failure::Failure;
 use flowhost::output::{neutral, one_line};
-use flowhost::report::problems::unreadable;
+use flowhost::report::problems::unreadable_of;
 use flowhost_evidence::runs::RecordEntry;
 use flowhost_evidence::text::escaped;
 use flowhost_flow::Exit;
@@ -36,14 +36,14 @@ const MESSAGE_MAX: usize = 200;
 pub(super) fn perform(args: &WatchArgs, context: &Context) -> Result<Exit, Failure> {
     let run = resume::found(&args.run, context)?;
     let dir = context.ambient.resolve(&context.state.run_dir(&run));
-    let mut tail = Tail::open(&dir).map_err(|error| unreadable(error.into()))?;
+    let mut tail = Tail::open(&dir).map_err(|error| unreadable_of(&run)(error.into()))?;
     let mut view = View::new(context, dir);
     let mut swept = Instant::now();
     // Looked at before the records are read: what was written before the end was entered is read then.
     let mut ended = cancel::ended(&run, context)?;
     loop {
         let records = tail.more(TAKEN_MAX);
-        let records = records.map_err(|error| unreadable(error.into()))?;
+        let records = records.map_err(|error| unreadable_of(&run)(error.into()))?;
         let all = records.len() < TAKEN_MAX;
         for record in records {
             view.hear(record);

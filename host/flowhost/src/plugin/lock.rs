@@ -113,7 +113,9 @@ impl Lock {
     pub fn read(ambient: &Ambient, project: &Project) -> Result<Option<Self>, Failure> {
         let path = file(project);
         match ambient.read_text(&path, DOCUMENT_BYTES_MAX) {
-            Ok(text) => Self::parse(&text, &path).map(Some),
+            Ok(text) => Self::parse(&text, &path)
+                .map(Some)
+                .map_err(|failure| failure.named("PLAN", &project.file)),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -17,7 +17,7 @@ use flowhost_run::view_fact;
 
 use crate::ambient::Ambient;
 use crate::failure::Failure;
-use crate::report::problems::unreadable;
+use crate::report::problems::unreadable_of;
 use crate::state::State;
 
 /// An erasure that has begun and is not yet done.
@@ -78,7 +78,8 @@ pub fn finish(state: &State, ambient: &Ambient, key: &Arc<HostKey>) -> Vec<Strin
 /// Writes the page of `run`. Everything that it is to tell must have reached the disk before.
 fn write(ledger: &Ledger, state: &State, run: &str, ambient: &Ambient) -> Result<(), Failure> {
     let dir = state.run_dir(run);
-    let page = html::page(&story::read(&ambient.resolve(&dir)).map_err(unreadable)?).into_bytes();
+    let page =
+        html::page(&story::read(&ambient.resolve(&dir)).map_err(unreadable_of(run))?).into_bytes();
     ledger
         .append(view_fact(state.tenant(), html::FILE, &page))
         .map_err(|error| {

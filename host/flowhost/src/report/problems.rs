@@ -37,6 +37,11 @@ pub fn unreadable(error: Unreadable) -> Failure {
     failure.hint("`flowhost verify RUN` names the exact place")
 }
 
+/// As [`unreadable`], of the ledger of this run.
+pub fn unreadable_of(run: &str) -> impl FnOnce(Unreadable) -> Failure {
+    move |error| unreadable(error).named("RUN", run)
+}
+
 /// Prints a failure to standard error.
 pub fn print(output: &Output, failure: &Failure, texts: &Texts) {
     output.message(&render(output, failure, texts));

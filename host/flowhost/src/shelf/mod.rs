@@ -29,7 +29,7 @@ use crate::host::Coming;
 use crate::offers;
 use crate::preflight::{Asking, findings_of};
 use crate::project::{self, Given, Project, Request};
-use crate::report::problems::{Texts, unreadable};
+use crate::report::problems::{Texts, unreadable_of};
 use crate::state::State;
 
 /// What the operator wants to offer.
@@ -321,9 +321,9 @@ impl Shelf for Shelves {
             let message = format!("the run {run} goes on");
             return Err(Failure::new(Exit::Waiting, message)
                 .because("it is signed, and its report written, once it has ended")
-                .hint(
-                    "read it again then; `flowhost runs show RUN` shows what is on record so far",
-                ));
+                .hint(format!(
+                    "read it again then; `flowhost runs show {run}` shows what is on record so far"
+                )));
         }
         let dir = self.run_dir(run);
         match document {
@@ -333,7 +333,7 @@ impl Shelf for Shelves {
             }
             // No run of a server leaves one (`host::serving_host`).
             Document::Page => {
-                let page = html::page(&story::read(&dir).map_err(unreadable)?);
+                let page = html::page(&story::read(&dir).map_err(unreadable_of(run))?);
                 if page.len() as u64 > DOCUMENT_BYTES_MAX {
                     let message = format!("the page of run {run} has {} bytes", page.len());
                     return Err(Failure::new(Exit::Internal, message)

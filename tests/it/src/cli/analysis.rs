@@ -326,7 +326,7 @@ fn an_alert_is_told_once_with_what_to_do_and_a_playback_remembers_nothing() {
       look which agent used more: `flowhost telemetry report --metric tokens --group-by model`; a longer prompt, retries or another model are the usual reasons
 
     2026-11-13T08:00:00Z failed_checks, HALT: 5 checks of one run did not hold (run run-12)
-      start no other run of the plan before its checks hold: `flowhost runs show RUN` names those that failed
+      start no other run of the plan before its checks hold: `flowhost runs show run-12` names those that failed
 
     2 new alerts; rules: the built-in ones
     ");

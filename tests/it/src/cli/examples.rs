@@ -65,6 +65,12 @@ fn support_triage_walks_by_what_it_reads() {
     let asked = run(&["--input", "request=empty.md"]);
     assert_eq!(asked["steps"]["search"]["status"], "skipped", "{asked:#}");
     assert_eq!(asked["steps"]["ask_back"]["status"], "ok", "{asked:#}");
+    // Which file it was is the asker's to know: what is answered names none that was not read.
+    let reply = asked["outputs"]["reply"].as_str().unwrap();
+    assert!(
+        reply.contains("the request") && !reply.contains("request.md"),
+        "{reply}"
+    );
     home.file(
         "fire.md",
         "---\ntopic: fire\nurgency: high\n---\n# It burns\n",

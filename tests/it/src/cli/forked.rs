@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::again::replays;
 use super::evidence::run_dir;
-use super::resumed::{REVIEW, RUN, THREE, home, plan, resume};
+use super::resumed::{REVIEW, RUN, THREE, home, killed_in, plan, resume};
 use crate::counting::Counting;
 use crate::support::{Home, Ran};
 
@@ -30,6 +30,38 @@ fn a_step_that_never_ran_is_no_place_to_fork_at_and_nothing_is_recorded() {
     let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
     assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
     assert_eq!(server.paths(), ["/a", "/b", "/c"]);
+}
+
+#[test]
+fn a_component_of_another_kind_stands_in_for_nothing_and_nothing_begins() {
+    let named = ["--plugin", "ok_http=ok_guardrail.wasm"];
+    let refuses = |ran: Ran| {
+        let told = ran.expect(1).all();
+        assert!(
+            told.contains("ok_guardrail.wasm` cannot stand in for `ok_http`"),
+            "{told}"
+        );
+        let why = "it is a guardrail, and `ok_http` is a tool";
+        assert!(told.contains(why), "{told}");
+    };
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    home.guest("ok_guardrail");
+    home.flowhost(RUN).expect(0);
+    refuses(fork(&home, &[&["--at", "c"][..], &named].concat()));
+    refuses(home.flowhost(&[&["runs", "replay", "latest"][..], &named].concat()));
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(server.paths(), ["/a", "/b", "/c"]);
+    let server = Counting::new();
+    let home = super::resumed::home(&server, THREE);
+    home.guest("ok_guardrail");
+    killed_in(&home, &server, "/b");
+    server.silence("/b", false);
+    let wanted = ["runs", "resume", "latest", "--allow-private-network"];
+    refuses(home.flowhost(&[&wanted[..], &named].concat()));
+    // Nothing of it stays: the run goes on as it was.
+    assert_eq!(resume(&home).expect(0).json()["outputs"]["last"], "c");
 }
 
 #[test]

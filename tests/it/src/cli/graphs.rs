@@ -101,3 +101,28 @@ fn a_difference_is_told_and_what_is_no_plan_and_no_run_too() {
         ran.stderr
     );
 }
+
+#[test]
+fn a_run_and_a_plan_differ_in_their_plans_alone() {
+    let home = super::home(
+        &["ok_add"],
+        "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }",
+    );
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    for sides in [["latest", "plan.yaml"], ["plan.yaml", "latest"]] {
+        let differ = ["plan", "graph", "--diff", sides[0], sides[1]];
+        let same = home.flowhost(&differ).expect(0);
+        assert_eq!(same.stderr, "the graphs are the same\n", "{}", same.all());
+    }
+    let other = home.read("plan.yaml").replace("  only:", "  another:");
+    home.file("other.yaml", other);
+    let differ = ["plan", "graph", "--diff", "latest", "other.yaml"];
+    let ran = home.flowhost(&differ).expect(0);
+    assert_eq!(ran.stdout, "- only: ok_add/run\n+ another: ok_add/run\n");
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let runs = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let id = |at: usize| runs[at]["run_id"].as_str().unwrap();
+    let differ = ["plan", "graph", "--diff", id(0), id(1)];
+    let same = home.flowhost(&differ).expect(0);
+    assert_eq!(same.stderr, "the graphs are the same\n", "{}", same.all());
+}

@@ -80,6 +80,12 @@ fn a_living_run_is_not_resumed_and_the_refusal_names_its_process() {
     let refused = resume(&home).expect(1);
     let process = format!("process {} is at work on it", child.id());
     assert!(refused.all().contains(&process), "{}", refused.all());
+    let dir = run_dir(&home);
+    let follow = format!(
+        "`flowhost runs watch {}` follows it",
+        dir.file_name().unwrap().to_str().unwrap()
+    );
+    assert!(refused.all().contains(&follow), "{}", refused.all());
     kill(child);
 }
 
@@ -187,4 +193,28 @@ fn the_ledger_of_another_run_is_not_resumed_under_this_ones_name() {
         "{}",
         refused.all()
     );
+}
+
+#[test]
+fn hints_name_the_run_and_the_plan_and_leave_no_word_to_be_filled_in() {
+    let home = super::home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    let run = ran.json()["run_id"].as_str().unwrap().to_owned();
+    let ended = home.flowhost(&["runs", "resume", "latest"]).expect(1);
+    let cure = format!(
+        "`flowhost runs show {run}` says how; start its plan again with `flowhost run plan.yaml`"
+    );
+    assert!(ended.stderr.contains(&cure), "{}", ended.all());
+    let erased = [
+        "evidence", "erase", "999", "--run", "latest", "--reason", "r",
+    ];
+    let none = home.flowhost(&erased).expect(1);
+    let cure = format!("`flowhost runs show {run}` lists the records");
+    assert!(none.stderr.contains(&cure), "{}", none.all());
+    let segment = run_dir(&home).join("seg-00000000.jsonl");
+    let text = std::fs::read_to_string(&segment).unwrap();
+    std::fs::write(&segment, text.replacen("ok_echo", "ok_ecko", 1)).unwrap();
+    let damaged = home.flowhost(&["runs", "show", "latest"]).expect(1);
+    let cure = format!("`flowhost verify {run}` names the exact place");
+    assert!(damaged.stderr.contains(&cure), "{}", damaged.all());
 }

@@ -8,6 +8,7 @@ mod rules;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use flowhost_words::filled;
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
@@ -100,7 +101,7 @@ pub struct Alert {
     /// In words.
     pub says: String,
     /// What to do.
-    pub guidance: &'static str,
+    pub guidance: String,
 }
 
 fn as_moment<S: serde::Serializer>(at: &OffsetDateTime, into: S) -> Result<S::Ok, S::Error> {
@@ -271,7 +272,7 @@ impl<'r, 'o> Watch<'r, 'o> {
             over,
             halts: rule == Rule::FailedChecks,
             says,
-            guidance: rule.guidance(),
+            guidance: filled(rule.guidance(), "RUN", run),
         });
     }
 }

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::effort;
-use crate::exit::{Failure, FailureClass};
+use crate::exit::{Failure, FailureClass, StepStatus};
 use crate::expr::Expr;
 use crate::plan::{self, NodeKind, Step, limits};
 use crate::planner::arena::Slot;
 use crate::planner::core::{Purpose, UNITS};
-use crate::planner::scope::{Ctx, skipped, visit_path};
+use crate::planner::scope::{Ctx, never_ran, visit_path};
 use crate::planner::unit::{Ended, Role, Seat, Start, Stop, UnitId};
 use crate::planner::{Time, TimerId};
 
@@ -150,11 +150,16 @@ impl Tree {
 
     /// Ends the tree early. The first reason stays.
     pub(in crate::planner) fn halt(&mut self, ctx: &mut Ctx<'_>, failure: Failure) {
+        self.failed(ctx, failure, StepStatus::Cancelled);
+    }
+
+    /// Ends the tree with a failure; `unvisited` is what its actions are that it never ticked.
+    fn failed(&mut self, ctx: &mut Ctx<'_>, failure: Failure, unvisited: StepStatus) {
         if ctx.scope.failure.is_some() || self.over {
             return;
         }
         ctx.scope.failure = Some(failure);
-        self.end(ctx);
+        self.end(ctx, unvisited);
     }
 
     fn tick(&mut self, ctx: &mut Ctx<'_>) {
@@ -178,27 +183,28 @@ impl Tree {
             match ticked.status {
                 Status::Running if ticked.again => {}
                 Status::Running | Status::Idle => return,
-                Status::Success => return self.end(ctx),
+                Status::Success => return self.end(ctx, StepStatus::Skipped),
                 Status::Failure => {
                     let failure = self.leaves.failure.take();
                     let failure = failure.unwrap_or_else(|| {
                         Failure::new(FailureClass::Check, "the root of the tree failed")
                     });
-                    return self.halt(ctx, failure);
+                    // It has answered as it is written: what it passed over nobody has cancelled.
+                    return self.failed(ctx, failure, StepStatus::Skipped);
                 }
             }
         }
     }
 
-    fn end(&mut self, ctx: &mut Ctx<'_>) {
+    fn end(&mut self, ctx: &mut Ctx<'_>, unvisited: StepStatus) {
         self.over = true;
         self.ticks.stop(&mut Hands {
             state: &mut self.leaves,
             ctx,
         });
-        let unvisited = self.leaves.actions.values().filter(|it| it.visits == 0);
-        for action in unvisited {
-            skipped(ctx, &action.step.id, action.step.stage.clone());
+        let actions = self.leaves.actions.values().filter(|it| it.visits == 0);
+        for action in actions {
+            never_ran(ctx, &action.step.id, action.step.stage.clone(), unvisited);
         }
     }
 }

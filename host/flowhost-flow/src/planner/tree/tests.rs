@@ -144,6 +144,16 @@ fn a_condition_that_does_not_hold_is_a_failure() {
 }
 
 #[test]
+fn what_a_tree_passes_over_is_skipped_also_where_its_root_fails() {
+    let mut run = tree(
+        "{type: sequence, children: [{type: action, id: a, uses: t}, {type: action, id: b, uses: t}]}",
+    );
+    run.fail("a", FailureClass::Failed);
+    assert_eq!(run.exit(), Exit::Plugin);
+    assert_eq!(run.status("b"), StepStatus::Skipped);
+}
+
+#[test]
 fn a_budget_that_is_used_up_ends_the_tree_whatever_it_says() {
     let mut run = Run::of(
         "kind: behavior_tree\nbudget: {calls: 1}\nroot: {type: selector, children: [\

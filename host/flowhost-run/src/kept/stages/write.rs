@@ -5,12 +5,13 @@
 //! not held against its schema, and record nothing that is not written.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, BufReader, Read as _};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, Builder};
 
 use cap_std::fs::Dir;
 use flowhost_ledger::Durability;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::unwritten;
@@ -22,6 +23,8 @@ use crate::kept::specs::{self, Spec};
 
 /// Most bytes of a cost summary that are read: some hundred lines, each a few hundred bytes.
 const COSTS_BYTES_MAX: u64 = 4 << 20;
+/// Most bytes of the latest synthesis that are read for its time: no run holds more of what its agents said.
+const LATEST_BYTES_MAX: u64 = 1 << 30;
 
 /// A file by its path below the evidence root.
 type Named = (String, Vec<u8>);
@@ -186,13 +189,27 @@ fn is_newer(dir: &Dir, path: &str, bytes: &[u8]) -> bool {
     if !is_latest(path) {
         return false;
     }
-    let ended = |bytes: &[u8]| -> Option<String> {
-        let synthesis: Value = serde_json::from_slice(bytes).ok()?;
-        Some(synthesis.get("timestamp")?.as_str()?.to_owned())
-    };
-    let there = nofollow::read(dir, path, COSTS_BYTES_MAX).ok();
     // Times of records have one form, in which the later one is the greater text.
-    there.is_some_and(|there| ended(&there) > ended(bytes))
+    ended_there(dir, path).is_some_and(|there| Some(there) > ended(bytes))
+}
+
+/// When the stage ended that a synthesis is of.
+#[derive(Deserialize)]
+struct Ending {
+    timestamp: String,
+}
+
+fn ended(synthesis: &[u8]) -> Option<String> {
+    let ending: Ending = serde_json::from_slice(synthesis).ok()?;
+    Some(ending.timestamp)
+}
+
+/// The same of a file, which is as large as what the agents said: all but the time is read past and not held.
+fn ended_there(dir: &Dir, path: &str) -> Option<String> {
+    let file = nofollow::file(dir, path).ok()?;
+    let synthesis = BufReader::new(file.take(LATEST_BYTES_MAX));
+    let ending: Ending = serde_json::from_reader(synthesis).ok()?;
+    Some(ending.timestamp)
 }
 
 #[cfg(test)]
@@ -235,5 +252,23 @@ mod tests {
         };
         let before = footprint_before(&mut One, &dir, &wanted, &|_| Ok(false));
         assert_eq!(before.unwrap(), 7);
+    }
+
+    #[test]
+    fn a_latest_synthesis_that_ended_later_stays_however_large_it_is() {
+        const LATEST: &str = "consensus/S/spec-plan_synthesis.json";
+        assert!(is_latest(LATEST));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("consensus/S")).unwrap();
+        let of = |time: &str, bytes: u64| {
+            let answer = "x".repeat(usize::try_from(bytes).unwrap());
+            serde_json::json!({ "answer": answer, "timestamp": time }).to_string()
+        };
+        let later = of("2026-11-26T10:00:00.000Z", COSTS_BYTES_MAX + 1);
+        std::fs::write(folder.path().join(LATEST), later).unwrap();
+        let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
+        let newer = |time: &str| is_newer(&dir, LATEST, of(time, 1).as_bytes());
+        assert!(newer("2026-11-26T09:00:00.000Z"));
+        assert!(!newer("2026-11-26T11:00:00.000Z"));
     }
 }
