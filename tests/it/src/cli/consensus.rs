@@ -102,6 +102,30 @@ fn a_conflict_ends_with_2_and_an_absence_with_3() {
 }
 
 #[test]
+fn the_last_lines_of_a_run_say_how_its_consensus_stands() {
+    let last = |ran: &Ran| -> String {
+        let lines: Vec<&str> = ran.stdout.lines().collect();
+        lines[lines.len() - 5..].join("\n")
+    };
+    let agree = home(
+        "parallel",
+        "on_conflict: [halt]",
+        [says(4), says(4), says(4)],
+    );
+    let ran = agree.flowhost(&["run", "plan.yaml"]).expect(0);
+    let line = "consensus_ok: 1 of 1 step, 0 conflicts\n";
+    assert!(last(&ran).contains(line), "{}", ran.all());
+    let differ = home(
+        "parallel",
+        "on_conflict: [halt]",
+        [says(4), says(5), says(4)],
+    );
+    let ran = differ.flowhost(&["run", "plan.yaml"]).expect(2);
+    let line = "consensus_ok: 0 of 1 step, 1 conflict; not ok: ask (conflict)\n";
+    assert!(last(&ran).contains(line), "{}", ran.all());
+}
+
+#[test]
 fn ten_seeds_give_the_same_verdict_and_its_hash_stands_in_the_record() {
     let home = home(
         "parallel",
