@@ -231,7 +231,8 @@ fn grouped(denials: &[Denial]) -> Vec<(&Denial, usize)> {
 
 /// A step's place: steps as the plan has them, items as people count (`check[2]` before `check[10]`), then what was
 /// taken back, the last step's first, and handlers last.
-fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
+#[must_use]
+pub fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
     let mut plan = Some(plan);
     let mut places = Vec::new();
     for part in path.split('/') {
