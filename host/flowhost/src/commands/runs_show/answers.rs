@@ -160,9 +160,9 @@ impl Panels {
     }
 
     fn asked(&mut self, record: &RecordEntry, call: &ToolCall, path: &str) {
-        // Only the calls of several agents have seats; what one of them calls itself has none.
         let seat = call.part.as_deref().and_then(|it| it.strip_prefix("seat-"));
         let seat: Option<u32> = seat.and_then(|it| it.parse().ok());
+        // Only the calls of several agents have seats; what one of them calls itself has none.
         let (Some(seat), Some(id)) = (seat, &call.call_of.call) else {
             return;
         };
