@@ -1,9 +1,9 @@
 //! Whether a plan could run now: its agents with their models, its tools and servers, the programs that its profiles
 //! name, and what follows where some of them are not there. Read by `flowhost doctor --plan`.
 //!
-//! Asks and never repairs, and calls no tool. What is not asked is said, with the reason. Who is offline is a warning as
-//! long as every step could still come to its end; what follows from how many is the plan's own word
-//! ([`flowhost_flow::plan::Consensus::matrix`]).
+//! Asks and never repairs, and calls no tool. What is not asked is said, with the reason, and is not known: it counts for
+//! nobody's presence. Who is offline or not known is a warning as long as every step could still come to its end; what follows
+//! from how many is the plan's own word ([`flowhost_flow::plan::Consensus::matrix`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub struct Probe {
     pub level: Level,
     /// What was found; for one that was not asked, why not.
     pub found: String,
-    /// Whether it was not asked.
+    /// Whether it was not asked: how it would answer is not known.
     pub skipped: bool,
 }
 
@@ -68,9 +68,20 @@ impl Probe {
     fn skipped(kind: &'static str, name: &str, why: &str) -> Self {
         Self {
             skipped: true,
-            ..Self::new(kind, name, Level::Ok, why)
+            ..Self::new(kind, name, Level::Warning, why)
         }
     }
+}
+
+/// What is known of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// It can be asked.
+    There,
+    /// It cannot.
+    Offline,
+    /// Nobody has asked.
+    NotKnown,
 }
 
 /// How a step stands whose agents were looked at.
@@ -78,12 +89,16 @@ impl Probe {
 pub struct Stand {
     /// The step.
     pub step: String,
-    /// Agents that can be asked, or were not looked at.
+    /// Agents that can be asked.
     pub ready: u32,
+    /// The same with those that were not looked at: there may be as many.
+    pub at_most: u32,
     /// All of them.
     pub of: u32,
-    /// Those that cannot.
+    /// Those that cannot, the arbiter among them.
     pub offline: Vec<String>,
+    /// Those that were not looked at, the arbiter among them.
+    pub not_known: Vec<String>,
     /// What follows, by how many there are.
     pub matrix: Vec<Follows>,
     /// Whether the step can come to its end with those that are there.
@@ -141,7 +156,7 @@ pub async fn examine(
             let found = member.inspection.digest.to_string();
             probes.push(Probe::new("tool", key, Level::Ok, found));
         }
-        probes.extend(commands(ambient, key, member));
+        probes.extend(commands(ambient, &project.dir, key, member));
     }
     Readiness::of(probes, steps)
 }
@@ -175,6 +190,53 @@ pub fn server(key: &str, answer: Result<String, String>) -> Probe {
     }
 }
 
+/// What was found of a step's agents.
+#[derive(Default)]
+struct Found {
+    ready: u32,
+    at_most: u32,
+    members: u32,
+    offline: Vec<String>,
+    not_known: Vec<String>,
+}
+
+impl Found {
+    /// Counts one; an arbiter that is no member gives no answer of its own.
+    fn count(&mut self, agent: &str, presence: Presence, member: bool) {
+        let one = u32::from(member);
+        self.members += one;
+        match presence {
+            Presence::There => {
+                self.ready += one;
+                self.at_most += one;
+            }
+            Presence::NotKnown => {
+                self.at_most += one;
+                self.not_known.push(agent.to_owned());
+            }
+            Presence::Offline => self.offline.push(agent.to_owned()),
+        }
+    }
+
+    /// Whether all of them are there.
+    fn is_complete(&self) -> bool {
+        self.offline.is_empty() && self.not_known.is_empty()
+    }
+
+    fn stand(self, step: &Step, level: Level) -> Stand {
+        Stand {
+            step: step.id.clone(),
+            ready: self.ready,
+            at_most: self.at_most,
+            of: self.members,
+            offline: self.offline,
+            not_known: self.not_known,
+            matrix: Vec::new(),
+            level,
+        }
+    }
+}
+
 /// What is asked, and what was found so far.
 struct Asked<'a> {
     ambient: &'a Ambient,
@@ -189,35 +251,26 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     async fn panel(&mut self, step: &Step, spec: &Consensus) -> Option<Stand> {
-        let mut offline = Vec::new();
+        let mut found = Found::default();
         for agent in &spec.agents {
-            if self.agent(agent, step).await != Level::Ok {
-                offline.push(agent.clone());
-            }
+            let presence = self.agent(agent, step).await;
+            found.count(agent, presence, true);
         }
-        if let Some(arbiter) = spec.arbiter.as_ref().filter(|it| !spec.agents.contains(it))
-            && self.agent(arbiter, step).await != Level::Ok
-        {
-            offline.push(arbiter.clone());
+        if let Some(arbiter) = spec.arbiter.as_ref().filter(|it| !spec.agents.contains(it)) {
+            let presence = self.agent(arbiter, step).await;
+            found.count(arbiter, presence, false);
         }
-        let of = count(spec.agents.len());
-        let absent = offline.iter().filter(|it| spec.agents.contains(it)).count();
-        let ready = of.saturating_sub(count(absent));
         let matrix = spec.matrix();
-        let follows = matrix.iter().find(|row| row.present == ready);
-        let level = match follows {
-            _ if offline.is_empty() => Level::Ok,
-            // The step still comes to its end, with fewer than were asked for.
+        let best = matrix.iter().find(|row| row.present == found.at_most);
+        let level = match best {
+            _ if found.is_complete() => Level::Ok,
+            // The step may still come to its end, with fewer than were asked for.
             Some(row) if row.exit == 0 => Level::Warning,
             _ => Level::Error,
         };
         Some(Stand {
-            step: step.id.clone(),
-            ready,
-            of,
-            offline,
             matrix,
-            level,
+            ..found.stand(step, level)
         })
     }
 
@@ -227,33 +280,40 @@ impl Asked<'_> {
         if member.decl.kind != PluginKind::Agent {
             return None;
         }
-        let there = self.agent(plugin, step).await == Level::Ok;
-        Some(Stand {
-            step: step.id.clone(),
-            ready: u32::from(there),
-            of: 1,
-            offline: match there {
-                true => Vec::new(),
-                false => vec![plugin.to_owned()],
-            },
-            matrix: Vec::new(),
-            level: match there {
-                true => Level::Ok,
-                false => Level::Error,
-            },
-        })
+        let presence = self.agent(plugin, step).await;
+        let mut found = Found::default();
+        found.count(plugin, presence, true);
+        let level = match presence {
+            Presence::There => Level::Ok,
+            Presence::NotKnown => Level::Warning,
+            Presence::Offline => Level::Error,
+        };
+        Some(found.stand(step, level))
     }
 
     /// Whether the agent can be asked in the step: its component is there, because the plan was loaded.
-    async fn agent(&mut self, agent: &str, step: &Step) -> Level {
+    async fn agent(&mut self, agent: &str, step: &Step) -> Presence {
         let name = format!("{agent} at {}", step.id);
-        let config = self.project.members.get(agent).map(|it| it.config.clone());
-        let config: Option<Value> = config.and_then(|text| serde_json::from_str(&text).ok());
+        let project = self.project;
+        let member = project.members.get(agent);
+        let config: Option<Value> = member.and_then(|it| serde_json::from_str(&it.config).ok());
         let model = config.as_ref().and_then(|it| it.get("model")?.as_str());
         let Some(model) = model else {
-            let why = "its `config` names no `model`, so what it asks is not known";
-            self.probes.push(Probe::skipped("agent", &name, why));
-            return Level::Ok;
+            let asks = member.is_none_or(|it| !it.effective.grants.model.allow.is_empty());
+            let (probe, presence) = match asks {
+                true => {
+                    let why = "its `config` names no `model`, so what it asks is not known";
+                    (Probe::skipped("agent", &name, why), Presence::NotKnown)
+                }
+                // Nobody has to be there for it but its component, which is.
+                false => {
+                    let found = "its profile grants no model, so it asks none";
+                    let probe = Probe::new("agent", &name, Level::Ok, found);
+                    (probe, Presence::There)
+                }
+            };
+            self.probes.push(probe);
+            return presence;
         };
         let stage = step.stage.as_deref().unwrap_or(&step.id);
         let asked = self.model(model, agent, stage).await;
@@ -276,7 +336,11 @@ impl Asked<'_> {
             skipped,
             ..Probe::new("agent", &name, level, found)
         });
-        level
+        match (skipped, level) {
+            (true, _) => Presence::NotKnown,
+            (false, Level::Ok) => Presence::There,
+            (false, _) => Presence::Offline,
+        }
     }
 
     /// The model that a call of this one goes to, where its key is missing.
@@ -381,25 +445,33 @@ impl CallLog for Unlogged {
     }
 }
 
-/// The programs that a plugin's profile starts.
-fn commands(ambient: &Ambient, key: &str, member: &Member) -> Vec<Probe> {
+/// The programs that a plugin's profile starts; `dir` is the folder of the plan.
+fn commands(ambient: &Ambient, dir: &Path, key: &str, member: &Member) -> Vec<Probe> {
     let grants = member.effective.grants.process.iter();
     let probes = grants.filter_map(|grant| {
         let program = grant.command.first()?;
         let name = format!("{program} of {key}");
         let mut granted = member.effective.grants.files.iter();
-        if granted.any(|it| Path::new(program).starts_with(&it.guest)) {
-            let why = "it is in a folder that the profile grants, as the process sees it";
-            return Some(Probe::skipped("command", &name, why));
-        }
-        let places = match program.contains('/') {
-            true => vec![PathBuf::from(program)],
+        // As the process sees it, a folder that the profile grants lies over the machine's own.
+        let inside = granted.find_map(|it| {
+            let below = Path::new(program).strip_prefix(&it.guest).ok()?;
+            Some(dir.join(&it.host).join(below))
+        });
+        let is_granted = inside.is_some();
+        let places = match inside {
+            Some(place) => vec![place],
+            None if program.contains('/') => vec![PathBuf::from(program)],
             // Where the process is looked for, whatever the person's own PATH has.
-            false => std::env::split_paths(flowhost_jail::PATH)
+            None => std::env::split_paths(flowhost_jail::PATH)
                 .map(|folder| folder.join(program))
                 .collect(),
         };
         let Some(path) = places.into_iter().find(|it| ambient.is_file(it)) else {
+            if is_granted {
+                // The folder may be an input's, or filled before the process begins.
+                let why = "it is in a folder that the profile grants, and not there yet";
+                return Some(Probe::skipped("command", &name, why));
+            }
             let found = "it is not on this machine";
             return Some(Probe::new("command", &name, Level::Error, found));
         };
@@ -420,8 +492,4 @@ fn commands(ambient: &Ambient, key: &str, member: &Member) -> Vec<Probe> {
         })
     });
     probes.collect()
-}
-
-fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }

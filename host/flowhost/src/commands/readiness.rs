@@ -159,7 +159,7 @@ fn text(found: &Readiness) -> String {
     let mut table = plain_rows();
     for probe in &found.probes {
         let level = match probe.skipped {
-            true => "skipped",
+            true => "not known",
             false => word(probe.level),
         };
         table.add_row([
@@ -172,19 +172,26 @@ fn text(found: &Readiness) -> String {
     format!("{}\n{}", table.trim_fmt(), neutral(&steps))
 }
 
-/// A step and, row by row, what follows from how many answer; the row that holds now is marked.
+/// A step and, row by row, what follows from how many answer. The row that holds now is marked `>`; where some were not
+/// asked, `?` marks each that may hold.
 fn stand(stand: &Stand) -> String {
+    let not_known = match stand.not_known.as_slice() {
+        [] => String::new(),
+        agents => format!("; not known: {}", agents.join(", ")),
+    };
     let mut text = format!(
-        "\n{} step {}: {} of {} agents\n",
+        "\n{} step {}: {} of {} agents{not_known}\n",
         word(stand.level),
         stand.step,
         stand.ready,
         stand.of
     );
     for row in &stand.matrix {
-        let mark = match row.present == stand.ready {
-            true => ">",
-            false => " ",
+        let may_hold = (stand.ready..=stand.at_most).contains(&row.present);
+        let mark = match (may_hold, stand.ready == stand.at_most) {
+            (false, _) => " ",
+            (true, true) => ">",
+            (true, false) => "?",
         };
         let then = match (row.then.as_slice(), row.exit) {
             ([], _) => "goes on".to_owned(),

@@ -20,7 +20,9 @@ use crate::commands::Context;
 use crate::commands::plan_graph::kept_plan;
 use crate::commands::standing::Standing;
 
+mod answers;
 mod folded;
+mod order;
 
 /// Characters of one payload that a step's view prints: two screens. `--payload` prints all of it.
 const SHOWN_MAX: usize = 4_000;
@@ -45,6 +47,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     let all = filter.is_all();
     let mut steps = steps(&records);
     steps.retain(|step| filter.means(&step.path));
+    order::as_planned(&mut steps, source, dir);
     // A misspelt step would otherwise be answered like one that did nothing.
     if steps.is_empty() && filter.step.is_some() {
         return Err(no_step(&filter, &records));
@@ -65,6 +68,12 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     let grounds = gate.map_or_else(String::new, |gate| {
         grounds(run, gate, &records, &shelf, context)
     });
+    // Of a step alone and of all its records: whoever asks for some kinds has asked for those.
+    let all_kinds = filter.kinds.is_empty() && !filter.denials;
+    let answers = match filter.step.is_some() && all_kinds && !context.output.json {
+        true => who_answered(run, &records, &filter, &shelf, context),
+        false => String::new(),
+    };
     let records = filter.of(records);
     if context.output.json {
         let steps: Vec<Value> = steps
@@ -93,6 +102,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         let told = words(&head.failure).map_or("", |_| head.failed_step.as_str());
         text.push_str(&whole(&steps, &records, told, &shelf));
     } else {
+        text.push_str(&answers);
         text.push_str(&listed(&filter, &steps, &records, &shelf));
     }
     if let (Some(gate), Some(standing)) = (gate, &standing) {
@@ -102,6 +112,26 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     }
     context.output.result(&text);
     Ok(Exit::Ok)
+}
+
+/// Who answered what, where the step asks several agents, and how an answer is read whole.
+fn who_answered(
+    run: &str,
+    records: &[RecordEntry],
+    filter: &Filter,
+    shelf: &Shelf<'_>,
+    context: &Context,
+) -> String {
+    let (mut text, first) = answers::tables(records, filter, shelf);
+    if let Some(seq) = first {
+        let command = format!("flowhost runs show {run} --payload {seq}");
+        let command = context.state.told(&command);
+        let _infallible = writeln!(
+            text,
+            "`answer` is a record; the first one whole: {command}\n"
+        );
+    }
+    text
 }
 
 /// All steps and records: a `foreach` is one line among either, and what failed says why.

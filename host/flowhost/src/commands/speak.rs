@@ -44,7 +44,17 @@ fn speak(run: &str, spoken: &Spoken, done: &str, context: &Context) -> Result<Ex
         }));
     } else {
         let path = &spoken.gate;
-        let text = format!("{done} `{path}`; `flowhost runs resume {run}` goes on\n");
+        let next = match spoken.word {
+            // A word is a record and no more: the run, which has no process, ends when it hears it.
+            Word::Reject(_) => format!(
+                "the run stands where it stood until `flowhost runs resume {run}` does what the plan says of a no: in a \
+                 workflow the step fails, and the run ends with exit code 4 where the plan says nothing else"
+            ),
+            Word::Approve(_) | Word::Signal(_) => {
+                format!("`flowhost runs resume {run}` goes on")
+            }
+        };
+        let text = format!("{done} `{path}`; {next}\n");
         context.output.message(&context.state.told(&text));
     }
     Ok(Exit::Ok)

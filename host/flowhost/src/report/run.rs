@@ -66,8 +66,43 @@ pub fn text(output: &Output, run: &Finished, plan: &Plan, state: &State) -> Stri
         let name = output.out(name, Style::new().bold());
         let _infallible = writeln!(text, "{name}: {}", neutral(&shown));
     }
+    if let Some(line) = agreed(run, plan) {
+        let _infallible = writeln!(text, "{line}");
+    }
     text.push_str(&closing(run, state));
     text
+}
+
+/// How the steps stand whose agents were asked together, in a line near the end: the outputs before it may be longer than any
+/// screen. None for a plan without such a step.
+fn agreed(run: &Finished, plan: &Plan) -> Option<String> {
+    let steps = run.outcome.steps.iter();
+    let all: Vec<_> = steps
+        .filter_map(|(path, step)| Some((path, step.consensus.as_ref()?)))
+        .collect();
+    if all.is_empty() {
+        return None;
+    }
+    let conflicts: usize = all.iter().map(|(_, verdict)| verdict.conflicts.len()).sum();
+    let mut others: Vec<_> = all.iter().filter(|(_, verdict)| !verdict.ok).collect();
+    others.sort_by_cached_key(|(path, _)| in_order(plan, path));
+    let named = others.iter().take(ITEMS_SHOWN_MAX);
+    let named = named.map(|(path, verdict)| format!("{path} ({})", verdict.status.word()));
+    let mut named: Vec<String> = named.collect();
+    if others.len() > ITEMS_SHOWN_MAX {
+        named.push(format!("… and {} more", others.len() - ITEMS_SHOWN_MAX));
+    }
+    let not = match named.is_empty() {
+        true => String::new(),
+        false => format!("; not ok: {}", named.join(", ")),
+    };
+    let line = format!(
+        "consensus_ok: {} of {}, {}{not}",
+        all.len() - others.len(),
+        counted(all.len(), "step"),
+        counted(conflicts, "conflict"),
+    );
+    Some(one_line(&line))
 }
 
 /// A line for each step; of a step that was done once for each item, its items below it.
@@ -196,7 +231,8 @@ fn grouped(denials: &[Denial]) -> Vec<(&Denial, usize)> {
 
 /// A step's place: steps as the plan has them, items as people count (`check[2]` before `check[10]`), then what was
 /// taken back, the last step's first, and handlers last.
-fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
+#[must_use]
+pub fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
     let mut plan = Some(plan);
     let mut places = Vec::new();
     for part in path.split('/') {

@@ -102,6 +102,92 @@ fn a_conflict_ends_with_2_and_an_absence_with_3() {
 }
 
 #[test]
+fn the_last_lines_of_a_run_say_how_its_consensus_stands() {
+    let last = |ran: &Ran| -> String {
+        let lines: Vec<&str> = ran.stdout.lines().collect();
+        lines[lines.len() - 5..].join("\n")
+    };
+    let agree = home(
+        "parallel",
+        "on_conflict: [halt]",
+        [says(4), says(4), says(4)],
+    );
+    let ran = agree.flowhost(&["run", "plan.yaml"]).expect(0);
+    let line = "consensus_ok: 1 of 1 step, 0 conflicts\n";
+    assert!(last(&ran).contains(line), "{}", ran.all());
+    let differ = home(
+        "parallel",
+        "on_conflict: [halt]",
+        [says(4), says(5), says(4)],
+    );
+    let ran = differ.flowhost(&["run", "plan.yaml"]).expect(2);
+    let line = "consensus_ok: 0 of 1 step, 1 conflict; not ok: ask (conflict)\n";
+    assert!(last(&ran).contains(line), "{}", ran.all());
+}
+
+#[test]
+fn a_step_of_several_agents_is_shown_with_who_answered_what_before_its_records() {
+    let failing = json!({ "error": { "class": "refused", "message": "out of order" } });
+    let home = home(
+        "parallel",
+        "on_degraded: [retry, halt]",
+        [says(4), failing, says(4)],
+    );
+    run(&home, "1").expect(3);
+    let shown = home.flowhost(&["runs", "show", "latest", "--step", "ask"]);
+    let shown = shown.expect(0).stdout;
+    let (table, rest) = shown.split_once("\n\n").unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows[0],
+        [
+            "agent", "try", "model", "status", "tokens", "answer", "file"
+        ],
+        "{shown}"
+    );
+    let row = |agent: &str, asked: &str| {
+        let mut rows = rows.iter();
+        let row = rows.find(|row| row[0] == agent && row[1] == asked);
+        row.cloned().unwrap()
+    };
+    for (agent, model) in [("a", "mock/a"), ("c", "mock/c")] {
+        let row = row(agent, "1");
+        assert_eq!(row[2..4], [model, "ok"], "{shown}");
+        assert!(row[4].parse::<u64>().unwrap() > 0, "{shown}");
+        let whole = ["runs", "show", "latest", "--payload", row[5], "--json"];
+        let whole = home.flowhost(&whole).expect(0).json();
+        assert_eq!(whole["payload"], json!({ "n": 4 }), "{whole:#}");
+    }
+    // It was asked twice, and what it used nobody counted.
+    for asked in ["1", "2"] {
+        let row = row("b", asked);
+        assert_eq!(row[2..4], ["mock/b", "failed"], "{shown}");
+        assert!(row[4].parse::<u64>().is_ok(), "no tokens: {shown}");
+    }
+    // Of what the arbiter put together twice, the second counts.
+    let first = row("c-arbiter", "1");
+    assert_eq!(first[3..7], ["ok,", "does", "not", "count"], "{shown}");
+    assert_eq!(row("c-arbiter", "2")[3], "ok", "{shown}");
+    assert!(rest.contains("the first one whole: flowhost runs show "));
+    assert!(rest.contains("output of record"), "the records: {shown}");
+    // Who asks for some records gets those alone.
+    let some = [
+        "runs",
+        "show",
+        "latest",
+        "--step",
+        "ask",
+        "--kind",
+        "consensus",
+    ];
+    let some = home.flowhost(&some);
+    assert!(!some.expect(0).stdout.contains("mock/a"));
+}
+
+#[test]
 fn ten_seeds_give_the_same_verdict_and_its_hash_stands_in_the_record() {
     let home = home(
         "parallel",

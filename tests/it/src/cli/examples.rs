@@ -34,6 +34,29 @@ pub(crate) fn example(name: &str) -> Home {
 }
 
 #[test]
+fn what_an_example_leaves_where_it_is_run_is_ignored_by_git() {
+    let mut with_evidence = 0;
+    for entry in std::fs::read_dir(repository().join("examples")).unwrap() {
+        let folder = entry.unwrap().path();
+        let plan = std::fs::read_to_string(folder.join("plan.yaml")).unwrap_or_default();
+        if !plan.lines().any(|line| line.starts_with("evidence:")) {
+            continue;
+        }
+        with_evidence += 1;
+        // The copy of an example that a person makes has no other `.gitignore` above it.
+        let ignored = std::fs::read_to_string(folder.join(".gitignore")).unwrap_or_default();
+        for left in [".flowhost/", "evidence/", "report.html", "dashboard.html"] {
+            assert!(
+                ignored.lines().any(|line| line == left),
+                "{left}: {}",
+                folder.display()
+            );
+        }
+    }
+    assert!(with_evidence >= 2, "{with_evidence}");
+}
+
+#[test]
 fn the_first_plan_lists_headings_and_stops_at_a_key() {
     let home = example("first-plan");
     let report = home

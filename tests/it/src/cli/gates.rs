@@ -131,8 +131,15 @@ fn a_gate_that_is_rejected_ends_the_run_with_4_and_an_arbiter_that_fails_settles
         "person",
         "{waits:#}"
     );
-    home.flowhost(&["runs", "reject", "latest", "questions", "--by", "ann"])
-        .expect(0);
+    let no = ["runs", "reject", "latest", "questions", "--by", "ann"];
+    let said = home.flowhost(&no).expect(0);
+    assert!(!said.stderr.contains("goes on"), "{}", said.all());
+    for words in ["rejected `questions`", "runs resume", "exit code 4"] {
+        assert!(said.stderr.contains(words), "{words}: {}", said.all());
+    }
+    // The word is on record; the run ends when it hears it.
+    let shown = home.flowhost(&["runs", "show", "latest", "--json"]);
+    assert_eq!(shown.expect(0).json()["run"]["status"], "waiting");
     let ended = resume(&home).expect(4).json();
     assert_eq!(ended["error"]["class"], "rejected", "{ended:#}");
 }

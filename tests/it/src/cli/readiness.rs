@@ -151,17 +151,47 @@ fn a_model_that_costs_something_is_asked_on_request_only() {
             .unwrap()
             .clone()
     };
-    let silent = ask(&[]).expect(0).json();
+    let silent = ask(&[]).expect(1).json();
     let probe = model(&silent);
     assert_eq!(
         (&probe["skipped"], &probe["level"]),
-        (&json!(true), &json!("ok")),
+        (&json!(true), &json!("warning")),
         "{silent:#}"
     );
     assert!(
         probe["found"].as_str().unwrap().contains("--ask"),
         "{probe}"
     );
+    // Who was not asked is nowhere counted as present.
+    assert_eq!(silent["status"], "warning");
+    let clarify = step(&silent, "clarify");
+    assert_eq!(
+        (&clarify["ready"], &clarify["at_most"], &clarify["level"]),
+        (&json!(2), &json!(3), &json!("warning")),
+        "{silent:#}"
+    );
+    assert_eq!(
+        (&clarify["not_known"], &clarify["offline"]),
+        (&json!(["gemini"]), &json!([]))
+    );
+    let kept = home.read("evidence/commands/GATES-1/tasks_guardrail.json");
+    assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), silent);
+    home.flowhost(&["telemetry", "validate", "evidence"])
+        .expect(0);
+    let arguments = ["doctor", "--plan", "plan.yaml"];
+    let mut command = home.command(&arguments);
+    let command = command.env("FLOWHOST_CONFIG", "op/flowhost.toml");
+    let shown = home.ran(&command.output().unwrap(), &arguments).expect(1);
+    for words in [
+        "not known  agent gemini at clarify",
+        "warning step clarify: 2 of 3 agents; not known: gemini",
+        "  ? 3/3 ok, goes on",
+        "  ? 2/3 degraded, accept: goes on",
+        "    1/3 missing",
+    ] {
+        assert!(shown.stdout.contains(words), "{words}: {}", shown.all());
+    }
+    assert!(!shown.stdout.contains("> 3/3"), "{}", shown.all());
     let asked = ask(&["--ask"]).expect(1).json();
     let probe = model(&asked);
     assert_eq!(
@@ -278,5 +308,38 @@ fn a_program_that_is_not_on_this_machine_is_an_error_and_a_server_that_may_not_b
     assert_eq!(probe(&found, "command")["level"], "error", "{found:#}");
     home.file("policies/peer.toml", profile("/server/bin/serve"));
     let found = doctor(&home, &[]).expect(1).json();
-    assert_eq!(probe(&found, "command")["skipped"], true, "{found:#}");
+    let command = probe(&found, "command");
+    assert_eq!(
+        (&command["skipped"], &command["level"]),
+        (&json!(true), &json!("warning")),
+        "{found:#}"
+    );
+    home.file("server/bin/serve", "");
+    let found = doctor(&home, &[]).expect(1).json();
+    let command = probe(&found, "command");
+    assert_eq!(
+        (&command["skipped"], &command["level"]),
+        (&json!(false), &json!("ok")),
+        "{found:#}"
+    );
+}
+
+#[test]
+fn an_agent_whose_profile_grants_no_model_has_nobody_to_wait_for() {
+    let home = Home::new();
+    home.warm();
+    home.guest("ok_agent");
+    home.file(
+        "plan.yaml",
+        "flowhost: v1\nkind: workflow\nname: under-test\nplugins:\n  a: { kind: agent, source: ./ok_agent.wasm, profile: \
+         deny-all }\nsteps:\n  ask: { uses: a, with: { text: x } }\n",
+    );
+    let found = doctor(&home, &[]).expect(0).json();
+    let probe = &found["probes"][0];
+    assert_eq!(
+        (&probe["kind"], &probe["skipped"], &probe["level"]),
+        (&json!("agent"), &json!(false), &json!("ok")),
+        "{found:#}"
+    );
+    assert_eq!(step(&found, "ask")["ready"], 1, "{found:#}");
 }

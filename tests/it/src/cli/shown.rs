@@ -40,6 +40,23 @@ fn a_run_is_shown_step_by_step_in_the_order_of_the_plan() {
 }
 
 #[test]
+fn steps_that_did_not_run_stand_where_the_plan_has_them() {
+    let steps = "  zed: { uses: ok_add/run, with: { a: 1, b: 2 } }\n  \
+                 never: { when: \"1 > 2\", uses: ok_add/run, with: { a: 1, b: 2 } }\n  \
+                 bad: { needs: [zed], uses: fault_error/run, with: { case: failed, message: broken } }\n  \
+                 mid: { needs: [bad], uses: ok_add/run, with: { a: 1, b: 2 } }\n  \
+                 alpha: { needs: [mid], uses: ok_add/run, with: { a: 1, b: 2 } }";
+    let home = home(&["ok_add", "fault_error"], steps);
+    let ran = home.flowhost(&["run", "plan.yaml"]);
+    assert_ne!(ran.code, 0, "{}", ran.all());
+    let shown = home.flowhost(&["runs", "show", "latest", "--json"]);
+    let shown = shown.expect(0).json();
+    let steps = shown["steps"].as_array().unwrap().iter();
+    let order: Vec<&str> = steps.map(|step| step["path"].as_str().unwrap()).collect();
+    assert_eq!(order, ["zed", "never", "bad", "mid", "alpha"], "{shown:#}");
+}
+
+#[test]
 fn log_lines_for_people_name_the_step_and_no_id() {
     let home = home(
         &["ok_add"],

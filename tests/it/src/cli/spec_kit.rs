@@ -257,6 +257,19 @@ fn a_planted_absence_ends_with_3_and_is_accepted_where_the_plan_says_so() {
         Value::Null,
         "unknown is null and not 0"
     );
+    let shown = home.flowhost(&["runs", "show", "latest", "--step", "plan"]);
+    let shown = shown.expect(0).stdout;
+    let line = |who: &str| shown.lines().find(|line| line.trim().starts_with(who));
+    let claude = line("claude ").unwrap();
+    for part in [
+        "mock/claude",
+        "evidence/consensus/SPEC-KIT-900/spec-plan_2",
+        "_claude.json",
+    ] {
+        assert!(claude.contains(part), "{part}: {claude}");
+    }
+    let gemini = line("gemini ").unwrap();
+    assert!(!gemini.contains("evidence/"), "{gemini}");
     home.flowhost(&["telemetry", "validate", "evidence"])
         .expect(0);
     home.file("scripts/plan/gemini.json", before);
