@@ -91,8 +91,8 @@ pub(crate) struct CancelArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = grace)]
     pub(crate) grace: u64,
     /// Who says so, for the record
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) by: String,
+    #[arg(long, value_name = "NAME", value_parser = super::person)]
+    pub(crate) by: Option<String>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) note: String,

@@ -71,9 +71,9 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
 }
 
 fn reason(args: &CancelArgs) -> String {
-    let by = match args.by.as_str() {
-        "" => "cancelled by `flowhost runs cancel`".to_owned(),
-        by => format!("cancelled by {by}"),
+    let by = match &args.by {
+        None => "cancelled by `flowhost runs cancel`".to_owned(),
+        Some(by) => format!("cancelled by {by}"),
     };
     match args.note.as_str() {
         "" => by,
