@@ -2,20 +2,20 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args};
-use flowhost_evidence::runs::UNFINISHED;
+use flowhost_evidence::runs::{GONE, UNFINISHED};
 use flowhost_flow::RunStatus;
 use flowhost_ledger::KILLED;
 
-/// What the index says of how a run ended. The last two are of runs that wrote no end.
+/// What the index says of how a run ended. The last three are of runs that wrote no end, or have no folder any more.
 fn statuses() -> PossibleValuesParser {
     let ended = RunStatus::WORDS.iter().copied();
-    PossibleValuesParser::new(ended.chain([KILLED, UNFINISHED]))
+    PossibleValuesParser::new(ended.chain([KILLED, UNFINISHED, GONE]))
 }
 
 /// Which runs are meant.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// Only runs that ended so, or `unfinished`; may be repeated
+    /// Only runs that ended so, or `unfinished` or `gone`; may be repeated
     #[arg(long, value_name = "STATUS", value_parser = statuses())]
     pub(crate) status: Vec<String>,
     /// Only runs of the plan of this name
