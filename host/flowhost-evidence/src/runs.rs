@@ -17,6 +17,8 @@ pub const UNFINISHED: &str = "unfinished";
 pub const WAITING: &str = RunStatus::Waiting.word();
 /// The status of a run that let go of its process before its end.
 pub const INTERRUPTED: &str = RunStatus::Interrupted.word();
+/// The status of a run that the index has, whose folder is gone, and that nobody removed on purpose.
+pub const GONE: &str = "gone";
 
 /// One run as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

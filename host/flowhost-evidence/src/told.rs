@@ -14,6 +14,12 @@ use crate::text::{counted, plugin_of};
 const REPLY: &str = "message.reply";
 /// The word for a message, in `type`. Older hosts recorded other envelopes, too.
 const MESSAGE: &str = "message";
+/// What happens to a gate before anybody speaks to it.
+const OPENED: &str = "opened";
+/// The verdict of a person on a step that had no effect.
+const FAILED: &str = "failed";
+/// Characters of a note that a line shows. The record has all of it.
+const NOTE_MAX: usize = 200;
 /// The one who performs the plan.
 const HOST: &str = "host";
 
@@ -91,6 +97,17 @@ impl Told {
                 };
                 Some(self.sent(message, &sender, payload()))
             }
+            // What was said stands in the payload: a note, or what a signal brought.
+            Record::Gate(gate) if gate.event != OPENED => {
+                let what = format!("gate `{}`: {}", gate.at.path, gate.event);
+                Some(word_of(what, gate.by.as_deref(), payload()))
+            }
+            Record::RunSettle(word) => {
+                let what = format!("step `{}`: settled as {}", word.path, word.r#as);
+                // What a step that is done handed on is its output, and no note.
+                let note = (word.r#as == FAILED).then(payload).flatten();
+                Some(word_of(what, word.by.as_deref(), note))
+            }
             _ => None,
         }
     }
@@ -126,6 +143,25 @@ impl Told {
         }
         line
     }
+}
+
+/// What a person said, who it was, and what they said besides.
+fn word_of(what: String, by: Option<&str>, note: Option<Vec<u8>>) -> String {
+    let mut line = what;
+    if let Some(by) = by {
+        line.push_str(&format!(" by {by}"));
+    }
+    let note = note.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let note = note.unwrap_or_default();
+    if note.is_empty() {
+        return line;
+    }
+    let end = note.char_indices().nth(NOTE_MAX);
+    let (shown, more) = match end.and_then(|(at, _)| note.split_at_checked(at)) {
+        Some((shown, _)) => (shown, "…"),
+        None => (note.as_str(), ""),
+    };
+    format!("{line}: {shown}{more}")
 }
 
 /// What a guardrail or a check said of what.
@@ -174,7 +210,7 @@ fn warning(about: &str, step: Option<String>, payload: Option<Vec<u8>>) -> Strin
 mod tests {
     use std::collections::BTreeMap;
 
-    use flowhost_ledger::records::{BegunPart, PlacePart, ToolCall};
+    use flowhost_ledger::records::{BegunPart, Gate, PlacePart, RunSettle, StepPart, ToolCall};
 
     use super::*;
 
@@ -250,6 +286,51 @@ mod tests {
                 "`writer` to nobody who has read it, topic `agents.critic.in`, and waits for an answer",
             ]
         );
+    }
+
+    #[test]
+    fn a_word_names_who_said_it_and_what_they_noted() {
+        let gate = |event: &str, by: Option<&str>| {
+            let at = StepPart {
+                step: "s2".to_owned(),
+                path: "review".to_owned(),
+            };
+            Record::Gate(Gate {
+                at,
+                event: event.to_owned(),
+                by: by.map(str::to_owned),
+                ..Gate::default()
+            })
+        };
+        let settled = |verdict: &str| {
+            Record::RunSettle(RunSettle {
+                path: "pay".to_owned(),
+                r#as: verdict.to_owned(),
+                by: Some("ann".to_owned()),
+                ..RunSettle::default()
+            })
+        };
+        let records = [
+            gate("opened", None),
+            gate("approved", Some("ann")),
+            gate("signalled", None),
+            settled("done"),
+            settled("failed"),
+        ];
+        let records = records.map(|it| entry("host", it));
+        assert_eq!(
+            lines(&records, "two sets"),
+            [
+                "gate `review`: approved by ann: two sets",
+                "gate `review`: signalled: two sets",
+                "step `pay`: settled as done by ann",
+                "step `pay`: settled as failed by ann: two sets",
+            ]
+        );
+        let long = "x".repeat(500);
+        let line = lines(&[entry("host", gate("rejected", Some("bob")))], &long);
+        assert_eq!(line.len(), 1);
+        assert!(line[0].ends_with("x…") && line[0].len() < 250, "{line:?}");
     }
 
     #[test]

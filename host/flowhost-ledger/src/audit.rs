@@ -4,6 +4,7 @@
 //! Needs nothing of the host that wrote the ledgers. Files are read as streams with bounded
 //! lines; whatever the bytes are, the answer is a report, never a panic.
 
+mod beside;
 mod listed;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,6 @@ use crate::report::{Code, Indexed, LedgerReport, Problem, Report, Trust};
 use crate::rows::{Row, Rows};
 use crate::scan::{self, NoteLog, ScanError};
 use crate::verify::{Accepted, Check, Fault, Floor, fault};
-use crate::views::Views;
 
 use listed::{Listed, list_run};
 
@@ -326,35 +326,6 @@ impl<'a> Walk<'a> {
             self.report
                 .problems
                 .push(place(&dir, fault(Code::Index, what)));
-        }
-    }
-
-    fn ledger(
-        &self,
-        dir: &Path,
-        floors: &[Floor],
-        look: &mut dyn FnMut(&View<'_>),
-    ) -> LedgerReport {
-        let mut report = LedgerReport::new(dir.display().to_string());
-        let mut views = Views::default();
-        let mut look = |record: &View<'_>| {
-            views.take(record);
-            look(record);
-        };
-        let checked = self.check(dir, floors, &mut look, &mut report);
-        let checked = checked.and_then(|()| self.views(dir, &views, &mut report));
-        if let Err(problem) = checked {
-            report.problem = Some(problem);
-        }
-        report
-    }
-
-    /// A run that has not ended may be between a view and its record.
-    fn views(&self, dir: &Path, views: &Views, report: &mut LedgerReport) -> Result<(), Problem> {
-        let compared = views.compare(self.source, dir, &mut report.views);
-        match compared {
-            Err(_) if !report.ended => Ok(()),
-            other => other,
         }
     }
 

@@ -169,7 +169,8 @@ pub(crate) fn enter(open: &mut Vec<String>, kind: Option<crate::Kind>, run: Opti
         {
             open.push(run.to_owned());
         }
-        Some(crate::Kind::RunEnd) => open.retain(|name| name != run),
+        // One whose folder is gone never ends; it is removed as it stood.
+        Some(crate::Kind::RunEnd | crate::Kind::RunRemove) => open.retain(|name| name != run),
         _ => {}
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::disk::{self, RealDisk, Source as _};
+use crate::disk::{self, RealDisk, Source};
 use crate::fact::Fact;
 use crate::group::Group;
 use crate::head::IndexHead;
@@ -140,6 +140,22 @@ impl RunIndex {
             }
         }
         Ok(records)
+    }
+
+    /// Whether there is a folder of `run`: in its place, or on its way there or out of it. One that the index knows and
+    /// that has none was taken by somebody else, unless the index says that it was removed.
+    #[must_use]
+    pub fn has_folder(state: &Path, tenant: &str, run: &str) -> bool {
+        Self::is_somewhere(&RealDisk, &state.join(tenant), run)
+    }
+
+    pub(crate) fn is_somewhere(disk: &dyn Source, tenant_dir: &Path, run: &str) -> bool {
+        // In the order in which a folder moves, and its place twice: it comes there from either side.
+        let ways = [layout::STAGING, layout::RUNS, layout::GONE, layout::RUNS];
+        // What cannot be looked at is not called gone.
+        let is_there =
+            |way: &str| disk::is_dir(disk, &tenant_dir.join(way).join(run)).unwrap_or(true);
+        ways.into_iter().any(is_there)
     }
 
     /// What the index is opened with, for callers that need another disk, clock or witness.

@@ -69,7 +69,9 @@ pub use proof::{
     PROOF_BYTES_MAX, ProofError, Proven, ProvenRecord, prove, prove_in, verify_proof,
     verify_proof_of,
 };
-pub use reader::{LentRecords, ReadError, Records, read_lent_in, read_run, read_run_in};
+pub use reader::{
+    LentRecords, ReadError, Records, read_lent_in, read_run, read_run_in, signed_size,
+};
 pub use record::{
     FORMAT, LINE_BYTES_MAX, LineFault, PAYLOAD_BYTES_MAX, RESERVED, StoredRecord, timestamp,
 };

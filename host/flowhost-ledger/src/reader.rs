@@ -138,6 +138,20 @@ pub fn read_run_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<Records<'s>
     read_run_with(source, dir, Effort::of_this_machine())
 }
 
+/// How many records the newest note vouches for that lies beside the ledger in `dir`: where fewer are there, some were cut
+/// off. To be asked before the records are read, so that those of a writer at work are not missed. Nobody has checked its
+/// signature; none where it is missing or malformed, which the verifier tells.
+#[must_use]
+pub fn signed_size(source: &dyn Source, dir: &Path) -> Option<u64> {
+    Some(newest_note(source, dir)?.unverified().size)
+}
+
+fn newest_note(source: &dyn Source, dir: &Path) -> Option<Note> {
+    let path = dir.join(layout::CHECKPOINT);
+    let bytes = disk::read_small(source, &path, NOTE_BYTES_MAX as u64);
+    Note::parse(&bytes.ok()??).ok()
+}
+
 /// [`read_run_in`] for who keeps no record: all that were read together at once, which borrow what they say.
 ///
 /// # Errors
@@ -277,9 +291,7 @@ impl LentRecords<'_> {
     /// when it is missing or malformed, which the verifier tells.
     #[must_use]
     pub fn checkpoint(&self) -> Option<Note> {
-        let path = self.dir.join(layout::CHECKPOINT);
-        let bytes = disk::read_small(self.source, &path, NOTE_BYTES_MAX as u64);
-        Note::parse(&bytes.ok()??).ok()
+        newest_note(self.source, &self.dir)
     }
 
     /// Where the records go on that come behind those that were handed out.

@@ -44,7 +44,7 @@ pub enum RemoveError {
     /// Its folder is missing, and nobody removed it by this command.
     #[error("the folder of the run {0} is missing, and it was not removed by flowhost")]
     Missing(String),
-    /// It is to be brought back, and was not removed.
+    /// It is to be brought back, and was not removed; or it is to be forgotten, and has its folder.
     #[error("the run {0} is there")]
     IsThere(String),
     /// It is to be brought back, and was put into no archive.
@@ -292,6 +292,33 @@ impl Removal<'_> {
         Ok(archived)
     }
 
+    /// Takes a run out of the index whose folder is gone, whoever took it; the record says that it was. Durable on return;
+    /// blocks on the disk.
+    ///
+    /// # Errors
+    /// [`RemoveError`], of a run that has a folder, too.
+    pub fn forget(&mut self, run: &str) -> Result<(), RemoveError> {
+        match self.stands.get(run) {
+            None => return Err(RemoveError::Unknown(run.to_owned())),
+            Some(Stands::Removed { .. }) => return Err(RemoveError::Removed(run.to_owned())),
+            Some(Stands::Open | Stands::Ended) => {}
+        }
+        let index = self.index;
+        let disk = index.options().disk.as_ref();
+        if RunIndex::is_somewhere(disk, index.tenant_dir(), run) {
+            return Err(RemoveError::IsThere(run.to_owned()));
+        }
+        let said = RunRemove {
+            run_id: run.to_owned(),
+            gone: Some(true),
+            ..RunRemove::default()
+        };
+        index.enter(run, said)?;
+        let stand = Stands::Removed { archive: None };
+        self.stands.insert(run.to_owned(), stand);
+        Ok(())
+    }
+
     /// The file goes first: one that is missing is told as a note, one that the index does not name would lie
     /// there for ever.
     fn drop_archive(&self, run: &str) -> Result<(), RemoveError> {
@@ -371,6 +398,7 @@ impl Removal<'_> {
             run_id: run.to_owned(),
             archive: archived.map(|it| it.sha256.clone()),
             archive_bytes: archived.map(|it| it.bytes),
+            gone: None,
         };
         self.index.enter(run, said)?;
         Ok(())

@@ -108,6 +108,10 @@ pub struct ViewCounts {
     pub checked: u64,
     /// Not there, which is no fault: everything in a view can be read from the records.
     pub missing: u64,
+    /// There, and not what was written.
+    pub altered: u64,
+    /// Files in the folder that no record names, which is no fault: nobody vouches for them.
+    pub unnamed: u64,
 }
 
 /// What the index of runs says of a run that was verified alone.
@@ -152,6 +156,9 @@ pub struct LedgerReport {
     pub payloads: PayloadCounts,
     /// What became of the views.
     pub views: ViewCounts,
+    /// The first files in the folder that no record names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unnamed: Vec<String>,
     /// What the index of runs says, if it was asked about this run alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<Indexed>,
@@ -181,6 +188,7 @@ impl LedgerReport {
             trust: None,
             payloads: PayloadCounts::default(),
             views: ViewCounts::default(),
+            unnamed: Vec::new(),
             index: None,
             ended: false,
             paused: false,
@@ -197,7 +205,7 @@ impl LedgerReport {
     }
 
     /// Whether it is the index of a tenant's runs, which never ends.
-    fn is_index(&self) -> bool {
+    pub(crate) fn is_index(&self) -> bool {
         self.origin
             .as_deref()
             .and_then(layout::owner_of)
@@ -296,9 +304,15 @@ impl LedgerReport {
             }
             None => {}
         }
-        match self.views.checked {
+        let ViewCounts {
+            checked,
+            missing,
+            altered,
+            ..
+        } = self.views;
+        match checked + missing + altered {
             0 => Ok(()),
-            checked => writeln!(f, "  views        {checked} match their records"),
+            all => writeln!(f, "  views        {checked} of {all} match their records"),
         }
     }
 
@@ -309,6 +323,17 @@ impl LedgerReport {
             let views = counted(self.views.missing, "view");
             note(&format!(
                 "{views} not beside the ledger: nothing rests on views"
+            ))?;
+        }
+        if self.views.unnamed > 0 {
+            let more = self.views.unnamed - self.unnamed.len() as u64;
+            let names: Vec<String> = self.unnamed.iter().map(|it| format!("`{it}`")).collect();
+            let names = match more {
+                0 => names.join(", "),
+                more => format!("{} and {more} more", names.join(", ")),
+            };
+            note(&format!(
+                "no record names {names}, beside the ledger: nobody vouches for that"
             ))?;
         }
         if self.payloads.unrecorded > 0 {

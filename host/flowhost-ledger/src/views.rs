@@ -3,7 +3,8 @@
 //! A view is no evidence: the records are, and everything in a view can be read from them. So a view
 //! that is not there (somebody cleaned up, or only the ledger was copied) is worth a line and no
 //! fault. One that was altered is a fault: a reader believes a report that lies beside a verified
-//! ledger.
+//! ledger. One that no record names is no fault either (a kill leaves it between the file and its record), and told:
+//! nobody vouches for it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -13,9 +14,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::checkpoint::parse_decimal;
 use crate::disk::Source;
+use crate::layout;
 use crate::record::View;
 use crate::records::Kind;
 use crate::report::{Code, Problem, ViewCounts};
+use crate::seal::SEALED_KEY;
 
 /// Most views that are compared: a run writes a handful for each stage.
 const VIEWS_MAX: usize = 10_000;
@@ -65,14 +68,14 @@ impl Views {
         self.0.insert(path.to_owned(), written);
     }
 
-    /// Compares every view with the file of its name in the ledger's folder; stops at the first that
-    /// is another.
+    /// Compares every view with the file of its name in the ledger's folder; gives the first that is another.
     pub(crate) fn compare(
         &self,
         source: &dyn Source,
         dir: &Path,
         counts: &mut ViewCounts,
     ) -> Result<(), Problem> {
+        let mut first = None;
         for (name, written) in &self.0 {
             let problem = |what: String| Problem {
                 code: Code::View,
@@ -85,18 +88,38 @@ impl Views {
             if !is_plain(Path::new(name)) {
                 let mut outside = problem("it names a view outside of its folder".to_owned());
                 outside.file = dir.display().to_string();
-                return Err(outside);
+                counts.altered += 1;
+                first.get_or_insert(outside);
+                continue;
             }
-            match written.is_in(source, &dir.join(name)) {
-                Ok(true) => counts.checked += 1,
-                Ok(false) => {
-                    return Err(problem("it is not the view that was written".to_owned()));
+            let what = match written.is_in(source, &dir.join(name)) {
+                Ok(true) => {
+                    counts.checked += 1;
+                    continue;
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => counts.missing += 1,
-                Err(error) => return Err(problem(error.to_string())),
-            }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    counts.missing += 1;
+                    continue;
+                }
+                Ok(false) => "it is not the view that was written".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            counts.altered += 1;
+            first.get_or_insert_with(|| problem(what));
         }
-        Ok(())
+        first.map_or(Ok(()), Err)
+    }
+
+    /// What lies in the ledger's folder, and is neither the ledger's own nor a view that a record names.
+    pub(crate) fn unnamed(&self, source: &dyn Source, dir: &Path) -> io::Result<Vec<String>> {
+        let is_named = |name: &str| {
+            let below = format!("{name}/");
+            let next = self.0.range(below.clone()..).next();
+            self.0.contains_key(name) || next.is_some_and(|(view, _)| view.starts_with(&below))
+        };
+        let entries = source.list(dir)?.into_iter().map(|entry| entry.name);
+        let unnamed = entries.filter(|name| !is_of_ledger(name) && !is_named(name));
+        Ok(unnamed.collect())
     }
 }
 
@@ -117,6 +140,18 @@ impl Written {
         }
         Ok(hex::encode(hash.finalize()) == self.sha256)
     }
+}
+
+/// Whether the writer of ledgers gives this name to a file.
+fn is_of_ledger(name: &str) -> bool {
+    let own = [
+        layout::META,
+        layout::CHECKPOINT,
+        layout::CHECKPOINTS,
+        SEALED_KEY,
+    ];
+    let is_numbered = |prefix| layout::numbered(name, prefix).is_some();
+    own.contains(&name) || is_numbered("seg-") || is_numbered("payloads-")
 }
 
 fn is_plain(path: &Path) -> bool {

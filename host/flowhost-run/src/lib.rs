@@ -26,7 +26,7 @@ pub use before::{agents, estimate, functions};
 pub use calls::driver::{Outcome, Paused, StepOutcome, status_word};
 pub use earlier::replay::{Difference, Entry, Recorded, ReplayOptions, Replayed};
 pub use earlier::resume::{
-    Fed, FedError, Kept, ResumeOptions, Settlement, Spoken, Verdict, Word, at_work,
+    Fed, FedError, Kept, NOT_RESUMED, ResumeOptions, Settlement, Spoken, Verdict, Word, at_work,
 };
 pub use earlier::reuse::{Earlier, ReusedCall};
 pub use given::bundle;

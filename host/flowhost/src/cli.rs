@@ -446,7 +446,7 @@ pub(crate) struct SpeakArgs {
     #[arg(value_name = "GATE")]
     pub(crate) gate: String,
     /// Who says so, for the record
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = person)]
     pub(crate) by: String,
     /// What to say besides
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -466,8 +466,8 @@ pub(crate) struct SignalArgs {
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub(crate) payload: serde_json::Value,
     /// Who sends it, for the record
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) by: String,
+    #[arg(long, value_name = "NAME", value_parser = person)]
+    pub(crate) by: Option<String>,
 }
 
 /// `runs settle`.
@@ -489,8 +489,8 @@ pub(crate) struct SettleArgs {
     #[arg(long, value_name = "TEXT", default_value = "settled as failed")]
     pub(crate) note: String,
     /// Who says so, for the record
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) by: String,
+    #[arg(long, value_name = "NAME", value_parser = person)]
+    pub(crate) by: Option<String>,
 }
 
 /// What a person says of a step.
@@ -615,6 +615,14 @@ fn json(text: &str) -> Result<serde_json::Value, String> {
 fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| "expected a whole number, such as 7".to_owned())
+}
+
+/// Who says something for the record: a record of nobody's word would be worth nothing.
+fn person(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("say who: a name or an address, and not an empty text".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// What becomes a part of a file's name.

@@ -9,7 +9,7 @@ use flowhost_engine::{Inspected, ShapeLimits};
 use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{DataKey, SEALED_KEY};
 use flowhost_run::bundle::{self, BUNDLE, Bundle, component_path};
-use flowhost_run::{Fed, Project, State};
+use flowhost_run::{Fed, NOT_RESUMED, Project, State};
 use flowhost_words::{PluginKind, with_article};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -25,6 +25,9 @@ use crate::sources::{COMPONENT_BYTES_MAX, DOCUMENT_BYTES_MAX, KeptRun};
 
 /// Bytes of a bundle: a plan, its parts and its profiles, each of which has its own bound.
 pub const BUNDLE_BYTES_MAX: u64 = 1 << 30;
+
+/// What to do about a document that is not there, or not the one that it was.
+pub const BRING_BACK: &str = "bring the file back from a backup; without it the run can be shown and verified, and neither go on nor be replayed";
 
 /// Finds what was kept.
 #[derive(Debug, Clone)]
@@ -68,10 +71,11 @@ impl Kept {
     /// The document of what the run was made of.
     fn bytes(&self, run_dir: &Path) -> Result<Vec<u8>, Failure> {
         let bytes = self.ambient.read(&run_dir.join(BUNDLE), BUNDLE_BYTES_MAX);
-        let bytes =
-            bytes.map_err(|error| lost(error.to_string()).because(error.source.to_string()))?;
-        bundle::vouch(run_dir, &bytes)
-            .map_err(|why| lost(why).hint("bring the file back from a backup"))?;
+        let bytes = bytes.map_err(|error| {
+            let lost = lost(error.to_string()).because(error.source.to_string());
+            lost.hint(BRING_BACK)
+        })?;
+        bundle::vouch(run_dir, &bytes).map_err(|why| lost(why).hint(BRING_BACK))?;
         Ok(bytes)
     }
 
@@ -252,5 +256,5 @@ pub fn data_key(
 }
 
 fn lost(why: impl Into<String>) -> Failure {
-    Failure::new(Exit::Internal, "the run cannot be resumed").because(why)
+    Failure::new(Exit::Internal, NOT_RESUMED).because(why)
 }

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use flowhost_evidence::runs::{self, RunEntry};
 use flowhost_flow::Exit;
-use flowhost_ledger::{RealDisk, Source, open_archive};
+use flowhost_ledger::{RealDisk, RunIndex, Source, open_archive};
 pub use flowhost_run::State;
 
 use crate::ambient::Ambient;
 use crate::failure::Failure;
+
+/// How a person names the newest run.
+const LATEST: &str = "latest";
 
 /// Finds runs in the folders of a state root.
 pub trait FindRuns {
@@ -21,11 +24,15 @@ pub trait FindRuns {
     /// The run that a person means: an id, an unambiguous beginning of one, or `latest`.
     ///
     /// # Errors
-    /// When there is none, when it was removed, or when more than one is meant.
+    /// When there is none, when it was removed or is gone, or when more than one is meant. `latest` is refused where the
+    /// newest run is gone: an older one is not what was meant.
     fn resolve_run(&self, ambient: &Ambient, wanted: &str) -> Result<String, Failure>;
 
     /// The run that was removed on purpose and whose id begins so, by the index of runs.
     fn removed_run(&self, wanted: &str) -> Option<RunEntry>;
+
+    /// The run whose id begins so, that the index of runs has, and whose folder is gone.
+    fn gone_run(&self, wanted: &str) -> Option<String>;
 
     /// The files of the run that a person means, to be read: those in its folder, or in its archive where it was
     /// removed.
@@ -60,27 +67,34 @@ impl FindRuns for State {
 
     fn resolve_run(&self, ambient: &Ambient, wanted: &str) -> Result<String, Failure> {
         let runs = self.runs(ambient)?;
-        pick(&runs, wanted).map_err(|message| match self.removed_run(wanted) {
-            Some(run) => removed(&run),
-            None => Failure::new(Exit::Internal, message)
+        if wanted == LATEST
+            && let Some(newest) = newest_gone(self, &runs)
+        {
+            return Err(gone(self, &newest).hint(
+                "`latest` means no older run in its place: name the one that is meant; `flowhost runs list` shows them",
+            ));
+        }
+        pick(&runs, wanted).map_err(|message| {
+            if let Some(run) = self.removed_run(wanted) {
+                return removed(&run);
+            }
+            if let Some(run) = self.gone_run(wanted) {
+                return gone(self, &run);
+            }
+            Failure::new(Exit::Internal, message)
                 .because(format!("runs are kept in `{}`", self.runs_dir().display()))
-                .hint("`flowhost runs list` shows them; `--state DIR` looks elsewhere"),
+                .hint("`flowhost runs list` shows them; `--state DIR` looks elsewhere")
         })
     }
 
     fn removed_run(&self, wanted: &str) -> Option<RunEntry> {
-        // ULIDs are written in capitals and read in either (Crockford's base 32).
-        let upper = wanted.to_ascii_uppercase();
-        // An index that cannot be read knows of no run: this only finds better words for a run that is not there.
-        let mut found = runs::list(self.root(), self.tenant())
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|run| {
-                run.removed.is_some() && !upper.is_empty() && run.run_id.starts_with(&upper)
-            });
-        let first = found.next();
-        // Of several, none was named.
-        first.filter(|_| found.next().is_none())
+        listed_as(self, wanted, |run| run.removed.is_some())
+    }
+
+    fn gone_run(&self, wanted: &str) -> Option<String> {
+        let found = listed_as(self, wanted, |run| run.removed.is_none());
+        // Of all that were not removed: a beginning that fits one that is there, too, names neither.
+        found.map(|run| run.run_id).filter(|run| is_gone(self, run))
     }
 
     fn files_of_run(&self, ambient: &Ambient, wanted: &str) -> Result<RunFiles, Failure> {
@@ -118,6 +132,51 @@ impl FindRuns for State {
     }
 }
 
+/// The one run of the index whose id begins so and that `is_it` takes.
+fn listed_as(state: &State, wanted: &str, is_it: impl Fn(&RunEntry) -> bool) -> Option<RunEntry> {
+    // ULIDs are written in capitals and read in either (Crockford's base 32).
+    let upper = wanted.to_ascii_uppercase();
+    // An index that cannot be read knows of no run: this only finds better words for a run that is not there.
+    let mut found = runs::list(state.root(), state.tenant())
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|run| !upper.is_empty() && run.run_id.starts_with(&upper) && is_it(run));
+    let first = found.next();
+    // Of several, none was named.
+    first.filter(|_| found.next().is_none())
+}
+
+/// Whether a run that the index has, and does not call removed, has no folder.
+#[must_use]
+pub fn is_gone(state: &State, run: &str) -> bool {
+    !RunIndex::has_folder(state.root(), state.tenant(), run)
+}
+
+/// That the folder of a run is gone, and nobody removed the run on purpose.
+#[must_use]
+pub fn gone(state: &State, run: &str) -> Failure {
+    let dir = state.run_dir(run);
+    Failure::new(Exit::Internal, format!("the run {run} is gone"))
+        .because(format!(
+            "`{}` is not there, and no `runs rm` or `runs prune` removed it",
+            dir.display()
+        ))
+        .hint(format!(
+            "bring the folder back from a backup, or start the plan again; `flowhost runs rm {run}` takes the run out of \
+             the index of runs"
+        ))
+}
+
+/// The newest run of the index, if it is newer than all that have a folder, and gone.
+fn newest_gone(state: &State, folders: &[String]) -> Option<String> {
+    // The end of the index is enough, and where it cannot be read, it says nothing against a run that is there.
+    let newest = runs::newest(state.root(), state.tenant()).ok()?;
+    let newest = newest.into_iter().filter(|run| run.removed.is_none());
+    let newest = newest.map(|run| run.run_id).max()?;
+    let is_newer = folders.last().is_none_or(|last| *last < newest);
+    (is_newer && is_gone(state, &newest)).then_some(newest)
+}
+
 /// That a run is not there any more, and what is.
 fn removed(run: &RunEntry) -> Failure {
     let id = &run.run_id;
@@ -146,7 +205,7 @@ fn is_run_id(name: &str) -> bool {
 }
 
 fn pick(runs: &[String], wanted: &str) -> Result<String, String> {
-    if wanted == "latest" {
+    if wanted == LATEST {
         return runs
             .last()
             .cloned()

@@ -29,6 +29,8 @@ pub(super) struct Listed {
 pub(super) struct Removed {
     /// SHA-256 of the archive that it was put into; none where it was not.
     archive: Option<String>,
+    /// Its folder was gone before: somebody else had taken it.
+    gone: bool,
 }
 
 impl Listed {
@@ -37,6 +39,10 @@ impl Listed {
         self.removed.as_ref()?;
         let what = "the index of runs says that this run was removed, and its folder is there";
         Some(place(dir, fault(Code::Index, what)))
+    }
+
+    fn was_gone(&self) -> bool {
+        self.removed.as_ref().is_some_and(|it| it.gone)
     }
 }
 
@@ -49,7 +55,8 @@ pub(super) fn list_run(listed: &mut BTreeMap<String, Listed>, view: &View<'_>) {
     entry.goes_on = view.kind() == Some(Kind::RunResume);
     if view.kind() == Some(Kind::RunRemove) {
         let archive = text("archive").map(str::to_owned);
-        entry.removed = Some(Removed { archive });
+        let gone = text("gone") == Some("true");
+        entry.removed = Some(Removed { archive, gone });
     }
     if view.kind() == Some(Kind::RunRestore) {
         entry.removed = None;
@@ -76,16 +83,24 @@ impl Walk<'_> {
         for (run, listed) in removed() {
             self.removed(tenant, run, listed);
         }
-        match removed().count() {
-            0 => {}
-            count => self.report.notes.push(format!(
-                "{} removed on purpose, as the index of runs says",
-                match count {
-                    1 => "1 run was".to_owned(),
-                    _ => format!("{} were", counted(count as u64, "run")),
-                }
-            )),
-        }
+        let were = |count: usize| match count {
+            1 => "1 run was".to_owned(),
+            _ => format!("{} were", counted(count as u64, "run")),
+        };
+        let gone = removed().filter(|(_, it)| it.was_gone()).count();
+        let told = [
+            (
+                removed().count() - gone,
+                "removed on purpose, as the index of runs says",
+            ),
+            (
+                gone,
+                "taken out of the index of runs after somebody had taken the folder away",
+            ),
+        ];
+        let told = told.into_iter().filter(|(count, _)| *count > 0);
+        let notes = told.map(|(count, how)| format!("{} {how}", were(count)));
+        self.report.notes.extend(notes);
     }
 
     /// One run that was removed, and nothing beside it.
@@ -99,7 +114,13 @@ impl Walk<'_> {
                 told("was not removed, and its folder is missing")
             }
             Some(Listed {
-                removed: Some(Removed { archive: None }),
+                removed: Some(Removed { gone: true, .. }),
+                ..
+            }) => told(
+                "was taken out of the index of runs after its folder was gone: nothing of it is left to verify",
+            ),
+            Some(Listed {
+                removed: Some(Removed { archive: None, .. }),
                 ..
             }) => told("was removed without an archive: nothing of it is left to verify"),
             Some(listed) => {

@@ -92,6 +92,8 @@ kinds! {
         archive: Option<String>,
         /// Bytes of that archive.
         archive_bytes: Option<u64>,
+        /// Whether its folder was gone before, taken by somebody else.
+        gone: Option<bool>,
     }
     RunRestore "run.restore" "A run that was removed is there again, out of its archive, as the index of runs says." {
         /// The run.

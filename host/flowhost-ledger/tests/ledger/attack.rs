@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use flowhost_ledger::records::{RecordKind as _, ViewWrite};
 use flowhost_ledger::{
-    Bundle, Code, Ledger, Note, RealDisk, Recorder as _, Report, Trust, VerifyOptions, verify_dir,
-    verify_in, verify_path,
+    Bundle, Code, Fact, Ledger, Note, RealDisk, Recorder as _, Report, Trust, VerifyOptions,
+    verify_dir, verify_in, verify_path,
 };
+
+use sha2::{Digest as _, Sha256};
 
 use crate::sim::SimDisk;
 use crate::{copy, fact, key, options, write};
@@ -360,6 +363,70 @@ fn an_endless_line_costs_no_memory_and_is_refused() {
     let (code, text) = first(&verify_dir(dir.path(), &[key(1).vkey()]));
     assert_eq!(code, Code::Record);
     assert!(text.contains("too long"), "{text}");
+}
+
+/// The record of a view with these bytes.
+fn view(name: &str, bytes: &[u8]) -> Fact {
+    let view = ViewWrite {
+        path: name.to_owned(),
+        sha256: hex::encode(Sha256::digest(bytes)),
+        size: Some(bytes.len() as u64),
+        ..ViewWrite::default()
+    };
+    view.by("t/host")
+}
+
+#[test]
+fn an_altered_view_of_a_run_that_has_not_ended_is_a_fault_and_one_that_no_record_names_is_told() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = dir.path();
+    let views: [(&str, &[u8]); 3] = [
+        ("bundle.json", b"{}"),
+        ("report.html", b"<p>"),
+        ("report.json", b"[]"),
+    ];
+    let ledger = Ledger::open(&options(folder)).unwrap();
+    for (name, bytes) in views {
+        std::fs::write(folder.join(name), bytes).unwrap();
+        ledger.append(view(name, bytes)).unwrap();
+    }
+    ledger.close_blocking().unwrap();
+    let verify = || verify_dir(folder, &[key(1).vkey()]);
+    let whole = verify();
+    assert!(whole.ok && !whole.ledgers[0].ended, "{whole}");
+    assert!(whole.to_string().contains("views        3 of 3 match"));
+    for (name, bytes) in views {
+        std::fs::write(folder.join(name), b"other").unwrap();
+        let bundle = out.path().join("run.fhb");
+        let mut file = std::fs::File::create(&bundle).unwrap();
+        Bundle::write(&RealDisk, folder, false, &[], &mut file).unwrap();
+        for report in [verify(), verify_path(&bundle, &trusting())] {
+            let (code, text) = first(&report);
+            assert_eq!(code, Code::View, "{name}: {report}");
+            assert!(text.contains(name), "{text}");
+            assert!(report.to_string().contains("views        2 of 3 match"));
+        }
+        std::fs::remove_file(folder.join(name)).unwrap();
+        let gone = verify();
+        assert!(gone.ok, "{name}: {gone}");
+        assert!(gone.to_string().contains("1 view not beside the ledger"));
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    std::fs::write(folder.join("notes.txt"), b"mine").unwrap();
+    let told = verify();
+    assert!(told.ok, "{told}");
+    assert_eq!(told.ledgers[0].views.unnamed, 1);
+    assert!(
+        told.to_string().contains("no record names `notes.txt`"),
+        "{told}"
+    );
+}
+
+fn trusting() -> VerifyOptions {
+    VerifyOptions {
+        trusted: vec![key(1).vkey()],
+        ..VerifyOptions::default()
+    }
 }
 
 #[test]

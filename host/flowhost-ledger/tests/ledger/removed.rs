@@ -358,3 +358,39 @@ fn an_archive_that_is_removed_leaves_a_line_of_the_index_and_nothing_else() {
         "nothing of it is left to verify",
     );
 }
+
+#[test]
+fn a_run_whose_folder_was_taken_is_taken_out_of_the_index_and_one_that_is_there_is_not() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    ran(state, None, "first");
+    ran(state, None, "second");
+    let index = index(state, None);
+    let mut removal = index.removal().unwrap();
+    let refused = removal.forget("first");
+    assert!(matches!(refused, Err(RemoveError::IsThere(_))));
+    let refused = removal.forget("never");
+    assert!(matches!(refused, Err(RemoveError::Unknown(_))));
+    std::fs::remove_dir_all(run_dir(state, TENANT, "first")).unwrap();
+    assert!(!RunIndex::has_folder(state, TENANT, "first"));
+    assert!(RunIndex::has_folder(state, TENANT, "second"));
+    assert!(!verify_path(state, &options()).ok);
+    removal.forget("first").unwrap();
+    let refused = removal.forget("first");
+    assert!(matches!(refused, Err(RemoveError::Removed(_))));
+    // One that never ended, too: no sweep can end it.
+    index.started("third", start("p")).unwrap();
+    assert!(!RunIndex::has_folder(state, TENANT, "third"));
+    index.removal().unwrap().forget("third").unwrap();
+    let report = verify_path(state, &options());
+    assert!(report.ok, "{report}");
+    let note =
+        "2 runs were taken out of the index of runs after somebody had taken the folder away";
+    assert!(report.to_string().contains(note), "{report}");
+    let alone = verify_removed(&state.join(TENANT), "first", &options());
+    assert!(!alone.ok, "{alone}");
+    assert!(
+        alone.to_string().contains("after its folder was gone"),
+        "{alone}"
+    );
+}

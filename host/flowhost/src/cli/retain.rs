@@ -2,20 +2,20 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args};
-use flowhost_evidence::runs::UNFINISHED;
+use flowhost_evidence::runs::{GONE, UNFINISHED};
 use flowhost_flow::RunStatus;
 use flowhost_ledger::KILLED;
 
-/// What the index says of how a run ended. The last two are of runs that wrote no end.
+/// What the index says of how a run ended. The last three are of runs that wrote no end, or have no folder any more.
 fn statuses() -> PossibleValuesParser {
     let ended = RunStatus::WORDS.iter().copied();
-    PossibleValuesParser::new(ended.chain([KILLED, UNFINISHED]))
+    PossibleValuesParser::new(ended.chain([KILLED, UNFINISHED, GONE]))
 }
 
 /// Which runs are meant.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// Only runs that ended so, or `unfinished`; may be repeated
+    /// Only runs that ended so, or `unfinished` or `gone`; may be repeated
     #[arg(long, value_name = "STATUS", value_parser = statuses())]
     pub(crate) status: Vec<String>,
     /// Only runs of the plan of this name
@@ -91,8 +91,8 @@ pub(crate) struct CancelArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = grace)]
     pub(crate) grace: u64,
     /// Who says so, for the record
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) by: String,
+    #[arg(long, value_name = "NAME", value_parser = super::person)]
+    pub(crate) by: Option<String>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) note: String,

@@ -15,7 +15,7 @@ use flowhost_evidence::runs::{self, INTERRUPTED, RunEntry, UNFINISHED, WAITING};
 use flowhost_flow::Exit;
 use flowhost_ledger::KILLED;
 use flowhost_run::asks::{self, Ask};
-use flowhost_run::{ResumeOptions, status_word};
+use flowhost_run::{NOT_RESUMED, ResumeOptions, status_word};
 use serde_json::json;
 
 use crate::cli::CancelArgs;
@@ -71,9 +71,9 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
 }
 
 fn reason(args: &CancelArgs) -> String {
-    let by = match args.by.as_str() {
-        "" => "cancelled by `flowhost runs cancel`".to_owned(),
-        by => format!("cancelled by {by}"),
+    let by = match &args.by {
+        None => "cancelled by `flowhost runs cancel`".to_owned(),
+        Some(by) => format!("cancelled by {by}"),
     };
     match args.note.as_str() {
         "" => by,
@@ -167,7 +167,9 @@ fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Fail
     });
     // A name that is looked up for a plugin must not hold the process up: its run has ended.
     runtime.shutdown_background();
-    let outcome = finished?.outcome;
+    let outcome = finished
+        .map_err(|failure| not_cancelled(run, failure))?
+        .outcome;
     if outcome.end.exit == Exit::Waiting {
         let failure = outcome.end.failure.as_ref();
         let (why, step) = failure
@@ -183,4 +185,14 @@ fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Fail
         );
     }
     Ok(status_word(&outcome).to_owned())
+}
+
+/// A run that waits goes on to be cancelled. What keeps it from that is told as what was asked for.
+fn not_cancelled(run: &str, mut failure: Failure) -> Failure {
+    let what = format!("the run {run} cannot be cancelled");
+    let instead = std::mem::replace(&mut failure.message, what);
+    if instead != NOT_RESUMED {
+        failure.causes.insert(0, instead);
+    }
+    failure
 }

@@ -6,20 +6,20 @@ use flowhost::failure::Failure;
 use flowhost::host::signing_key;
 use flowhost::output::{counted, neutral, one_line};
 use flowhost::state::FindRuns as _;
-use flowhost_evidence::runs::{RunEntry, UNFINISHED, WAITING};
+use flowhost_evidence::runs::{GONE, RunEntry, UNFINISHED, WAITING};
 use flowhost_evidence::text::bytes;
 use flowhost_flow::Exit;
 use flowhost_ledger::{Archived, RemoveError, RunIndex, archive_path, timestamp};
 use serde_json::{Value, json};
 
 use crate::cli::{PruneArgs, RmArgs};
-use crate::commands::runs_list::listed;
+use crate::commands::runs_list::there;
 use crate::commands::tables::plain_table;
 use crate::commands::{Context, runs_show::seconds};
 
 /// `runs rm`: all of them, or, when one cannot go, none.
 pub(super) fn remove(args: &RmArgs, context: &Context) -> Result<Exit, Failure> {
-    let entries = listed(context)?;
+    let entries = there(context)?;
     let mut meant = Vec::new();
     for wanted in &args.runs {
         let run = meant_by(wanted, &entries, context)?;
@@ -33,7 +33,7 @@ pub(super) fn remove(args: &RmArgs, context: &Context) -> Result<Exit, Failure> 
     take(&meant, false, context)
 }
 
-/// The run of this name: one that is there, or one that was archived.
+/// The run of this name: one that is there, one that was archived, or one whose folder is gone.
 fn meant_by<'e>(
     wanted: &str,
     entries: &'e [RunEntry],
@@ -47,7 +47,9 @@ fn meant_by<'e>(
                 .state
                 .removed_run(wanted)
                 .filter(|run| run.removed.as_ref().is_some_and(|it| it.archive.is_some()));
-            archived.map(|run| run.run_id).ok_or(failure)
+            let archived = archived.map(|run| run.run_id);
+            let gone = || context.state.gone_run(wanted);
+            archived.or_else(gone).ok_or(failure)
         })?;
     entries.iter().find(|it| it.run_id == run).ok_or_else(|| {
         Failure::new(Exit::Internal, format!("the run {run} cannot be removed"))
@@ -77,7 +79,24 @@ fn may_go(run: &RunEntry, force: bool) -> Result<(), Failure> {
 
 /// `runs prune`.
 pub(super) fn perform(args: &PruneArgs, context: &Context) -> Result<Exit, Failure> {
-    let entries = listed(context)?;
+    let mut entries = there(context)?;
+    // What `verify` says of a run that somebody took is not taken back in passing.
+    let is_gone = |run: &RunEntry| run.status == GONE;
+    if let Some(run) = entries.iter().find(|run| is_gone(run))
+        && !context.output.json
+    {
+        let run = &run.run_id;
+        let text = match entries.iter().filter(|run| is_gone(run)).count() {
+            1 => format!(
+                "note: the run {run} is gone and stays in the index; `flowhost runs rm {run}` takes it out\n"
+            ),
+            count => format!(
+                "note: {count} runs are gone and stay in the index; `flowhost runs rm {run}` takes one out\n"
+            ),
+        };
+        context.output.message(&context.state.told(&text));
+    }
+    entries.retain(|run| !is_gone(run));
     let (go, wait) = candidates(entries, args, context.ambient.now_ms());
     if !context.output.json && wait > 0 {
         let text = match wait {
@@ -143,12 +162,17 @@ fn shown(go: &[RunEntry], context: &Context) -> Exit {
 struct Taken {
     run: String,
     archive: Option<(PathBuf, Archived)>,
+    /// Its folder was gone before.
+    gone: bool,
 }
 
 impl Taken {
     fn document(&self) -> Value {
         let Some((path, archive)) = &self.archive else {
-            return json!({ "run_id": self.run });
+            return match self.gone {
+                true => json!({ "run_id": self.run, "gone": true }),
+                false => json!({ "run_id": self.run }),
+            };
         };
         json!({
             "run_id": self.run, "archive": path.display().to_string(),
@@ -165,6 +189,10 @@ impl Taken {
                 bytes(archive.bytes),
                 archive.sha256
             ),
+            None if self.gone => format!(
+                "took {} out of the index of runs: its folder is gone\n",
+                self.run
+            ),
             None => format!("removed {}\n", self.run),
         }
     }
@@ -180,12 +208,18 @@ fn take(runs: &[RunEntry], archives: bool, context: &Context) -> Result<Exit, Fa
     if !runs.is_empty() {
         let mut removal = index.removal().map_err(|error| refused(&error))?;
         for run in runs {
-            match removal.remove(&run.run_id, archives) {
+            let gone = run.status == GONE;
+            let taken_away = match gone {
+                true => removal.forget(&run.run_id).map(|()| None),
+                false => removal.remove(&run.run_id, archives),
+            };
+            match taken_away {
                 Ok(archived) => {
                     let path = archive_path(state.root(), state.tenant(), &run.run_id);
                     taken.push(Taken {
                         run: run.run_id.clone(),
                         archive: archived.map(|archived| (path, archived)),
+                        gone,
                     });
                 }
                 Err(error) => {

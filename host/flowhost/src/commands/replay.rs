@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use flowhost::failure::Failure;
 use flowhost::host::host;
-use flowhost::kept::{BUNDLE_BYTES_MAX, data_key, of_kind, stand_in};
+use flowhost::kept::{BRING_BACK, BUNDLE_BYTES_MAX, data_key, of_kind, stand_in};
 use flowhost::project::{self, Given, Loaded, Project, Request};
 use flowhost::sources::KeptRun;
 use flowhost::state::FindRuns as _;
 use flowhost_engine::{Inspected, PoolConfig};
 use flowhost_flow::Exit;
 use flowhost_ledger::records::Record;
-use flowhost_ledger::{DataKey, Payloads, StoredRecord};
+use flowhost_ledger::{DataKey, Payloads, RealDisk, StoredRecord, signed_size};
 use flowhost_run::bundle::{BUNDLE, Bundle, component_path, vouch};
 use flowhost_run::{Difference, Entry, Fed, Member, Recorded, ReplayOptions, Replayed};
 use serde_json::{Map, Value, json};
@@ -21,12 +21,21 @@ use similar::TextDiff;
 use crate::cli::ReplayArgs;
 use crate::commands::Context;
 use crate::commands::running::runtime;
+use crate::commands::runs_show::cut_short;
 
 pub(crate) fn perform(args: &ReplayArgs, context: &mut Context) -> Result<Exit, Failure> {
     let run = context.state.resolve_run(&context.ambient, &args.run)?;
     let dir = context.state.run_dir(&run);
     let key = data_key(&context.ambient, &context.state, &dir)?;
+    let signed = signed_size(&RealDisk, &dir);
     let mut recorded = recorded(&run, &dir, key.as_ref())?;
+    if let Some(cut) = cut_short(signed, recorded.entries.len()) {
+        // What is left may be the same, and says nothing of the run that was.
+        let failure = Failure::new(Exit::Internal, format!("run {run} cannot be replayed"));
+        return Err(failure
+            .because(cut)
+            .hint(format!("`flowhost verify {run}` says more")));
+    }
     let inputs = recorded.setup.inputs.clone();
     let stand_ins = stand_ins(&args.plugins, context)?;
     let mut project = match &args.against {
@@ -152,12 +161,15 @@ fn kept(
     context: &mut Context,
 ) -> Result<Project, Failure> {
     let path = dir.join(BUNDLE);
-    let bytes = context.ambient.read(&path, BUNDLE_BYTES_MAX)?;
     let refused = |why: String| {
         let what = format!("run {run} cannot be replayed");
         Failure::new(Exit::Internal, what).because(why)
     };
-    vouch(dir, &bytes).map_err(|why| refused(why).hint("bring the file back from a backup"))?;
+    let bytes = context
+        .ambient
+        .read(&path, BUNDLE_BYTES_MAX)
+        .map_err(|error| cannot(run, &error).hint(BRING_BACK))?;
+    vouch(dir, &bytes).map_err(|why| refused(why).hint(BRING_BACK))?;
     let bundle =
         Bundle::read(&bytes).map_err(|why| refused(format!("`{}`: {why}", path.display())))?;
     // A component that is still there says what the plugin's rights were, whatever stands in for it later.

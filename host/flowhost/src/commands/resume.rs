@@ -9,7 +9,7 @@ use flowhost::host::host;
 use flowhost::kept::Kept;
 use flowhost::project::Project;
 use flowhost::report::problems::unreadable;
-use flowhost::state::FindRuns as _;
+use flowhost::state::{FindRuns as _, gone, is_gone};
 use flowhost_engine::PoolConfig;
 use flowhost_evidence::runs::{self, INTERRUPTED, RunEntry, WAITING};
 use flowhost_flow::Exit;
@@ -30,27 +30,9 @@ pub(crate) fn perform(args: &ResumeArgs, context: &Context) -> Result<Exit, Fail
     go_on(&run, &args.plugins, &args.running, context)
 }
 
-/// The run that a person means. One that the index knows and whose folder is gone is told as that.
+/// The run that a person means.
 pub(crate) fn found(wanted: &str, context: &Context) -> Result<String, Failure> {
-    let (state, ambient) = (&context.state, &context.ambient);
-    state.resolve_run(ambient, wanted).map_err(|failure| {
-        // An index that cannot be read has nothing to add to the refusal.
-        let listed = runs::list(state.root(), state.tenant()).unwrap_or_default();
-        let upper = wanted.to_ascii_uppercase();
-        let gone = listed.iter().find(|run| {
-            // Ids are written in capitals, and an empty word begins every one of them.
-            run.removed.is_none() && !upper.is_empty() && run.run_id.starts_with(&upper)
-        });
-        match gone {
-            Some(run) => Failure::new(Exit::Internal, format!("the run {} is gone", run.run_id))
-                .because(format!(
-                    "`{}` is not there",
-                    state.run_dir(&run.run_id).display()
-                ))
-                .hint("bring the folder back from a backup, or start the plan again"),
-            None => failure,
-        }
-    })
+    context.state.resolve_run(&context.ambient, wanted)
 }
 
 /// A host for a word about a run that rests, and what that run is made of. Nothing is called for it, so one place for a
@@ -133,6 +115,9 @@ pub(crate) fn newest(
         .filter(|run| run.plan_hash == hash && run.removed.is_none());
     let is_open = |run: &&RunEntry| OPEN.contains(&run.status.as_str());
     match same.next() {
+        Some(run) if is_open(&run) && is_gone(&context.state, &run.run_id) => {
+            Err(gone(&context.state, &run.run_id))
+        }
         Some(run) if is_open(&run) => Ok(Some(run.run_id.clone())),
         Some(run) => {
             let failure = nothing().because(format!(
@@ -167,7 +152,8 @@ fn offer(project: &Project, context: &Context) -> Result<(), Failure> {
     else {
         return Ok(());
     };
-    if run.removed.is_none() && run.plan_hash == flowhost_run::plan_hash(project)? {
+    let is_there = run.removed.is_none() && !is_gone(&context.state, &run.run_id);
+    if is_there && run.plan_hash == flowhost_run::plan_hash(project)? {
         let text = format!(
             "note: the last run of this plan, {}, was {}; `flowhost runs resume {}` goes on with it\n",
             run.run_id, run.status, run.run_id

@@ -14,6 +14,7 @@ use flowhost::plugin::lock;
 use flowhost::preflight::{Asking, findings_of};
 use flowhost::project::{self, Loaded, Project, Request, SecondKeys, without_key};
 use flowhost::report::problems::unreadable;
+use flowhost::state::{gone, is_gone};
 use flowhost::worktree;
 use flowhost_evidence::runs;
 use flowhost_flow::Exit;
@@ -108,7 +109,11 @@ fn earlier(wanted: &str, project: &Project, context: &Context) -> Result<Option<
         let text = "note: no earlier run of this plan is in the state folder; everything is done\n";
         context.output.message(text);
     }
-    Ok(newest.map(|run| run.run_id))
+    match newest.map(|run| run.run_id) {
+        // Nothing is taken from an older one in its place.
+        Some(run) if is_gone(&context.state, &run) => Err(gone(&context.state, &run)),
+        newest => Ok(newest),
+    }
 }
 
 /// Where checkpoints are sent as well.

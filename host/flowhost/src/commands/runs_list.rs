@@ -1,9 +1,12 @@
 //! `flowhost runs list`, and which runs a person means by a filter.
 
+use std::collections::BTreeSet;
+
 use flowhost::failure::Failure;
 use flowhost::output::one_line;
 use flowhost::report::problems::unreadable;
-use flowhost_evidence::runs::{self, RunEntry};
+use flowhost::state::{FindRuns as _, is_gone};
+use flowhost_evidence::runs::{self, GONE, RunEntry};
 use flowhost_flow::Exit;
 use flowhost_flow::units::parse_duration_ms;
 use flowhost_ledger::timestamp;
@@ -19,7 +22,7 @@ pub(super) fn perform(args: &ListArgs, context: &Context) -> Result<Exit, Failur
     let now_ms = context.ambient.now_ms();
     let since = args.since.as_deref().map(|text| moment(text, now_ms));
     let since = since.transpose()?;
-    let mut entries = listed(context)?;
+    let mut entries = there(context)?;
     let any = !entries.is_empty();
     entries.retain(|run| {
         (args.removed || run.removed.is_none())
@@ -44,6 +47,26 @@ pub(super) fn perform(args: &ListArgs, context: &Context) -> Result<Exit, Failur
 /// All runs of the index, oldest first.
 pub(super) fn listed(context: &Context) -> Result<Vec<RunEntry>, Failure> {
     runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)
+}
+
+/// As [`listed`], where a run whose folder is gone is [`GONE`].
+pub(super) fn there(context: &Context) -> Result<Vec<RunEntry>, Failure> {
+    let mut entries = listed(context)?;
+    let folders = context.state.runs(&context.ambient)?;
+    let folders: BTreeSet<String> = folders.into_iter().collect();
+    let is_missing = |run: &RunEntry| {
+        let has_folder = folders.contains(&run.run_id);
+        run.removed.is_none() && !has_folder && is_gone(&context.state, &run.run_id)
+    };
+    if !entries.iter().any(is_missing) {
+        return Ok(entries);
+    }
+    // Read again, and rarely: another process may have removed the run since.
+    entries = listed(context)?;
+    for run in entries.iter_mut().filter(|run| is_missing(run)) {
+        GONE.clone_into(&mut run.status);
+    }
+    Ok(entries)
 }
 
 impl FilterArgs {

@@ -8,17 +8,17 @@ use flowhost::output::{neutral, one_line};
 use flowhost::report::problems::unreadable_of;
 use flowhost::state::FindRuns as _;
 use flowhost_evidence::filter::Filter;
-use flowhost_evidence::runs::{self, RecordEntry, StepEntry, steps};
+use flowhost_evidence::runs::{self, RecordEntry, StepEntry, UNFINISHED, steps};
 use flowhost_evidence::story::{self, Head, PayloadSource as _, Stored};
 use flowhost_flow::{Exit, Plan};
 use flowhost_ledger::records::Record;
-use flowhost_ledger::{Kind, Payloads};
+use flowhost_ledger::{Kind, Payloads, signed_size};
 use serde_json::{Value, json};
 
 use crate::cli::ShowArgs;
-use crate::commands::Context;
 use crate::commands::plan_graph::kept_plan;
 use crate::commands::standing::Standing;
+use crate::commands::{Context, cancel};
 
 mod answers;
 mod folded;
@@ -34,7 +34,13 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         let text = format!("note: the run {run} was removed; this is read from its archive\n");
         context.output.message(&text);
     }
+    let signed = signed_size(source, dir);
     let records = runs::show_in(source, dir).map_err(unreadable_of(run))?;
+    let cut = cut_short(signed, records.len());
+    if let Some(cut) = cut.as_ref().filter(|_| !context.output.json) {
+        let text = format!("warning: {cut}; `flowhost verify {run}` says more\n");
+        context.output.message(&context.state.told(&text));
+    }
     let payloads = Payloads::open(source, dir).map_err(|error| unreadable_of(run)(error.into()))?;
     let shelf = Shelf {
         payloads,
@@ -61,6 +67,8 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         .head;
     // A run that has ended stands nowhere, whatever it once waited for.
     let standing = Standing::of(&records, &context.state).filter(|_| head.status.is_none());
+    let silent = head.status.is_none() && standing.is_none();
+    let word = silent.then(|| of_index(run, context));
     let gate = filter.step.as_deref().filter(|step| {
         let open = standing.as_ref().is_some_and(|it| it.is_open(step));
         open && !context.output.json
@@ -89,15 +97,19 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
                 false => json!(record),
             })
             .collect();
-        context.output.document(&json!({
-            "run_id": run, "run": head_document(run, &head, standing.as_ref()), "steps": steps, "records": shown,
-        }));
+        let mut document = json!({
+            "run_id": run, "run": head_document(run, &head, standing.as_ref(), word), "steps": steps, "records": shown,
+        });
+        if let (Some(fields), Some(cut)) = (document.as_object_mut(), cut) {
+            fields.insert("warning".to_owned(), cut.into());
+        }
+        context.output.document(&document);
         return Ok(Exit::Ok);
     }
     let mut text = String::new();
     if all {
         let stands = standing.as_ref().map(|it| (it, why(it, &shelf)));
-        text.push_str(&head_text(run, &head, stands));
+        text.push_str(&head_text(run, &head, stands, word.as_deref()));
         // The step that ended the run is told in its head.
         let told = words(&head.failure).map_or("", |_| head.failed_step.as_str());
         text.push_str(&whole(&steps, &records, told, &shelf));
@@ -483,7 +495,12 @@ fn left_to_a_person(record: &RecordEntry, shelf: &Shelf<'_>) -> Option<String> {
 }
 
 /// How the run ended, and why; of one that stopped before, what it waits for and what to type.
-fn head_text(run: &str, head: &Head, stands: Option<(&Standing, String)>) -> String {
+fn head_text(
+    run: &str,
+    head: &Head,
+    stands: Option<(&Standing, String)>,
+    word: Option<&str>,
+) -> String {
     let Head {
         plan,
         started,
@@ -497,9 +514,10 @@ fn head_text(run: &str, head: &Head, stands: Option<(&Standing, String)>) -> Str
     } = head;
     let ended = match status {
         Some(status) => format!("{status} (exit {exit_code}) after {} ms", took_us / 1_000),
-        None => stands
-            .as_ref()
-            .map_or_else(|| "unfinished".to_owned(), |(it, _)| it.words()),
+        None => stands.as_ref().map_or_else(
+            || word.unwrap_or(UNFINISHED).to_owned(),
+            |(it, _)| it.words(),
+        ),
     };
     let mut text = format!(
         "run {run} of `{}`, {}: {}\n",
@@ -539,9 +557,15 @@ fn words(stored: &Stored) -> Option<String> {
     }
 }
 
-fn head_document(run: &str, head: &Head, standing: Option<&Standing>) -> Value {
+fn head_document(
+    run: &str,
+    head: &Head,
+    standing: Option<&Standing>,
+    word: Option<String>,
+) -> Value {
     let paused = standing.map(|it| &it.pause);
     let status = head.status.as_ref().or(paused.map(|it| &it.status));
+    let status = status.cloned().or(word);
     let exit_code = head.exit_code.parse::<u64>().ok();
     json!({
         "plan": head.plan, "plan_hash": head.plan_hash, "started": head.started,
@@ -550,6 +574,22 @@ fn head_document(run: &str, head: &Head, standing: Option<&Standing>) -> Value {
         "duration_ms": head.took_us / 1_000, "failed_step": head.failed_step,
         "failure": words(&head.failure), "hint": head.hint, "taken": head.taken.sentences(),
         "only": head.only, "note": head.note,
+    })
+}
+
+/// How a run stands whose own records do not say: in the word of the index, as `runs list` prints it.
+fn of_index(run: &str, context: &Context) -> String {
+    // What the index cannot tell is told by the command that is about it.
+    let status = cancel::ended(run, context).ok().flatten();
+    let status = status.filter(|status| !status.is_empty());
+    status.unwrap_or_else(|| UNFINISHED.to_owned())
+}
+
+/// That records are gone which were signed; none where all of them are there.
+pub(super) fn cut_short(signed: Option<u64>, there: usize) -> Option<String> {
+    let (signed, there) = (signed?, there as u64);
+    (there < signed).then(|| {
+        format!("its ledger was cut: {signed} records were signed, and {there} of them are there")
     })
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn perform(args: &SettleArgs, context: &Context) -> Result<Exit, Fail
     let said = Settlement {
         step: args.step.clone(),
         verdict,
-        by: args.by.clone(),
+        by: args.by.clone().unwrap_or_default(),
     };
     let (host, kept) = resume::at_rest(context)?;
     let (call, waiting) = host.settle(&run, &kept, &said)?;

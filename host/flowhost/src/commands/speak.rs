@@ -29,7 +29,7 @@ pub(crate) fn signal(args: &SignalArgs, context: &Context) -> Result<Exit, Failu
     let spoken = Spoken {
         gate: args.gate.clone(),
         word: Word::Signal(args.payload.clone()),
-        by: args.by.clone(),
+        by: args.by.clone().unwrap_or_default(),
     };
     speak(&args.run, &spoken, "signalled", context)
 }

@@ -85,6 +85,8 @@ fn a_step_that_is_settled_as_failed_fails_by_the_persons_word() {
         "failed",
         "--note",
         "no money came",
+        "--by",
+        "ann",
     ];
     home.flowhost(&all).expect(0);
     let report = resume(&home).expect(8).json();
@@ -93,6 +95,28 @@ fn a_step_that_is_settled_as_failed_fails_by_the_persons_word() {
     let records = home.records();
     let settled = records.iter().filter(|it| it["kind"] == "run.settle");
     assert_eq!(settled.count(), 1, "{records:#?}");
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    let line = "step `b`: settled as failed by ann: no money came";
+    assert!(shown.contains(line), "{shown}");
+}
+
+#[test]
+fn who_spoke_at_a_gate_and_what_they_noted_is_shown_and_nobody_is_refused() {
+    let server = Counting::new();
+    let home = home(&server, REVIEW);
+    home.flowhost(RUN).expect(9);
+    let say = |by: &str| {
+        let word = ["runs", "approve", "latest", "review", "--note", "two sets"];
+        home.flowhost(&[&word[..], &["--by", by]].concat())
+    };
+    for nobody in ["", "  "] {
+        let refused = say(nobody).expect(64).all();
+        assert!(refused.contains("say who"), "{refused}");
+    }
+    say("ann").expect(0);
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    let line = "gate `review`: approved by ann: two sets";
+    assert!(shown.contains(line), "{shown}");
 }
 
 #[test]

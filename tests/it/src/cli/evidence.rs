@@ -256,7 +256,7 @@ fn an_altered_report_fails_and_a_missing_one_is_a_note() {
     let honest = std::fs::read_to_string(&report).unwrap();
     let ran = verify(&home).expect(0);
     assert!(
-        ran.stdout.contains("views        3 match"),
+        ran.stdout.contains("views        3 of 3 match"),
         "{}",
         ran.stdout
     );

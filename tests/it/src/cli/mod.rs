@@ -1,6 +1,7 @@
 //! The built executable as a user meets it: what is typed, what is printed, how it ends.
 
 pub(crate) mod again;
+mod altered;
 mod analysis;
 mod at_once;
 mod audit;

@@ -71,6 +71,60 @@ fn a_removed_run_is_gone_and_on_record_and_one_that_somebody_took_is_told() {
 }
 
 #[test]
+fn a_run_whose_folder_is_gone_is_told_as_that_by_every_command_and_goes_out_of_the_index_by_name() {
+    let home = ran(2);
+    let runs = list(&home, &[]);
+    let (newest, older) = (id(&runs[0]), id(&runs[1]));
+    std::fs::remove_dir_all(folder(&home, newest)).unwrap();
+    let statuses: Vec<Value> = list(&home, &[])
+        .iter()
+        .map(|run| run["status"].clone())
+        .collect();
+    assert_eq!(statuses, ["gone", "ok"]);
+    assert_eq!(list(&home, &["--status", "gone"]).len(), 1);
+    // An older run is not what `latest` means.
+    for wanted in [newest, "latest"] {
+        for command in [
+            &["verify"][..],
+            &["runs", "show"],
+            &["runs", "replay"],
+            &["runs", "report"],
+            &["runs", "resume"],
+            &["runs", "cancel"],
+            &["runs", "watch"],
+            &["runs", "restore"],
+            &["policy", "suggest"],
+            &["plan", "graph"],
+        ] {
+            let told = home.flowhost(&[command, &[wanted]].concat()).expect(1);
+            says(&told, &format!("the run {newest} is gone"));
+            says(&told, &format!("`flowhost runs rm {newest}`"));
+        }
+    }
+    says(
+        &home
+            .flowhost(&["run", "plan.yaml", "--reuse", "latest"])
+            .expect(1),
+        "is gone",
+    );
+    home.flowhost(&["runs", "show", older]).expect(0);
+    let dry = home.flowhost(&["runs", "prune", "--keep", "0", "--dry-run"]);
+    let dry = dry.expect(0);
+    says(&dry, "is gone and stays in the index");
+    says(&dry, "1 run would be removed");
+    let removed = home.flowhost(&["runs", "rm", newest, "--json"]).expect(0);
+    let removed = removed.json()["removed"][0].clone();
+    assert_eq!(
+        (id(&removed), &removed["gone"]),
+        (newest, &Value::Bool(true))
+    );
+    assert_eq!(list(&home, &[]).len(), 1);
+    let verified = home.flowhost(&["verify", ".flowhost"]).expect(0);
+    says(&verified, "1 run was taken out of the index of runs");
+    home.flowhost(&["runs", "show", "latest"]).expect(0);
+}
+
+#[test]
 fn pruned_runs_are_verified_from_their_archives() {
     let home = ran(4);
     let runs = list(&home, &[]);

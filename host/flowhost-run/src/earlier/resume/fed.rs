@@ -72,7 +72,7 @@ pub(super) const DAMAGED: &str =
 
 impl From<FedError> for Failure {
     fn from(error: FedError) -> Self {
-        let failure = Self::new(Exit::Internal, "the run cannot be resumed").caused_by(&error);
+        let failure = Self::new(Exit::Internal, super::NOT_RESUMED).caused_by(&error);
         match error {
             FedError::NotBegun => failure.hint(
                 "if it was killed, start its plan again with `flowhost run PLAN`: nothing was done",

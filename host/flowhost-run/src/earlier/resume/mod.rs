@@ -353,11 +353,10 @@ fn made_of(host: &Process, dir: &Path, past: &Past) -> Result<Bundle, Failure> {
             .hint("start its plan again with `flowhost run PLAN`"));
     };
     let path = dir.join(BUNDLE);
-    let bytes = host
-        .config
-        .world
-        .read(&path)
-        .map_err(|error| cannot(format!("`{}` cannot be read: {error}", path.display())))?;
+    let bytes = host.config.world.read(&path).map_err(|error| {
+        let why = format!("`{}` cannot be read: {error}", path.display());
+        cannot(why).hint("bring the file back from a backup")
+    })?;
     if hex::encode(Sha256::digest(&bytes)) == *recorded {
         return Bundle::read(&bytes).map_err(|why| cannot(format!("`{}`: {why}", path.display())));
     }
@@ -441,12 +440,15 @@ fn is_exact(project: &Project, fed: &Fed) -> Result<(), Failure> {
     .hint("bring the host's sealing key back, or start the plan again"))
 }
 
+/// What failed where a run does not go on. Whoever wanted it to go on for something else says that instead.
+pub const NOT_RESUMED: &str = "the run cannot be resumed";
+
 fn cannot(why: impl Into<String>) -> Failure {
-    Failure::new(Exit::Internal, "the run cannot be resumed").because(why)
+    Failure::new(Exit::Internal, NOT_RESUMED).because(why)
 }
 
 pub(crate) fn unreadable(error: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Internal, "the run cannot be resumed").caused_by(error)
+    Failure::new(Exit::Internal, NOT_RESUMED).caused_by(error)
 }
 
 pub(crate) fn unreadable_because(why: &str) -> Failure {

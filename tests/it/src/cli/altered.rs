@@ -1,0 +1,124 @@
+//! A run whose files were altered, cut or taken after they were recorded, and that has not ended: what each command says
+//! of it.
+
+use std::path::Path;
+
+use super::evidence::run_dir;
+use super::home;
+use super::interrupted::{ended, signal, sleeping, started};
+use crate::support::{Home, Ran};
+
+/// A folder with a run that waits for a person.
+fn waiting() -> Home {
+    let home = home(
+        &["ok_echo"],
+        "  gate: { wait_for: approval, timeout: 4h }\n  only: { needs: [gate], uses: ok_echo/run, with: {} }",
+    );
+    home.warm();
+    home.flowhost(&["run", "plan.yaml"]).expect(9);
+    home
+}
+
+#[track_caller]
+fn says(ran: &Ran, text: &str) {
+    assert!(ran.all().contains(text), "{}", ran.all());
+}
+
+/// Writes one byte more into a file; gives what was in it.
+fn altered(path: &Path) -> Vec<u8> {
+    let whole = std::fs::read(path).unwrap();
+    std::fs::write(path, [&whole[..], b" "].concat()).unwrap();
+    whole
+}
+
+#[test]
+fn a_view_of_a_run_that_waits_is_compared_in_its_folder_and_in_its_export() {
+    let home = waiting();
+    let dir = run_dir(&home);
+    let sound = home.flowhost(&["verify", "latest"]).expect(0);
+    says(&sound, "views        3 of 3 match their records");
+    assert!(!sound.all().contains("no record names"), "{}", sound.all());
+    for name in ["bundle.json", "report.html", "report.json"] {
+        let whole = altered(&dir.join(name));
+        home.flowhost(&["evidence", "export", "latest", "--out", "run.fhb"])
+            .expect(0);
+        for target in ["latest", "run.fhb"] {
+            let told = home.flowhost(&["verify", target]).expect(1);
+            says(&told, name);
+            says(&told, "it is not the view that was written");
+            says(&told, "views        2 of 3 match their records");
+        }
+        std::fs::remove_file(home.path().join("run.fhb")).unwrap();
+        std::fs::write(dir.join(name), whole).unwrap();
+    }
+    std::fs::write(dir.join("more.html"), "<p>").unwrap();
+    let told = home.flowhost(&["verify", "latest"]).expect(0);
+    says(&told, "no record names `more.html`");
+}
+
+#[test]
+fn a_run_that_was_killed_is_called_that_everywhere_and_its_views_are_compared() {
+    let home = sleeping();
+    let child = started(&home);
+    signal(&child, "KILL");
+    ended(child);
+    home.flowhost(&["verify", "latest"]).expect(0);
+    let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(listed[0]["status"], "killed");
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0);
+    let head = shown.stdout.lines().next().unwrap();
+    assert!(head.ends_with(": killed"), "{head}");
+    let shown = home.flowhost(&["runs", "show", "latest", "--json"]);
+    assert_eq!(shown.expect(0).json()["run"]["status"], "killed");
+    altered(&run_dir(&home).join("bundle.json"));
+    let told = home.flowhost(&["verify", "latest"]).expect(1);
+    says(&told, "it is not the view that was written");
+}
+
+#[test]
+fn a_ledger_that_was_cut_is_shown_with_a_warning_and_not_replayed() {
+    let home = waiting();
+    let segment = run_dir(&home).join("seg-00000000.jsonl");
+    let whole = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &whole[..whole.len() - 20]).unwrap();
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0);
+    assert!(
+        shown.stderr.contains("warning: its ledger was cut: "),
+        "{}",
+        shown.all()
+    );
+    let shown = home.flowhost(&["runs", "show", "latest", "--json"]);
+    let warning = shown.expect(0).json()["warning"].to_string();
+    assert!(warning.contains("its ledger was cut"), "{warning}");
+    let refused = home.flowhost(&["runs", "replay", "latest"]).expect(1);
+    says(&refused, "cannot be replayed");
+    says(&refused, "its ledger was cut");
+    std::fs::write(&segment, &whole).unwrap();
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0);
+    assert!(!shown.stderr.contains("warning"), "{}", shown.all());
+    home.flowhost(&["runs", "replay", "latest"]).expect(0);
+}
+
+#[test]
+fn what_keeps_a_run_from_being_cancelled_is_told_in_those_words_and_with_a_cure() {
+    let home = waiting();
+    let bundle = run_dir(&home).join("bundle.json");
+    let whole = altered(&bundle);
+    let cancel = || {
+        let refused = home.flowhost(&["runs", "cancel", "latest"]).expect(1);
+        says(&refused, "cannot be cancelled");
+        says(&refused, "bring the file back from a backup");
+        let all = refused.all();
+        assert!(!all.contains("cannot be resumed"), "{all}");
+    };
+    cancel();
+    std::fs::remove_file(&bundle).unwrap();
+    cancel();
+    for verb in ["resume", "replay"] {
+        let refused = home.flowhost(&["runs", verb, "latest"]).expect(1);
+        says(&refused, &format!("cannot be {verb}"));
+        says(&refused, "bring the file back from a backup");
+    }
+    std::fs::write(&bundle, whole).unwrap();
+    home.flowhost(&["runs", "cancel", "latest"]).expect(0);
+}
