@@ -2,6 +2,7 @@
 //!
 //! Must hold no logic that a control API would need as well; that is the library's.
 
+mod archived;
 mod cancel;
 mod completion;
 mod dev;
@@ -54,7 +55,6 @@ mod standing;
 mod tables;
 mod telemetry;
 mod telemetry_alerts;
-mod telemetry_archived;
 mod telemetry_dashboard;
 mod telemetry_numbers;
 mod telemetry_trends;
