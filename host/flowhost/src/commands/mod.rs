@@ -49,6 +49,7 @@ mod runs_list;
 mod runs_show;
 mod settle;
 mod speak;
+mod spec_files;
 mod specs;
 mod stages;
 mod standing;
