@@ -274,6 +274,33 @@ fn three_models_are_compared_as_their_page_says() {
     walk("compare.md", |_| {});
 }
 
+/// A state folder that came with a copy is refused by every command, and evidence of scripts would lie among one's own.
+#[test]
+fn a_copy_of_the_example_takes_neither_its_state_nor_its_runs_with_it() {
+    let folder = "examples/spec-kit-900";
+    for page in ["docs/book/compare.md", "examples/spec-kit-900/README.md"] {
+        let text = std::fs::read_to_string(repository().join(page)).unwrap();
+        let copies = format!("cp -r {folder} ");
+        let mut lines = text.lines().map(str::trim);
+        let recipe = lines.find(|line| line.starts_with(&copies)).unwrap();
+        let mut reader = Reader::new();
+        let from = reader.home.path().join(folder);
+        copy(&repository().join(folder), &from);
+        for left in [".flowhost/default/runs/x", "evidence/consensus/x"] {
+            std::fs::create_dir_all(from.join(left)).unwrap();
+        }
+        let said = reader.runs(recipe);
+        assert_eq!(reader.code, 0, "{page}: {said}");
+        assert!(reader.stands.ends_with("mine"), "{page}");
+        for left in [".flowhost", "evidence"] {
+            assert!(!reader.stands.join(left).exists(), "{page}: {left}");
+            assert!(from.join(left).exists(), "{page}: {left} of the original");
+        }
+        let said = reader.runs("flowhost validate plan.yaml");
+        assert_eq!(reader.code, 0, "{page}: {said}");
+    }
+}
+
 #[test]
 fn a_plugin_is_handed_on_as_its_page_says() {
     walk("publishing.md", |_| {});

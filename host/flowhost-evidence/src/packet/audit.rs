@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::security::QUESTIONS;
 use super::{Files, Spec, StageState, cell, known, table, typed, with_manifest};
+use crate::text::one_line;
 
 /// Who signs, when a spec has all its stages.
 const ROLES: [&str; 5] = [
@@ -294,9 +295,15 @@ impl Spec<'_> {
         let unverified = self.security.iter().filter(|it| it.is_unverified());
         let mut text = format!("# {}: sign-off\n\nBefore anybody signs:\n\n", self.id);
         for (what, value) in [
+            ("newest run", one_line(&self.newest_word())),
+            ("stages of older runs", list(&self.older())),
             ("stages that are not ok", list(&not_ok)),
             ("files that do not count", list(&invalid)),
             ("open conflicts", self.open_conflicts().to_string()),
+            (
+                "issues that are left to a person",
+                self.open_issues().to_string(),
+            ),
             ("costs reconciled", reconciled.word().to_owned()),
             (
                 "security reviews that are open",

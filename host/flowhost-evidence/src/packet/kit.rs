@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::standing::Newest;
 use super::{Files, Spec, StageState, cell, known, table, typed, with_manifest};
 use crate::packet::security::Says;
 use crate::stage::file_name;
@@ -42,6 +43,15 @@ impl Spec<'_> {
         ];
         let mut text = format!("# {}: where it stands\n\n", self.id);
         text.push_str(&table(&heads, &rows, "No stage has left telemetry yet."));
+        text.push_str(&format!(
+            "\nNewest run: {}.\n",
+            one_line(&self.newest_word())
+        ));
+        let older = self.older();
+        if !older.is_empty() {
+            let older = cell(&older.join(", "));
+            text.push_str(&format!("Of runs before it: {older}.\n"));
+        }
         for stage in &self.stages {
             text.push_str(&format!("\n## {}\n\n", cell(&stage.stage)));
             if !stage.reason.is_empty() {
@@ -50,6 +60,11 @@ impl Spec<'_> {
             }
             match &stage.output {
                 Some(output) => text.push_str(&outline(output)),
+                None if stage.asked.alone => {
+                    text.push_str(
+                        "One agent was asked: its output is its step's, and in no evidence file.\n",
+                    );
+                }
                 None => text.push_str("No output that counts is in the evidence.\n"),
             }
         }
@@ -64,12 +79,31 @@ impl Spec<'_> {
         };
         item(!self.stages.is_empty(), "at least one stage has run");
         item(self.invalid.is_empty(), "every file of the evidence counts");
+        let ended = self.newest.as_ref().is_some_and(|it| it.status == "ok");
+        let newest = format!("the newest run ended well: {}", self.newest_word());
+        item(ended, &newest);
+        let older = self.older();
+        let of_older = match older.as_slice() {
+            [] => String::new(),
+            older => format!(": of runs before it are {}", older.join(", ")),
+        };
+        let what = format!("every stage is of the newest run{of_older}");
+        item(older.is_empty(), &what);
         for stage in &self.stages {
             let name = &stage.stage;
-            item(
-                stage.status == "ok",
-                &format!("{name}: the consensus is ok"),
-            );
+            let what = match stage.asked.alone {
+                true => "the one agent that was asked has answered",
+                false => "the consensus is ok",
+            };
+            item(stage.status == "ok", &format!("{name}: {what}"));
+            if let Some(open) = &stage.asked.open {
+                let ids = match open.as_slice() {
+                    [] => String::new(),
+                    open => format!(": {}", open.join(", ")),
+                };
+                let what = format!("{name}: no issue is left to a person{ids}");
+                item(open.is_empty(), &what);
+            }
             let open = stage.disputes.iter().filter(|it| it.settled.is_none());
             item(open.count() == 0, &format!("{name}: no conflict is open"));
             item(
@@ -96,8 +130,17 @@ impl Spec<'_> {
     fn retry(&self) -> String {
         let mut text = format!("# {}: what to try again, and how\n\n", self.id);
         let failed: Vec<&StageState> = self.stages.iter().filter(|it| it.status != "ok").collect();
-        if failed.is_empty() {
-            text.push_str("Every stage that ran is ok: nothing has to be tried again.\n");
+        match &self.newest {
+            Some(newest) if self.ended_badly() => {
+                text.push_str(&of_run(newest, failed.is_empty()));
+            }
+            _ if failed.is_empty() => {
+                text.push_str("Every stage that ran is ok: nothing has to be tried again.\n");
+            }
+            _ => {}
+        }
+        if !failed.is_empty() {
+            text.push_str("In commands below, `PLAN` stands for the plan's file.\n\n");
         }
         for stage in failed {
             let name = &stage.stage;
@@ -105,11 +148,9 @@ impl Spec<'_> {
             if !stage.reason.is_empty() {
                 text.push_str(&format!("Why: {}\n\n", one_line(&stage.reason)));
             }
+            let about_conflict = stage.about_conflict();
             let what = match stage.status.as_str() {
-                "conflict" => {
-                    "Agents contradict each other, and another try would only repeat it. Settle the points below in the \
-                     specification or the prompt, or let an arbiter decide (`on_conflict: [arbiter, halt]`)."
-                }
+                "conflict" => about_conflict.as_str(),
                 "degraded" => {
                     "Less took part or agrees than the plan wants. Find out why before it is accepted: a model that is away \
                      comes back, a prompt that is unclear does not get clearer."
@@ -145,6 +186,24 @@ impl Spec<'_> {
         }
         text
     }
+}
+
+/// A run that did not end well; `all_ok` where its stages do not say why.
+fn of_run(newest: &Newest, all_ok: bool) -> String {
+    let (run, status) = (one_line(&newest.run_id), one_line(&newest.status));
+    let why = match newest.status.as_str() {
+        "waiting" => "It waits for somebody's word, and goes on when that is given.",
+        "unfinished" => "It is at work, or its process was killed.",
+        _ if !all_ok => "It did not end well; stages below may say why.",
+        _ => {
+            "It did not end well, whatever its stages say: a person, a guardrail, a check, a limit or a step that is no stage may \
+             have stopped it."
+        }
+    };
+    let command = typed(&newest.run_id);
+    format!(
+        "## The newest run, {run}: {status}\n\n{why}\n\n```console\n$ flowhost runs show {command}\n```\n\n"
+    )
 }
 
 fn row(stage: &StageState) -> Vec<String> {

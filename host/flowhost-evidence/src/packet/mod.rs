@@ -1,15 +1,16 @@
 //! Packets of a spec: what somebody needs who goes on with it (the context kit), and what somebody needs who signs for it (the
 //! audit packet).
 //!
-//! Made of evidence files alone, of the latest run of each stage, and of nothing that changes by itself: no time of making, no name of
+//! Made of evidence files, of the latest run of each stage, and of nothing that changes by itself: no time of making, no name of
 //! a machine. So the same evidence gives the same packet, and its hash can be signed; whether a run here has on record what a reviewer is
-//! said to have said is asked of a [`Witness`], and stands in the packet. Must never say that something holds which no
-//! file says: what is not known is written as `unknown`.
+//! said to have said is asked of a [`Witness`], how the newest run ended is told by whoever knows it ([`Newest`]), and both stand in
+//! the packet. Must never say that something holds which nobody says: what is not known is written as `unknown`.
 
 mod audit;
 mod kit;
 mod read;
 mod security;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use crate::text::one_line;
 pub use audit::{Audit, Reconciled};
 pub use read::{Dispute, Spec, StageState};
 pub use security::{Finding, Item, Proof, Says, Witness, finding};
+pub use standing::{Asked, Newest};
 
 /// Files by their names: those of a packet, or those of an evidence root by their paths below it.
 pub type Files = BTreeMap<String, Vec<u8>>;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Files;
 use super::security::{Item, Witness, items};
+use super::standing::{Asked, Newest};
 use crate::analysis::cost_of_stage;
 use crate::stage::{Form, Judged, judge};
 
@@ -25,6 +26,8 @@ pub struct Spec<'f> {
     pub security: Vec<Item>,
     /// Files that do not count, by their paths, with why: they are not what their form says, or no run said it.
     pub invalid: BTreeMap<String, String>,
+    /// How its newest run stands; none where nobody here knows.
+    pub newest: Option<Newest>,
     pub(super) files: &'f Files,
 }
 
@@ -45,6 +48,8 @@ pub struct StageState {
     pub missing: Vec<String>,
     /// What was disagreed about.
     pub disputes: Vec<Dispute>,
+    /// Who was asked.
+    pub asked: Asked,
     /// Share of agreement.
     pub agreement: Option<f64>,
     /// Checks that held, and that did not.
@@ -167,6 +172,7 @@ impl<'f> Spec<'f> {
             stages,
             security,
             invalid,
+            newest: None,
             files,
         }
     }
@@ -260,6 +266,7 @@ fn state(stage: String, ended: String, path: &str, line: &Value, files: &Files) 
     }
     let output = synthesis.as_ref().and_then(|(_, it)| it.get("output"));
     StageState {
+        asked: Asked::of(line, output),
         run_id: word(line, "runId"),
         status: word(line, "consensusStatus"),
         reason: match (reason.is_empty(), decision.as_str()) {

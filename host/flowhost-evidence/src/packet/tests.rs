@@ -382,3 +382,113 @@ proptest! {
         prop_assert!(!spec.kit().is_empty() && !spec.audit().files.is_empty());
     }
 }
+
+/// The evidence with other words in the telemetry of `plan`'s newest run, at a place in its `consensus`.
+fn with_plan(files: &mut Files, changes: &[(&str, Value)]) {
+    let path = "consensus/S/spec-plan_20261126T09Z_telemetry.jsonl";
+    let mut line: Value = serde_json::from_str(&page(files, path)).unwrap();
+    for (name, value) in changes {
+        line["consensus"][*name] = value.clone();
+    }
+    put(files, path, &line);
+}
+
+#[test]
+fn advice_that_was_followed_already_is_not_given_again() {
+    let conflict = json!([{ "issue": "the date", "positions": { "a": "May", "b": "June" } }]);
+    let mut files = evidence(&conflict);
+    let retry = |files: &Files| page(&read(files).kit(), "retry.md");
+    let advice = "let an arbiter decide (`on_conflict: [arbiter, halt]`)";
+    assert!(retry(&files).contains(advice), "{}", retry(&files));
+    let why = json!("the arbiter is to decide: 1 open: the date");
+    with_plan(&mut files, &[("escalation_reason", why)]);
+    let told = retry(&files);
+    assert!(told.contains("left the points open"), "{told}");
+    assert!(!told.contains(advice), "{told}");
+    let arbiter = json!({
+        "agent": "b-arbiter", "role": "arbiter", "rule": "consensus", "status": "error",
+        "error": "output: it decides `c1` twice",
+    });
+    with_plan(&mut files, &[("agents", json!([arbiter]))]);
+    let told = retry(&files);
+    let part = "its answer does not count: output: it decides `c1` twice.";
+    assert!(told.contains(part) && !told.contains(advice), "{told}");
+}
+
+#[test]
+fn a_run_that_did_not_end_well_is_told_though_every_stage_is_ok() {
+    let mut files = evidence(&json!([]));
+    let plan = page(&files, "consensus/S/spec-plan_20261126T09Z_telemetry.jsonl");
+    let ok = plan.replace("conflict\"", "ok\"");
+    files.insert(
+        "consensus/S/spec-plan_20261126T09Z_telemetry.jsonl".to_owned(),
+        ok.into_bytes(),
+    );
+    let mut spec = read(&files);
+    let unknown = page(&spec.kit(), "checklist.md");
+    assert!(
+        unknown.contains("- [ ] the newest run ended well: unknown"),
+        "{unknown}"
+    );
+    spec.newest = Some(Newest {
+        run_id: "RUN-20261126T10".to_owned(),
+        status: "halted".to_owned(),
+    });
+    let kit = spec.kit();
+    let (checklist, retry) = (page(&kit, "checklist.md"), page(&kit, "retry.md"));
+    for part in [
+        "- [ ] the newest run ended well: RUN-20261126T10, halted",
+        "- [ ] every stage is of the newest run: of runs before it are plan",
+    ] {
+        assert!(checklist.contains(part), "{part}: {checklist}");
+    }
+    assert!(!retry.contains("nothing has to be tried again"), "{retry}");
+    assert!(
+        retry.contains("$ flowhost runs show RUN-20261126T10"),
+        "{retry}"
+    );
+    let sign = page(&spec.audit().files, "sign-off.md");
+    for part in [
+        "- newest run: RUN-20261126T10, halted",
+        "- stages of older runs: plan",
+    ] {
+        assert!(sign.contains(part), "{part}: {sign}");
+    }
+}
+
+#[test]
+fn one_agent_alone_is_no_consensus_and_issues_that_are_left_to_a_person_are_listed() {
+    let mut files = evidence(&json!([]));
+    let agent =
+        |rule: &str| json!([{ "agent": "a", "role": "agent", "rule": rule, "status": "ok" }]);
+    with_plan(
+        &mut files,
+        &[("agents", agent("single")), ("status", json!("ok"))],
+    );
+    files.remove("consensus/S/spec-plan_20261126T09Z_synthesis.json");
+    let kit = read(&files).kit();
+    let checklist = page(&kit, "checklist.md");
+    assert!(
+        checklist.contains("plan: the one agent that was asked has answered"),
+        "{checklist}"
+    );
+    assert!(!checklist.contains("plan: the consensus"), "{checklist}");
+    let synopsis = page(&kit, "synopsis.md");
+    assert!(synopsis.contains("One agent was asked"), "{synopsis}");
+
+    let mut files = evidence(&json!([]));
+    with_plan(&mut files, &[("agents", agent("issues"))]);
+    let path = "consensus/S/spec-plan_20261126T09Z_synthesis.json";
+    let mut synthesis: Value = serde_json::from_str(&page(&files, path)).unwrap();
+    synthesis["output"] = json!({ "applied": [], "open": [{ "id": "shared-devices" }] });
+    put(&mut files, path, &synthesis);
+    let spec = read(&files);
+    let checklist = page(&spec.kit(), "checklist.md");
+    let part = "- [ ] plan: no issue is left to a person: shared-devices";
+    assert!(checklist.contains(part), "{checklist}");
+    let sign = page(&spec.audit().files, "sign-off.md");
+    assert!(
+        sign.contains("- issues that are left to a person: 1"),
+        "{sign}"
+    );
+}

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::expr::{Names, Sure, kind_of};
 use crate::json_text::parse_json_text;
 use crate::plan::tree::Node;
-use crate::plan::{InputDecl, InputType, Plan};
+use crate::plan::{InputDecl, InputType, Plan, VARIANT};
 use crate::problem::{At, Problem, Problems};
 
 /// Characters of what was typed that a message quotes. What was typed may be a whole document, and the message is
@@ -153,10 +153,32 @@ impl InputDecl {
         }
         let allowed: Vec<_> = self.allowed.iter().map(Value::to_string).collect();
         let what = format!("must be one of {}", allowed.join(", "));
-        let words = self.allowed.iter().filter_map(Value::as_str);
-        let near = value.as_str().and_then(|wrong| nearest(wrong, words));
-        let cure = near.map(|near| format!("did you mean `{near}`?"));
+        let cure = self.near(value);
+        let cure = cure.map(|near| format!("did you mean `{near}`?"));
         Some((what, cure.unwrap_or_default()))
+    }
+
+    /// The word of `enum` that a wrong one probably means.
+    fn near(&self, value: &Value) -> Option<&str> {
+        let words = self.allowed.iter().filter_map(Value::as_str);
+        nearest(value.as_str()?, words)
+    }
+
+    /// What to do about a value that is of the right type and none of `enum`: whoever has a word of their own learns where
+    /// the plan lists those that it takes.
+    fn other_word(&self, value: &Value, file: &str) -> Option<String> {
+        if !self.ty.fits(value) {
+            return None;
+        }
+        let (name, line) = (&self.name, self.at.line);
+        let place = match name.as_str() {
+            VARIANT => format!("`variants:` of `{file}`"),
+            _ => format!("`enum` of `inputs.{name}` (`{file}`, line {line})"),
+        };
+        Some(match self.near(value) {
+            Some(near) => format!("did you mean `{near}`? The words stand in {place}"),
+            None => format!("the words stand in {place}; one of your own is added there"),
+        })
     }
 
     /// The value as the input's type is written, where only the quotes are wrong, or a word of another YAML.
@@ -296,7 +318,10 @@ impl Plan {
                     problems.add(input.at, message, format!("--input {}=…", input.name));
                 }
                 Some(value) => match input.problem_with(&value) {
-                    Some(message) => problems.add(input.at, message, ""),
+                    Some(message) => {
+                        let cure = input.other_word(&value, &self.file);
+                        problems.add(input.at, message, cure.unwrap_or_default());
+                    }
                     None => {
                         bound.insert(input.name.clone(), value);
                     }

@@ -426,6 +426,10 @@ fn inputs_are_typed_and_all_their_problems_are_reported() {
             .iter()
             .any(|problem| problem.cure == "did you mean `limit`?")
     );
+    let own = problems.iter().find(|it| it.message.contains("`mode`"));
+    let cure = &own.unwrap().cure;
+    let place = "the words stand in `enum` of `inputs.mode` (`p.yaml`, line ";
+    assert!(cure.starts_with(place), "{cure}");
 
     let given = BTreeMap::from([("spec".to_owned(), json!("the text"))]);
     let bound = plan.bind_inputs(&given).unwrap();

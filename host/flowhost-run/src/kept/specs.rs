@@ -26,6 +26,10 @@ use crate::given::world::World;
 const FOLDERS: [&str; 2] = ["commands", "consensus"];
 /// Where archives are, below the evidence root.
 const ARCHIVES: &str = "archive";
+/// What the names of archives end with.
+const ARCHIVE_END: &str = ".tar.zst";
+/// What stands in the name of a baseline where an archive of a run has its time.
+const BASELINE: &str = "baseline-";
 /// Bytes of a file that are read to learn whose it is: a lifecycle's first line, a verdict.
 const TOLD_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of a file that is archived: a whole spec has 25 MB, where its plan does not say more.
@@ -266,21 +270,42 @@ impl Spec {
                 run.stages.insert(stage, it.ended);
             }
         }
-        let own = format!("{ARCHIVES}/{}_", self.id);
         let mut archives = self.files(ARCHIVES)?;
-        // `A_B` and `A` are two specs: what follows the name is a time, or a run where nobody knows
-        // when it began.
-        archives.retain(|path, _| {
-            let rest = path.strip_prefix(&own);
-            let time = rest.and_then(|rest| rest.strip_suffix(".tar.zst"));
-            time.is_some_and(|time| is_time(time) || is_run(time))
-        });
+        archives.retain(|path, _| self.archived(path).is_some_and(is_of_run));
         Ok(Survey {
             // Ids of runs are in the order of time, and the map is in that of ids.
             runs: runs.into_values().collect(),
             others,
             archives,
         })
+    }
+
+    /// The paths of all archives that have files of this spec: those of its runs, newest first, and then its baselines.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn archives(&self) -> io::Result<Vec<String>> {
+        let all = self.files(ARCHIVES)?.into_keys();
+        let named = |path: &str, is_it: fn(&str) -> bool| self.archived(path).is_some_and(is_it);
+        let (mut of_runs, others): (Vec<String>, Vec<String>) =
+            all.partition(|path| named(path, is_of_run));
+        of_runs.reverse();
+        let is_baseline = |name: &str| name.starts_with(BASELINE);
+        let baselines = others.into_iter();
+        of_runs.extend(baselines.filter(|path| named(path, is_baseline)));
+        Ok(of_runs)
+    }
+
+    /// The path of the baseline of that name, below the evidence root.
+    #[must_use]
+    pub fn baseline(&self, name: &str) -> String {
+        format!("{ARCHIVES}/{}_{BASELINE}{name}{ARCHIVE_END}", self.id)
+    }
+
+    /// What stands behind the spec's name in that of an archive of it.
+    fn archived<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let own = format!("{ARCHIVES}/{}_", self.id);
+        path.strip_prefix(&own)?.strip_suffix(ARCHIVE_END)
     }
 
     fn files(&self, folder: &str) -> io::Result<BTreeMap<String, u64>> {
@@ -362,7 +387,7 @@ impl Spec {
             "" => &run.run_id,
             began => began,
         };
-        let name = format!("{ARCHIVES}/{}_{began}.tar.zst", self.id);
+        let name = format!("{ARCHIVES}/{}_{began}{ARCHIVE_END}", self.id);
         let failed = |error: &io::Error| {
             let what = format!("the evidence of run {} cannot be archived", run.run_id);
             Failure::new(Exit::Internal, what).because(error.to_string())
@@ -562,6 +587,19 @@ pub(crate) fn counts(path: &str) -> bool {
 /// cost summary do.
 pub(crate) fn is_shared(path: &str) -> bool {
     path.contains('/') && Name::of(path).is_none()
+}
+
+/// The stage that a file is of and when that began, by its path below the evidence root; none where its name does not say
+/// both.
+#[must_use]
+pub fn stage_and_time(path: &str) -> Option<(String, String)> {
+    Name::of(path)?.stage_and_time()
+}
+
+/// Whether this stands behind a spec's name in that of an archive of a run. `A_B` and `A` are two specs: what follows the
+/// name is a time, or a run where nobody knows when it began.
+fn is_of_run(name: &str) -> bool {
+    is_time(name) || is_run(name)
 }
 
 /// Whether a file's name has the time of a stage.

@@ -2,6 +2,7 @@
 //!
 //! Must hold no logic that a control API would need as well; that is the library's.
 
+mod archived;
 mod cancel;
 mod completion;
 mod dev;
@@ -48,13 +49,13 @@ mod runs_list;
 mod runs_show;
 mod settle;
 mod speak;
+mod spec_files;
 mod specs;
 mod stages;
 mod standing;
 mod tables;
 mod telemetry;
 mod telemetry_alerts;
-mod telemetry_archived;
 mod telemetry_dashboard;
 mod telemetry_numbers;
 mod telemetry_trends;

@@ -8,17 +8,21 @@ use flowhost::failure::Failure;
 use flowhost::host::world;
 use flowhost::kept::Kept;
 use flowhost::output::{counted, neutral};
-use flowhost_evidence::packet::{Files, Item, Proof, Reconciled, Says, Spec as Told, finding};
+use flowhost_evidence::packet::{
+    Files, Item, Newest, Proof, Reconciled, Says, Spec as Told, finding,
+};
 use flowhost_evidence::text::bytes;
 use flowhost_flow::Exit;
 use flowhost_ledger::{pack, timestamp};
-use flowhost_run::specs::{Spec, SpecRun};
+use flowhost_run::specs::Spec;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::on_record;
+use super::runs_list::listed;
+use super::spec_files::{Gathered, gather, newest_runs, put_away, stages};
 use super::tables::plain_table;
 use super::telemetry::FILE_BYTES_MAX;
 use super::verify;
@@ -36,8 +40,8 @@ const AHEAD_MS_MAX: u64 = 600_000;
 const ARCHIVE_BYTES_MAX: u64 = 1 << 30;
 
 pub(super) fn kit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure> {
-    let files = files(&args.spec, &args.evidence, context)?;
-    let spec = told(&args.spec, &files, &args.evidence, context)?;
+    let gathered = gathered(&args.spec, &args.evidence, context)?;
+    let spec = told(&args.spec, &gathered, &args.evidence, context)?;
     let sha256 = write(&args.out, &spec.kit(), context)?;
     if context.output.json {
         let document = json!({
@@ -54,8 +58,8 @@ pub(super) fn kit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure>
 }
 
 pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure> {
-    let files = files(&args.spec, &args.evidence, context)?;
-    let spec = told(&args.spec, &files, &args.evidence, context)?;
+    let gathered = gathered(&args.spec, &args.evidence, context)?;
+    let spec = told(&args.spec, &gathered, &args.evidence, context)?;
     let audit = spec.audit();
     let sha256 = write(&args.out, &audit.files, context)?;
     let open = spec.security.iter().filter(|it| it.says == Says::Open);
@@ -101,26 +105,23 @@ fn note_invalid(spec: &Told<'_>, context: &Context) {
     }
 }
 
-/// The newest run's files in an archive that no `prune` makes or takes away.
+/// A run's files in an archive that no `prune` makes or takes away.
 pub(super) fn baseline(args: &BaselineArgs, context: &Context) -> Result<Exit, Failure> {
     let root = super::specs::known(&args.spec, &args.evidence, context)?;
-    let unread = |error: std::io::Error| {
-        let message = format!(
-            "the evidence in `{}` cannot be read",
-            args.evidence.display()
-        );
-        Failure::new(Exit::Internal, message).because(error.to_string())
-    };
+    let unread = |error: std::io::Error| unread(&args.spec, &args.evidence, &error);
     let spec = Spec::open(&world(&context.ambient), &root, &args.spec).map_err(unread)?;
     // Against a run that ends meanwhile: a baseline is of one moment.
     let _lock = spec.lock()?;
-    let survey = spec.survey().map_err(unread)?;
-    let run = chosen(&survey.runs, args)?;
-    let name = format!("archive/{}_baseline-{}.tar.zst", args.spec, args.name);
-    let mut names: BTreeSet<String> = run.files.keys().cloned().collect();
+    let run = chosen(&spec, args, context)?;
+    let name = spec.baseline(&args.name);
+    let mut names = run.names;
+    let stages = stages(names.iter());
     // What the spec cost until then belongs to a baseline as well.
     names.extend(spec.costs().map_err(unread)?);
-    let read = |name: &str| spec.read(name, FILE_BYTES_MAX);
+    let read = |name: &str| match run.put_away.get(name) {
+        Some(bytes) => Ok(bytes.clone()),
+        None => spec.read(name, FILE_BYTES_MAX),
+    };
     let mut packed = Vec::new();
     let made = pack(&names, read, &mut packed).map_err(unread)?;
     // The same files give the same bytes: to keep a baseline twice changes nothing, and another one is never written
@@ -137,47 +138,91 @@ pub(super) fn baseline(args: &BaselineArgs, context: &Context) -> Result<Exit, F
         let message = format!("the baseline `{name}` cannot be written");
         Failure::new(Exit::Internal, message).because(error.to_string())
     };
+    // Before it is written: afterwards it would be an archive of the spec like the others.
+    let newest = newest_runs(&gather(&spec, &args.spec).map_err(unread)?.files);
     spec.write(&name, &packed).map_err(unwritten)?;
     let file = name.trim_start_matches("archive/");
     let line = format!("{}  {file}\n", made.sha256);
     let beside = spec.write(&format!("{name}.sha256"), line.as_bytes());
     beside.map_err(unwritten)?;
+    let others: BTreeMap<&String, &String> = newest
+        .iter()
+        .filter(|(stage, _)| !stages.contains(*stage))
+        .collect();
     if context.output.json {
         context.output.document(&json!({
             "spec": args.spec, "run_id": run.run_id, "path": name, "sha256": made.sha256,
-            "bytes": made.bytes, "files": names.len(),
+            "bytes": made.bytes, "files": names.len(), "stages": stages, "stages_of_other_runs": others,
         }));
-    } else {
-        let text = format!(
-            "{} of run {} in {} ({}, SHA-256 {})\n",
-            counted(names.len(), "file"),
-            run.run_id,
-            args.evidence.join(&name).display(),
-            bytes(made.bytes),
-            made.sha256
+        return Ok(Exit::Ok);
+    }
+    let stages: Vec<String> = stages.into_iter().collect();
+    let text = format!(
+        "{} of run {} ({}) in {} ({}, SHA-256 {})\n",
+        counted(names.len(), "file"),
+        run.run_id,
+        match stages.is_empty() {
+            true => "no stage".to_owned(),
+            false => stages.join(", "),
+        },
+        args.evidence.join(&name).display(),
+        bytes(made.bytes),
+        made.sha256
+    );
+    context.output.result(&neutral(&text));
+    if !others.is_empty() {
+        let of = |(stage, run): (&&String, &&String)| format!("{stage} (run {run})");
+        let others: Vec<String> = others.iter().map(of).collect();
+        let note = format!(
+            "note: it has nothing of {}, which other runs left; `--run` keeps the files of one of them\n",
+            others.join(", ")
         );
-        context.output.result(&neutral(&text));
+        context.output.message(&neutral(&note));
     }
     Ok(Exit::Ok)
 }
 
-fn chosen<'r>(runs: &'r [SpecRun], args: &BaselineArgs) -> Result<&'r SpecRun, Failure> {
-    let run = match &args.run {
-        Some(wanted) => runs.iter().find(|it| it.run_id == *wanted),
-        None => runs.last(),
+/// The run whose files are kept.
+struct Chosen {
+    run_id: String,
+    names: BTreeSet<String>,
+    /// Its files, where they are in an archive.
+    put_away: Files,
+}
+
+fn chosen(spec: &Spec, args: &BaselineArgs, context: &Context) -> Result<Chosen, Failure> {
+    let unread = |error: std::io::Error| unread(&args.spec, &args.evidence, &error);
+    let mut runs = spec.survey().map_err(unread)?.runs;
+    let there = match &args.run {
+        Some(wanted) => runs.into_iter().find(|it| it.run_id == *wanted),
+        None => runs.pop(),
     };
-    run.ok_or_else(|| {
+    if let Some(run) = there {
+        return Ok(Chosen {
+            run_id: run.run_id,
+            names: run.files.into_keys().collect(),
+            put_away: Files::new(),
+        });
+    }
+    let tell = |text: &str| context.output.message(&neutral(text));
+    let found = put_away(spec, &args.spec, args.run.as_deref(), &tell).map_err(unread)?;
+    let run = found.ok_or_else(|| {
         let message = match &args.run {
             Some(wanted) => format!("the run `{wanted}` left no files of {}", args.spec),
             None => format!("no run left files of {}", args.spec),
         };
         let hint = format!("`flowhost evidence ls {}` lists them", args.spec);
         Failure::new(Exit::Internal, message).hint(hint)
+    })?;
+    Ok(Chosen {
+        run_id: run.run_id,
+        names: run.files.keys().cloned().collect(),
+        put_away: run.files,
     })
 }
 
 pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exit, Failure> {
-    let before = files(&args.spec, &args.evidence, context)?;
+    let before = gathered(&args.spec, &args.evidence, context)?;
     let spec = told(&args.spec, &before, &args.evidence, context)?;
     let (Some(task), Some(says), Some(by)) = (&args.task, args.says, &args.by) else {
         list(&spec, context);
@@ -259,41 +304,68 @@ fn list(spec: &Told<'_>, context: &Context) {
     context.output.result(&neutral(&text));
 }
 
-/// The spec's files by their paths below the evidence root.
-fn files(spec: &str, evidence: &Path, context: &Context) -> Result<Files, Failure> {
+/// The spec's files by their paths below the evidence root, those in archives too.
+fn gathered(spec: &str, evidence: &Path, context: &Context) -> Result<Gathered, Failure> {
     let root = super::specs::known(spec, evidence, context)?;
-    let unread = |error: std::io::Error| {
-        let message = format!(
-            "the evidence of {spec} in `{}` cannot be read",
-            evidence.display()
-        );
-        Failure::new(Exit::Internal, message).because(error.to_string())
-    };
-    let spec = Spec::open(&world(&context.ambient), &root, spec).map_err(unread)?;
-    let mut files = Files::new();
-    for path in spec.paths().map_err(unread)? {
-        let bytes = spec.read(&path, FILE_BYTES_MAX).map_err(unread)?;
-        files.insert(path, bytes);
-    }
-    Ok(files)
+    let folder = Spec::open(&world(&context.ambient), &root, spec);
+    let files = folder.and_then(|folder| gather(&folder, spec));
+    files.map_err(|error| unread(spec, evidence, &error))
+}
+
+fn unread(spec: &str, evidence: &Path, error: &std::io::Error) -> Failure {
+    let folder = evidence.display();
+    let message = format!("the evidence of {spec} in `{folder}` cannot be read");
+    Failure::new(Exit::Internal, message).because(error.to_string())
 }
 
 /// The spec, of which a stage must have run: a packet of nothing would look as if all were well.
 fn told<'f>(
     spec: &str,
-    files: &'f Files,
+    gathered: &'f Gathered,
     evidence: &Path,
     context: &Context,
 ) -> Result<Told<'f>, Failure> {
-    let told = Told::read(spec, files, &|run, said| on_record_of(run, said, context));
+    let files = &gathered.files;
+    let mut told = Told::read(spec, files, &|run, said| on_record_of(run, said, context));
+    let unreadable = gathered.left_out.iter().map(|(name, why)| {
+        let what = format!("it is an archive that cannot be read: {why}");
+        (name.clone(), what)
+    });
+    told.invalid.extend(unreadable);
+    told.newest = newest(spec, &told, context);
     match told.stages.is_empty() {
         false => Ok(told),
         true => {
             let message = format!("no stage of {spec} has left telemetry that is valid");
             let hint = format!("flowhost telemetry validate {}", evidence.display());
-            Err(Failure::new(Exit::Internal, message).hint(hint))
+            let failure = Failure::new(Exit::Internal, message).hint(hint);
+            let left_out = gathered.left_out.iter();
+            Err(left_out.fold(failure, |failure, (name, why)| {
+                failure.because(format!("`{name}`: {why}"))
+            }))
         }
     }
+}
+
+/// How the newest run of the spec stands, by the index of runs; none where runs that are not here have left newer
+/// files.
+fn newest(spec: &str, told: &Told<'_>, context: &Context) -> Option<Newest> {
+    let runs = match listed(context) {
+        Ok(runs) => runs,
+        Err(failure) => {
+            let note = format!("note: how runs ended is not known: {}\n", failure.message);
+            context.output.message(&neutral(&note));
+            return None;
+        }
+    };
+    let mut of_spec = runs.into_iter().rev();
+    let run = of_spec.find(|it| it.spec.as_deref() == Some(spec))?;
+    // Ids of runs are in the order of time.
+    let is_newest = told.stages.iter().all(|it| it.run_id <= run.run_id);
+    is_newest.then_some(Newest {
+        run_id: run.run_id,
+        status: run.status,
+    })
 }
 
 /// Whether the run has on record what a reviewer is said to have said.

@@ -15,9 +15,9 @@ use flowhost_flow::Exit;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::archived::{Archives, is_archive};
 use super::specs::no_link;
 use super::telemetry::{FILE_BYTES_MAX, collect};
-use super::telemetry_archived::{Archives, is_archive};
 use crate::cli::{CompareArgs, CompareBy, DisagreementsArgs, EvidenceArgs, FormArgs, ReportArgs};
 use crate::commands::Context;
 use crate::commands::tables::{cell, csv, plain_table};
@@ -184,19 +184,24 @@ pub(super) fn gather(
     let (archives, files): (Vec<PathBuf>, Vec<PathBuf>) = files
         .into_iter()
         .partition(|file| is_archive(&file.display().to_string()));
-    let mut archived = Archives::new(ambient);
+    let mut archived = Archives::anywhere(ambient);
     for file in files {
         let bytes = ambient.read(&file, FILE_BYTES_MAX)?;
         let name = file.display().to_string();
         // Before the archives: what is there counts, and what an archive has of it does not.
-        archived.there(&file);
+        archived.there(&name);
         if let Reading::Faulty(why) = evidence.add(&name, &bytes) {
             // And the others are counted: one broken file among hundreds must not hide what those say.
             tell(&format!("note: `{name}` was left out: {why}\n"));
         }
     }
-    for file in &archives {
-        archived.add(file, &mut evidence, tell);
+    for archive in &archives {
+        let name = archive.display().to_string();
+        for (file, bytes) in archived.fresh(&name) {
+            if let Reading::Faulty(why) = evidence.add(&file, &bytes) {
+                tell(&format!("note: `{file}` in `{name}` was left out: {why}\n"));
+            }
+        }
     }
     archived.tell(tell);
     let (all, now) = (evidence.observations().iter(), now(ambient));

@@ -278,6 +278,14 @@ fn an_input_that_is_of_another_type_hides_no_other() {
     ] {
         assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
     }
+    // Hints are broken into lines, each behind a bar.
+    let plain: Vec<&str> = ran
+        .stderr
+        .split_whitespace()
+        .filter(|it| *it != "│")
+        .collect();
+    let own = "the words stand in `enum` of `inputs.pick` (`plan.yaml`, line ";
+    assert!(plain.join(" ").contains(own), "{}", ran.stderr);
 }
 
 #[test]

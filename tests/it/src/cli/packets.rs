@@ -237,7 +237,11 @@ fn a_stage_that_stopped_is_in_the_retry_with_what_was_said_and_a_baseline_stays(
     let mut script = script;
     script[0]["json"]["decision"] = json!("hold");
     home.file("scripts/unlock/claude.json", script.to_string());
-    run(&home, "7", 2);
+    let stopped = home.flowhost(&["run", "plan.yaml", "--seed", "7"]);
+    let stopped = stopped.expect(2).all();
+    let words: Vec<&str> = stopped.split_whitespace().collect();
+    let asked = "the arbiter was asked, and its answer does not count:";
+    assert!(words.join(" ").contains(asked), "{stopped}");
     home.flowhost(&["evidence", "kit", "SPEC-KIT-900", "--out", "kit.zip"])
         .expect(0);
     let files = unzipped(&home, "kit.zip");
@@ -248,10 +252,15 @@ fn a_stage_that_stopped_is_in_the_retry_with_what_was_said_and_a_baseline_stays(
         "  - claude: ",
         "hold",
         "--from unlock",
+        "An arbiter was asked, and its answer does not count: ",
+        "## The newest run, ",
+        ": conflict",
     ] {
         assert!(retry.contains(part), "{part}: {retry}");
     }
     assert!(!retry.contains("## plan"), "{retry}");
+    let followed = "let an arbiter decide";
+    assert!(!retry.contains(followed), "the plan has it: {retry}");
     // Another run's files under the same name are refused, and the first baseline is as it was.
     let refused = home.flowhost(&baseline).expect(1);
     assert!(
@@ -267,4 +276,121 @@ fn a_stage_that_stopped_is_in_the_retry_with_what_was_said_and_a_baseline_stays(
         std::fs::metadata(file).unwrap().len(),
         kept["bytes"].as_u64().unwrap()
     );
+}
+
+#[test]
+fn packets_and_baselines_have_what_was_put_away_and_name_an_archive_that_cannot_be_read() {
+    let home = example("spec-kit-900");
+    run(&home, "7", 0);
+    home.flowhost(&["run", "plan.yaml", "--only", "tasks"])
+        .expect(0);
+    let prune = ["evidence", "prune", "SPEC-KIT-900", "--keep", "1", "--yes"];
+    home.flowhost(&prune).expect(0);
+    let packet = |kind: &str| {
+        let made = ["evidence", kind, "SPEC-KIT-900", "--out", "packet.zip"];
+        let told = home.flowhost(&made).expect(0).all();
+        (unzipped(&home, "packet.zip"), told)
+    };
+    let (kit, _) = packet("kit");
+    for stage in ["plan", "tasks", "unlock"] {
+        let row = format!("| {stage} | ok |");
+        let synopsis = &kit["synopsis.md"];
+        assert!(synopsis.contains(&row), "{row}: {synopsis}");
+        assert!(kit.contains_key(&format!("outputs/{stage}.json")));
+    }
+    let older = "of runs before it are plan, implement, validate, audit, unlock";
+    let checklist = &kit["checklist.md"];
+    assert!(checklist.contains(older), "{checklist}");
+    let (audit, _) = packet("audit");
+    let verdicts = &audit["verdicts.md"];
+    assert!(verdicts.contains("| unlock | ok |"), "{verdicts}");
+    let has = |end: &str| {
+        let is_it = |it: &&String| it.contains("/spec-unlock_") && it.ends_with(end);
+        audit.keys().filter(is_it).count()
+    };
+    assert_eq!((has("_telemetry.jsonl"), has("_verdict.json")), (1, 1));
+
+    // The newest run did one stage, and the other one's files are in an archive.
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let first = list.as_array().unwrap().last().unwrap()["run_id"].clone();
+    let baseline = |name: &'static str, more: &[&str]| {
+        let keep = ["evidence", "baseline", "SPEC-KIT-900", "--name", name];
+        home.flowhost(&[&keep[..], more].concat()).expect(0)
+    };
+    let told = baseline("partial", &[]).all();
+    for part in ["(tasks) in ", "it has nothing of audit (run "] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let whole = baseline("whole", &["--json", "--run", first.as_str().unwrap()]).json();
+    assert_eq!(whole["stages"].as_array().map(Vec::len), Some(6));
+    assert_eq!(whole["stages_of_other_runs"], json!({}), "{whole:#}");
+    assert!(whole["files"].as_u64().unwrap() > 60, "{whole:#}");
+    let path = home.path().join("evidence/archive");
+    let archives = std::fs::read_dir(path).unwrap();
+    let archives = archives.map(|entry| entry.unwrap().path());
+    for archive in archives.filter(|it| it.extension().is_some_and(|it| it == "zst")) {
+        std::fs::write(archive, "no archive").unwrap();
+    }
+    let (audit, told) = packet("audit");
+    let sign = &audit["sign-off.md"];
+    let named = "files that do not count: archive/SPEC-KIT-900_";
+    assert!(sign.contains(named), "{sign}");
+    let told: Vec<&str> = told.split_whitespace().collect();
+    let told = told.join(" ");
+    assert!(
+        told.contains("it is an archive that cannot be read: it is another one than"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_kit_tells_of_a_run_that_a_person_rejected_though_every_stage_is_ok() {
+    let home = example("quality-gates");
+    run(&home, "7", 9);
+    let kit = || {
+        home.flowhost(&["evidence", "kit", "GATES-1", "--out", "kit.zip"])
+            .expect(0);
+        unzipped(&home, "kit.zip")
+    };
+    let waits = kit();
+    assert!(
+        waits["retry.md"].contains(": waiting"),
+        "{}",
+        waits["retry.md"]
+    );
+    let word = |word: &str, code: i32| {
+        let word = ["runs", word, "latest", "questions", "--by", "ann"];
+        home.flowhost(&word).expect(0);
+        home.flowhost(&["runs", "resume", "latest"]).expect(code);
+    };
+    word("approve", 0);
+    let good = kit();
+    for part in [
+        "- [x] the newest run ended well",
+        "- [x] every stage is of the newest run",
+        "- [x] plan: the one agent that was asked has answered",
+        "- [ ] clarify: no issue is left to a person: shared-devices",
+    ] {
+        let checklist = &good["checklist.md"];
+        assert!(checklist.contains(part), "{part}: {checklist}");
+    }
+    assert!(
+        good["synopsis.md"].contains("One agent was asked"),
+        "{}",
+        good["synopsis.md"]
+    );
+    run(&home, "8", 9);
+    word("reject", 4);
+    let rejected = kit();
+    for part in [
+        "- [ ] the newest run ended well: ",
+        ", halted",
+        "of runs before it are plan, analyze",
+    ] {
+        let checklist = &rejected["checklist.md"];
+        assert!(checklist.contains(part), "{part}: {checklist}");
+    }
+    let retry = &rejected["retry.md"];
+    assert!(retry.contains("flowhost runs show "), "{retry}");
+    assert!(!retry.contains("nothing has to be tried"), "{retry}");
 }

@@ -380,3 +380,75 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
         "a person's score is the quality: {quality:#}"
     );
 }
+
+#[test]
+fn runs_that_were_put_away_are_compared_handed_out_and_read_like_those_that_are_there() {
+    let home = example("spec-kit-900");
+    let plan = home.read("plan.yaml");
+    let keeps = plan.replace("keep_runs: 3", "keep_runs: 1");
+    assert_ne!(plan, keeps);
+    home.file("plan.yaml", keeps);
+    let ran = ["experiment", "run", "plan.yaml", "--times", "2", "--json"];
+    home.flowhost(&ran).expect(0);
+    let archived = || {
+        let files = std::fs::read_dir(home.path().join("evidence/archive"));
+        files.map_or(0, Iterator::count)
+    };
+    assert_eq!(archived(), 4, "two archives, each with its hash");
+    let report = || {
+        let report = ["experiment", "report", "--mock", "--json"];
+        let report = home.flowhost(&report).expect(0).json();
+        let rows = report["variants"].as_array().unwrap();
+        let row = |row: &Value| (row["runs"].clone(), row["reviews"].clone());
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(report(), vec![(json!(2), json!(0)); 2]);
+    let sheet = [
+        "experiment",
+        "sheet",
+        "--out",
+        "reader",
+        "--key",
+        "key.json",
+        "--stage",
+        "unlock",
+        "--mock",
+    ];
+    home.flowhost(&sheet).expect(0);
+    let scores = home.read("reader/scores.yaml");
+    assert_eq!(scores.matches("overall: ,").count(), 4, "{scores}");
+    let filled = scores.replace(": ,", ": 4,");
+    home.file("reader/scores.yaml", filled);
+    // Whoever reads takes days, and runs go on meanwhile.
+    let prune = ["evidence", "prune", "SPEC-KIT-900", "--keep", "0", "--yes"];
+    home.flowhost(&prune).expect(0);
+    let review = [
+        "experiment",
+        "review",
+        "reader/scores.yaml",
+        "--key",
+        "key.json",
+        "--by",
+        "jane",
+        "--json",
+    ];
+    // An archive that is not what its hash says is named, and so is what is missing because of it.
+    let archive = std::fs::read_dir(home.path().join("evidence/archive")).unwrap();
+    let archive = archive
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|it| it == "zst"))
+        .unwrap();
+    let whole = std::fs::read(&archive).unwrap();
+    std::fs::write(&archive, "no archive").unwrap();
+    let refused = home.flowhost(&review).expect(1);
+    for part in [
+        "an archive was left out",
+        "neither there nor in an archive that could be read",
+    ] {
+        assert_eq!(refused.all().matches(part).count(), 1, "{}", refused.all());
+    }
+    std::fs::write(&archive, whole).unwrap();
+    let taken = home.flowhost(&review).expect(0).json();
+    assert_eq!(taken["files"].as_array().unwrap().len(), 4, "{taken:#}");
+    assert_eq!(report(), vec![(json!(2), json!(2)); 2]);
+}

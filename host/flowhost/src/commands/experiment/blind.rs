@@ -230,34 +230,42 @@ fn held_against(
     let ambient = &context.ambient;
     let folder = args.scores.parent().unwrap_or(Path::new(""));
     let mut known = Outputs::default();
+    let mut there = Hashes::new();
     each_file(&args.evidence, context, |path, bytes| {
         known.add(path, bytes);
+        there.insert(path.to_owned(), hex::encode(Sha256::digest(bytes)));
     })?;
     let mut ledgers = Ledgers::default();
-    let (mut findings, mut changed, mut twice) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut findings, mut gone) = (Vec::new(), Vec::new());
+    let (mut changed, mut twice) = (Vec::new(), Vec::new());
     for review in found {
         let keyed = &review.keyed;
+        let before = findings.len() + changed.len() + gone.len();
         let output = folder.join(format!("{}.json", review.label));
+        let mut has_changed = |path: &Path, what: &str| {
+            let message = format!("{what} has changed since the sheet was handed out");
+            changed.push((path.display().to_string(), message));
+        };
+        match ambient.read(&output, FILE_BYTES_MAX) {
+            Ok(bytes) if hex::encode(Sha256::digest(&bytes)) == keyed.output_sha256 => {}
+            Ok(_) => has_changed(&output, "what was read"),
+            Err(error) => findings.push(Finding::from(&error)),
+        }
+        // Where it is, or in an archive: runs that came after the sheet may have had it put away.
         let synthesis = evidence.join(&keyed.synthesis_path);
-        let before = findings.len() + changed.len();
-        for (path, sha256, what) in [
-            (output, &keyed.output_sha256, "what was read"),
-            (synthesis, &keyed.synthesis_sha256, "what the stage left"),
-        ] {
-            let shown = path.display().to_string();
-            match ambient.read(&path, FILE_BYTES_MAX) {
-                Ok(bytes) if hex::encode(Sha256::digest(&bytes)) == *sha256 => {}
-                Ok(_) => {
-                    let message = format!("{what} has changed since the sheet was handed out");
-                    changed.push((shown, message));
-                }
-                Err(error) => findings.push(Finding::from(&error)),
+        match there.get(&keyed.synthesis_path) {
+            Some(sha256) if *sha256 == keyed.synthesis_sha256 => {}
+            Some(_) => has_changed(&synthesis, "what the stage left"),
+            None => {
+                let what =
+                    "what the stage left is neither there nor in an archive that could be read";
+                gone.push((synthesis.display().to_string(), what.to_owned()));
             }
         }
         // Files that have changed are told above, and would be told here a second time.
-        if findings.len() + changed.len() == before
+        if findings.len() + changed.len() + gone.len() == before
             && let Some(what) =
-                forged(keyed, &known).or_else(|| ledgers.differ(keyed, evidence, context))
+                forged(keyed, &known).or_else(|| ledgers.differ(keyed, &there, context))
         {
             let finding = Finding::new(args.key.display().to_string(), what);
             let cure = "take the key as `experiment sheet` wrote it, or hand out a new sheet";
@@ -265,12 +273,12 @@ fn held_against(
         }
         let target = evidence.join(&review.path);
         // A reader who reads twice has one opinion, and would count as two.
-        if ambient.is_file(&target) {
+        if there.contains_key(&review.path) || ambient.is_file(&target) {
             let message = format!("`{}` has read this output already", args.by);
             twice.push((target.display().to_string(), message));
         }
     }
-    let changed = grouped(changed).into_iter();
+    let changed = grouped(changed).into_iter().chain(grouped(gone));
     findings.extend(changed.map(|(file, what, more)| Finding::new(file, format!("{what}{more}"))));
     let twice = grouped(twice).into_iter().map(|(file, what, more)| {
         Finding::new(file, format!("{what}{more}"))
@@ -280,6 +288,9 @@ fn held_against(
     Ok(findings)
 }
 
+/// SHA-256 of each file of an evidence folder and of its archives, by its path below it.
+type Hashes = BTreeMap<String, String>;
+
 /// What the runs of this host have on record of their evidence files, each run's ledger verified once.
 #[derive(Default)]
 struct Ledgers(BTreeMap<String, Result<Option<BTreeMap<String, String>>, String>>);
@@ -287,7 +298,7 @@ struct Ledgers(BTreeMap<String, Result<Option<BTreeMap<String, String>>, String>
 impl Ledgers {
     /// What the ledger of a key's run says otherwise; none where it says the same, and where the run is not here: then
     /// the evidence is all that there is.
-    fn differ(&mut self, keyed: &Keyed, evidence: &Path, context: &Context) -> Option<String> {
+    fn differ(&mut self, keyed: &Keyed, there: &Hashes, context: &Context) -> Option<String> {
         let run = &keyed.run_id;
         let views = self.0.entry(run.clone());
         let views = match views.or_insert_with(|| on_record::views(run, context)) {
@@ -297,10 +308,7 @@ impl Ledgers {
         // Who answered, and as which variant, stands in the telemetry beside the output.
         let stem = keyed.synthesis_path.trim_end_matches("synthesis.json");
         let telemetry = format!("{stem}telemetry.jsonl");
-        let beside = context
-            .ambient
-            .read(&evidence.join(&telemetry), FILE_BYTES_MAX);
-        let beside = beside.map_or_else(|_| String::new(), |it| hex::encode(Sha256::digest(&it)));
+        let beside = there.get(&telemetry).cloned().unwrap_or_default();
         [
             (&keyed.synthesis_path, &keyed.synthesis_sha256),
             (&telemetry, &beside),

@@ -3,7 +3,7 @@
 mod blind;
 mod report;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
@@ -12,6 +12,7 @@ use flowhost_flow::units::micro_usd_to_usd;
 use serde::Serialize;
 use serde_json::json;
 
+use super::archived::{Archives, is_archive};
 use super::tables::plain_table;
 use super::telemetry::{FILE_BYTES_MAX, collect};
 use super::trials::{self, Trials};
@@ -103,7 +104,8 @@ fn in_turns(args: &ExperimentRunArgs, context: &mut Context) -> Result<Exit, Fai
     Ok(exit)
 }
 
-/// Every file of an evidence folder, by its path below it.
+/// Every file of an evidence folder, by its path below it, and what its archives have of files that say something of runs:
+/// the runs that are held beside each other are older than those that a plan keeps (`evidence.keep_runs`).
 fn each_file(
     evidence: &Path,
     context: &Context,
@@ -113,10 +115,23 @@ fn each_file(
     let evidence = &specs::root(evidence, context)?;
     let mut files = Vec::new();
     collect(ambient, evidence, 0, &mut files)?;
+    let (archives, files): (Vec<PathBuf>, Vec<PathBuf>) = files
+        .into_iter()
+        .partition(|file| is_archive(&file.display().to_string()));
+    let mut archived = Archives::anywhere(ambient);
     for file in files {
         let bytes = ambient.read(&file, FILE_BYTES_MAX)?;
         let below = file.strip_prefix(evidence).unwrap_or(&file);
-        take(&below.display().to_string(), &bytes);
+        let name = below.display().to_string();
+        // Before the archives: what is there counts, and what an archive has of it does not.
+        archived.there(&name);
+        take(&name, &bytes);
     }
+    for archive in archives {
+        for (name, bytes) in archived.fresh(&archive.display().to_string()) {
+            take(&name, &bytes);
+        }
+    }
+    archived.tell(&|text| context.output.message(&neutral(text)));
     Ok(())
 }

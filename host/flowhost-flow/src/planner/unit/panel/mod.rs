@@ -352,7 +352,10 @@ impl Panel {
             },
             Some(React::Retry) => self.recover(status, &why),
             Some(React::Arbiter) => self.ask_to_decide(status, &why),
-            Some(React::Halt) => Move::End(Err(failure_of(status, &self.with_positions(why)))),
+            Some(React::Halt) => {
+                let why = self.with_arbiter(status, self.with_positions(why));
+                Move::End(Err(failure_of(status, &why)))
+            }
         }
     }
 
@@ -373,6 +376,17 @@ impl Panel {
             format!("{agent} says \"{beginning}{rest}\"")
         });
         format!("{why} ({})", said.collect::<Vec<_>>().join(", "))
+    }
+
+    /// The reason with what became of an arbiter who was asked and failed: without it a person would be told to let one
+    /// decide, and would not look at the one that could not. Of an output that is missing the reason says it already.
+    fn with_arbiter(&self, status: Status, why: String) -> String {
+        match (&self.bench.error, status) {
+            (Some(error), Status::Conflict | Status::Degraded) => {
+                format!("{why}; the arbiter was asked, and its answer does not count: {error}")
+            }
+            _ => why,
+        }
     }
 
     /// The next of `on_conflict`. Where too little is shared, another try would only repeat the
