@@ -3,8 +3,8 @@
 //!
 //! Made of evidence files alone, of the latest run of each stage, and of nothing that changes by itself: no time of making, no name of
 //! a machine. So the same evidence gives the same packet, and its hash can be signed; whether a run here has on record what a reviewer is
-//! said to have said is asked of a [`Witness`], and stands in the packet. Must never say that something holds which no
-//! file says: what is not known is written as `unknown`.
+//! said to have said is asked of a [`Witness`], and whether it wrote a file by [`Wrote`]; both stand in the packet. Must never say
+//! that something holds which no file says: what is not known is written as `unknown`.
 
 mod audit;
 mod kit;
@@ -12,6 +12,7 @@ mod read;
 mod security;
 #[cfg(test)]
 mod tests;
+mod vouched;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,7 @@ use crate::text::one_line;
 pub use audit::{Audit, Reconciled};
 pub use read::{Dispute, Spec, StageState};
 pub use security::{Finding, Item, Proof, Says, Witness, finding};
+pub use vouched::Wrote;
 
 /// Files by their names: those of a packet, or those of an evidence root by their paths below it.
 pub type Files = BTreeMap<String, Vec<u8>>;
