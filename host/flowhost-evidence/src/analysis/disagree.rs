@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::parted::parted;
 use super::read::{Dispute, Evidence, Method, Source};
 use super::stats::share;
 
@@ -32,7 +33,8 @@ pub struct Disagreements {
     pub disagreement_rate: Option<f64>,
     /// By stage.
     pub by_stage: BTreeMap<String, Stage>,
-    /// `model|model` in alphabetical order: conflicts in which they said different things.
+    /// `model|model` in alphabetical order: conflicts in which the two contradict each other, by the measure of the point
+    /// that the host compared, or else because they said different things.
     pub by_model_pair: BTreeMap<String, usize>,
     /// `sided_with_<agent>`, `synthesized_new`, `unresolved`.
     pub arbiter_decisions: BTreeMap<String, usize>,
@@ -107,19 +109,15 @@ pub fn disagreements(evidence: &Evidence, source: Source, min_count: usize) -> D
 }
 
 fn pairs_of(dispute: &Dispute, models: &BTreeMap<&str, &str>) -> Vec<String> {
-    let said: Vec<(&String, &String)> = dispute.positions.iter().collect();
-    let mut pairs = Vec::new();
-    for (at, (agent, position)) in said.iter().enumerate() {
-        for (other, theirs) in said.iter().skip(at + 1) {
-            if plain(position) != plain(theirs) {
-                let model = |agent: &str| models.get(agent).copied().unwrap_or(agent).to_owned();
-                let mut pair = [model(agent), model(other)];
-                pair.sort();
-                pairs.push(pair.join("|"));
-            }
-        }
-    }
+    let model = |agent: &str| models.get(agent).copied().unwrap_or(agent).to_owned();
+    let pairs = parted(dispute).into_iter();
     pairs
+        .map(|(agent, other)| {
+            let mut pair = [model(agent), model(other)];
+            pair.sort();
+            pair.join("|")
+        })
+        .collect()
 }
 
 /// With whom it was settled: whose position holds, else the one agent that the reason names.
@@ -186,7 +184,7 @@ fn severity(dispute: &Dispute) -> &'static str {
 }
 
 /// Letters and digits in lower case, single spaces between words.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let words = text
         .split(|c: char| !c.is_alphanumeric())
         .filter(|it| !it.is_empty());

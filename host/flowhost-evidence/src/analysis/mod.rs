@@ -13,6 +13,7 @@ mod disagree;
 mod drift;
 mod moments;
 mod overview;
+mod parted;
 mod read;
 mod report;
 mod stats;

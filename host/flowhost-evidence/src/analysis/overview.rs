@@ -89,11 +89,13 @@ pub struct StageHealth {
     pub escalated: usize,
 }
 
-/// What a model used in a reasoning mode.
+/// What a model used in a reasoning mode, as one of the agents or as their arbiter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelUse {
     /// `provider/name`.
     pub model: String,
+    /// Whether it judged the others' answers: what it is given then is longer, and is not held beside an answer.
+    pub arbiter: bool,
     /// `minimal`, `medium`, `high`; null where nobody asked for one.
     pub reasoning_mode: Option<String>,
     /// Answers that it was asked for: one for each agent of a stage, retries included.
@@ -246,30 +248,33 @@ fn health(name: &str, all: &[&Observation]) -> StageHealth {
 }
 
 fn by_model(seen: &[&Observation]) -> Vec<ModelUse> {
-    let mut models: BTreeMap<(&str, Option<&str>), Vec<&Usage>> = BTreeMap::new();
+    let mut models: BTreeMap<(&str, bool, Option<&str>), Vec<&Usage>> = BTreeMap::new();
     for usage in seen.iter().flat_map(|it| &it.agents) {
         if let Some(model) = &usage.model {
-            let key = (model.as_str(), usage.reasoning.as_deref());
+            let key = (model.as_str(), usage.arbiter, usage.reasoning.as_deref());
             models.entry(key).or_default().push(usage);
         }
     }
-    let uses = models.into_iter().map(|((model, reasoning), asked)| {
-        let of = |number: fn(&Usage) -> Option<f64>| -> Vec<f64> {
-            asked.iter().filter_map(|it| number(it)).collect()
-        };
-        let latencies = of(|it| it.latency_ms);
-        let ok = asked.iter().filter(|it| it.ok).count();
-        ModelUse {
-            model: model.to_owned(),
-            reasoning_mode: reasoning.map(str::to_owned),
-            answers: asked.len(),
-            latency_median_ms: stats::median(&latencies),
-            latency_p95_ms: stats::p95(&latencies),
-            tokens_median: stats::median(&of(|it| it.tokens)),
-            cost_median_usd: stats::median(&of(|it| it.cost_usd)),
-            ok_share: stats::share(ok, asked.len()),
-        }
-    });
+    let uses = models
+        .into_iter()
+        .map(|((model, arbiter, reasoning), asked)| {
+            let of = |number: fn(&Usage) -> Option<f64>| -> Vec<f64> {
+                asked.iter().filter_map(|it| number(it)).collect()
+            };
+            let latencies = of(|it| it.latency_ms);
+            let ok = asked.iter().filter(|it| it.ok).count();
+            ModelUse {
+                model: model.to_owned(),
+                arbiter,
+                reasoning_mode: reasoning.map(str::to_owned),
+                answers: asked.len(),
+                latency_median_ms: stats::median(&latencies),
+                latency_p95_ms: stats::p95(&latencies),
+                tokens_median: stats::median(&of(|it| it.tokens)),
+                cost_median_usd: stats::median(&of(|it| it.cost_usd)),
+                ok_share: stats::share(ok, asked.len()),
+            }
+        });
     uses.collect()
 }
 
@@ -340,7 +345,23 @@ fn nothing(why: &str) -> Recommendation {
     }
 }
 
-/// Of the sets whose quality chance alone could have parted from the best's, the one that costs least.
+/// Whether a set costs less than each of these others by more than chance explains.
+fn costs_less(cheapest: usize, others: &[usize], sets: &[Numbers]) -> bool {
+    let Some(costs) = sets.get(cheapest).map(|it| &it.costs) else {
+        debug_assert!(false, "it is one of the sets");
+        return false;
+    };
+    let others = others.iter().filter(|at| **at != cheapest);
+    let others = others.filter_map(|at| sets.get(*at));
+    let mut chances: Vec<Option<f64>> = others.map(|it| stats::chance(costs, &it.costs)).collect();
+    stats::holm(&mut chances);
+    chances
+        .iter()
+        .all(|it| it.is_some_and(|chance| chance < TOLD_BELOW))
+}
+
+/// Of the sets whose quality chance alone could have parted from the best's, the one that costs least, where that is
+/// more than chance as well.
 fn recommend(sets: &[Numbers]) -> Recommendation {
     if sets.iter().any(|it| it.costs.len() < STAGES_MIN) {
         return nothing(&format!(
@@ -390,6 +411,15 @@ fn recommend(sets: &[Numbers]) -> Recommendation {
         .copied()
         .min_by(|a, b| ordered(cost(*a), cost(*b)));
     let numbers: Vec<String> = as_good.iter().map(|at| (at + 1).to_string()).collect();
+    // A median that is lower by less than chance explains is no reason to change anything.
+    if let Some(at) = cheapest
+        && !costs_less(at, &as_good, sets)
+    {
+        return nothing(&format!(
+            "between the sets {} no difference in quality is shown, and none in what the cheapest of them costs",
+            numbers.join(", ")
+        ));
+    }
     let says = match (cheapest, as_good.as_slice()) {
         (Some(at), [_]) => format!(
             "Set {}: its quality is higher than every other's by more than chance explains.",

@@ -36,9 +36,9 @@ pub struct Observation {
     pub agreement_ratio: Option<f64>,
     /// Whether anything was disagreed about.
     pub disagreed: bool,
-    /// Tokens of all calls.
+    /// Tokens of all calls; none where nobody was reached.
     pub tokens: Option<f64>,
-    /// USD of all calls, those of guardrails among them.
+    /// USD of all calls, those of guardrails among them; none where nobody was reached.
     pub cost_usd: Option<f64>,
     /// Milliseconds from the stage's start to its end.
     pub latency_ms: Option<f64>,
@@ -343,6 +343,9 @@ fn observation(value: &Value) -> Option<Observation> {
         (Some(passed), Some(failed)) if passed + failed > 0.0 => Some(passed / (passed + failed)),
         _ => None,
     };
+    let agents: Vec<Usage> = agents.into_iter().flatten().map(usage).collect();
+    // Nobody was reached: what that cost is no sample of what the stage costs.
+    let came = agents.is_empty() || agents.iter().any(|it| it.ok || it.tokens.is_some());
     Some(Observation {
         spec: spec(value),
         stage: word(value, "/stage"),
@@ -360,15 +363,15 @@ fn observation(value: &Value) -> Option<Observation> {
         agreement_ratio: number("/consensus/agreement_ratio"),
         disagreed: value.pointer("/consensus/disagreement_detected") == Some(&Value::Bool(true))
             || points.is_some_and(|it| !it.is_empty()),
-        tokens: number("/consensus/total_tokens"),
-        cost_usd: cost_of_stage(value),
+        tokens: number("/consensus/total_tokens").filter(|it| came || *it > 0.0),
+        cost_usd: cost_of_stage(value).filter(|it| came || *it > 0.0),
         latency_ms: number("/consensus/wall_ms").or_else(|| number("/consensus/total_latency_ms")),
         quality: number("/quality_metrics/human_review_score")
             .or_else(|| number("/quality_metrics/completeness_score"))
             .or(passed),
         checks_failed: checks.1,
         escalated: value.pointer("/consensus/escalation_triggered") == Some(&Value::Bool(true)),
-        agents: agents.into_iter().flatten().map(usage).collect(),
+        agents,
     })
 }
 
@@ -377,6 +380,9 @@ fn usage(value: &Value) -> Usage {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
     let mocked = |pointer: &str| text(pointer).is_some_and(|it| it.starts_with(MOCK));
     let agent = word(value, "/agent");
+    let ok = word(value, "/status") == "ok";
+    // A model that was not reached used nothing, which says nothing of what its answers use.
+    let used = |pointer: &str| number(pointer).filter(|it| ok || *it > 0.0);
     Usage {
         arbiter: match text("/role") {
             Some(role) => role == "arbiter",
@@ -386,10 +392,10 @@ fn usage(value: &Value) -> Usage {
         model: text("/model_id").map(str::to_owned),
         mocked: mocked("/model_id") || mocked("/model_release"),
         reasoning: text("/reasoning_mode").map(str::to_owned),
-        ok: word(value, "/status") == "ok",
-        tokens: number("/total_tokens"),
-        cost_usd: number("/cost_usd"),
-        latency_ms: number("/latency_ms"),
+        ok,
+        tokens: used("/total_tokens"),
+        cost_usd: used("/cost_usd"),
+        latency_ms: used("/latency_ms"),
     }
 }
 

@@ -62,7 +62,7 @@ words! {
     GroupBy {
         /// plan, tasks, …
         Stage "stage",
-        /// Each agent's model; what it used, and not what its stage did.
+        /// Each agent's model, an arbiter's apart; what it used, and not what its stage did.
         Model "model",
         /// The spec's id.
         Spec "spec",
@@ -199,7 +199,13 @@ fn numbers(seen: &Observation, metric: Metric, group_by: GroupBy) -> Vec<(String
                     // What came of a stage belongs to all that took part in it.
                     Metric::Quality | Metric::Disagreements => metric.of(seen),
                 };
-                Some((agent.model.clone()?, value))
+                let model = agent.model.clone()?;
+                // What an arbiter is given is all that the others said: as dear again as an answer, and none.
+                let group = match agent.arbiter {
+                    true => format!("{model} (arbiter)"),
+                    false => model,
+                };
+                Some((group, value))
             });
             return named.collect();
         }

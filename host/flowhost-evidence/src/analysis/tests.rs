@@ -60,6 +60,40 @@ fn numbers_of_mocks_are_never_among_those_of_models() {
 }
 
 #[test]
+fn a_stage_whose_models_were_not_reached_is_no_free_one_and_an_arbiter_is_no_answer() {
+    let mut down: serde_json::Value =
+        serde_json::from_str(&line(1, "plan", "a", 0.0, "local/x")).unwrap();
+    let agents = &mut down["consensus"]["agents"];
+    for at in [0_usize, 1] {
+        agents[at]["status"] = json!("failed");
+        agents[at]["total_tokens"] = json!(0);
+        agents[at]["latency_ms"] = json!(0);
+    }
+    down["consensus"]["total_tokens"] = json!(0);
+    let mut judged: serde_json::Value =
+        serde_json::from_str(&line(2, "plan", "a", 0.5, "local/x")).unwrap();
+    let mut arbiter = judged["consensus"]["agents"][0].clone();
+    arbiter["role"] = json!("arbiter");
+    let agents = judged["consensus"]["agents"].as_array_mut().unwrap();
+    agents.push(arbiter);
+    let all = evidence(&[down.to_string(), judged.to_string()]);
+    let of = |metric, by| {
+        let table = report(all.observations(), metric, by, Source::Model, (None, None));
+        let rows = table.rows.into_iter();
+        let rows: Vec<_> = rows.map(|row| (row.group, row.count)).collect();
+        (rows, table.unknown)
+    };
+    let row = |group: &str, count: usize| (group.to_owned(), count);
+    for metric in [Metric::Cost, Metric::Tokens] {
+        assert_eq!(of(metric, GroupBy::Stage), (vec![row("plan", 1)], 1));
+        assert_eq!(
+            of(metric, GroupBy::Model),
+            (vec![row("local/x", 1), row("local/x (arbiter)", 1)], 1)
+        );
+    }
+}
+
+#[test]
 fn groups_times_and_metrics_are_those_that_were_asked_for() {
     let lines: Vec<String> = (1..=4)
         .map(|run| line(run, "plan", "a", f64::from(run), "local/x"))

@@ -120,7 +120,7 @@ impl Spec<'_> {
                 known(it.agreement, 3),
                 or_none(it.missing.join(", ")),
                 or_none(it.models.join(", ")),
-                it.run_id.clone(),
+                it.shown_run(),
                 it.prompt.0.clone().unwrap_or_else(|| "unknown".to_owned()),
                 it.prompt.1.clone().unwrap_or_else(|| "unknown".to_owned()),
                 it.verdict_sha256
@@ -255,11 +255,12 @@ impl Spec<'_> {
             "task", "title", "owner", "status", "by", "when", "note", "run",
         ];
         let mut text = format!("# {}: security reviews\n\n", self.id);
-        text.push_str(&table(
-            &heads,
-            &rows,
-            "No task is flagged for a security review.",
-        ));
+        let tasks = self.stages.iter().find(|it| it.stage == "tasks");
+        let none = match tasks.is_some_and(|it| it.status == "invalid") {
+            true => "The stage `tasks` is invalid, so that nobody knows which tasks are flagged.",
+            false => "No task is flagged for a security review.",
+        };
+        text.push_str(&table(&heads, &rows, none));
         for item in &self.security {
             text.push_str(&format!(
                 "\n## {}: {}\n\n",
@@ -290,6 +291,13 @@ impl Spec<'_> {
             .map(|it| it.stage.as_str())
             .collect();
         let invalid: Vec<&str> = self.invalid.keys().map(String::as_str).collect();
+        // Their runs are elsewhere, or have not ended: what they say may be so, and nobody here can tell.
+        let unverified_stages: Vec<&str> = self
+            .stages
+            .iter()
+            .filter(|it| it.unverified)
+            .map(|it| it.stage.as_str())
+            .collect();
         let open_reviews = self.security.iter().filter(|it| it.says.word() == "open");
         let failed = self.security.iter().filter(|it| it.says.word() == "failed");
         let unverified = self.security.iter().filter(|it| it.is_unverified());
@@ -299,6 +307,7 @@ impl Spec<'_> {
             ("stages of older runs", list(&self.older())),
             ("stages that are not ok", list(&not_ok)),
             ("files that do not count", list(&invalid)),
+            ("stages that are unverified", list(&unverified_stages)),
             ("open conflicts", self.open_conflicts().to_string()),
             (
                 "issues that are left to a person",

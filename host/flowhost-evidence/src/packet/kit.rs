@@ -95,7 +95,16 @@ impl Spec<'_> {
                 true => "the one agent that was asked has answered",
                 false => "the consensus is ok",
             };
-            item(stage.status == "ok", &format!("{name}: {what}"));
+            let why = match stage.unverified {
+                true => {
+                    ": what its files say is unverified, its run is not in this state folder or has not ended"
+                }
+                false => "",
+            };
+            item(
+                stage.status == "ok" && !stage.unverified,
+                &format!("{name}: {what}{why}"),
+            );
             if let Some(open) = &stage.asked.open {
                 let ids = match open.as_slice() {
                     [] => String::new(),
@@ -104,16 +113,26 @@ impl Spec<'_> {
                 let what = format!("{name}: no issue is left to a person{ids}");
                 item(open.is_empty(), &what);
             }
-            let open = stage.disputes.iter().filter(|it| it.settled.is_none());
-            item(open.count() == 0, &format!("{name}: no conflict is open"));
+            // What a file that does not count has left out is not known not to be.
+            let known = stage.status != "invalid";
+            let mut open = stage.disputes.iter().filter(|it| it.settled.is_none());
             item(
-                stage.missing.is_empty(),
+                known && open.next().is_none(),
+                &format!("{name}: no conflict is open"),
+            );
+            item(
+                known && stage.missing.is_empty(),
                 &format!("{name}: nobody's answer is missing"),
             );
             let held = matches!(stage.checks, (Some(_), Some(0)));
             item(held, &format!("{name}: every check held"));
             let read = !stage.readings.is_empty();
-            item(read, &format!("{name}: somebody has read the output blind"));
+            let why = match !read && stage.readings_unverified > 0 {
+                true => ": what was said is unverified, its run is not in this state folder",
+                false => "",
+            };
+            let what = format!("{name}: somebody has read the output blind{why}");
+            item(read, &what);
         }
         for task in &self.security {
             let said = matches!(task.says, Says::Passed | Says::Accepted);
@@ -157,7 +176,7 @@ impl Spec<'_> {
                 }
                 "invalid" => {
                     "A file of it was changed, or another tool wrote it, so that nobody can say how the stage went. Give it back as \
-                     its run wrote it, or run the stage again; `flowhost telemetry validate` names every such file."
+                     its run wrote it, or run the stage again; `flowhost telemetry validate` and `flowhost verify RUN` name such files."
                 }
                 _ => {
                     "Too few answered, or nobody made an output of it. Look at what the agents said, and whether their models \
@@ -214,7 +233,7 @@ fn row(stage: &StageState) -> Vec<String> {
     vec![
         stage.stage.clone(),
         stage.status.clone(),
-        stage.run_id.clone(),
+        stage.shown_run(),
         stage.ended.clone(),
         known(stage.agreement, 3),
         checks,

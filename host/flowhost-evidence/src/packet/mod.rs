@@ -3,8 +3,9 @@
 //!
 //! Made of evidence files, of the latest run of each stage, and of nothing that changes by itself: no time of making, no name of
 //! a machine. So the same evidence gives the same packet, and its hash can be signed; whether a run here has on record what a reviewer is
-//! said to have said is asked of a [`Witness`], how the newest run ended is told by whoever knows it ([`Newest`]), and both stand in
-//! the packet. Must never say that something holds which nobody says: what is not known is written as `unknown`.
+//! said to have said is asked of a [`Witness`], whether it wrote a file by [`Wrote`], and how the newest run ended is told by whoever
+//! knows it ([`Newest`]); all of it stands in the packet. Must never say that something holds which nobody says: what is not known is
+//! written as `unknown`.
 
 mod audit;
 mod kit;
@@ -13,6 +14,7 @@ mod security;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod vouched;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +29,7 @@ pub use audit::{Audit, Reconciled};
 pub use read::{Dispute, Spec, StageState};
 pub use security::{Finding, Item, Proof, Says, Witness, finding};
 pub use standing::{Asked, Newest};
+pub use vouched::Wrote;
 
 /// Files by their names: those of a packet, or those of an evidence root by their paths below it.
 pub type Files = BTreeMap<String, Vec<u8>>;

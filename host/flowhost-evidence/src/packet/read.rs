@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Files;
-use super::security::{Item, Witness, items};
+use super::security::{Item, Proof, Witness, items};
 use super::standing::{Asked, Newest};
+use super::vouched::{Wrote, of_costs, vouched};
 use crate::analysis::cost_of_stage;
 use crate::stage::{Form, Judged, judge};
 
@@ -66,10 +67,24 @@ pub struct StageState {
     pub output: Option<Value>,
     /// Names of readers, with their `overall`.
     pub readings: Vec<(String, Option<f64>)>,
+    /// Readings of which no run here knows, and which are not among those.
+    pub readings_unverified: usize,
     /// Notes.
     pub notes: Vec<String>,
+    /// Whether nobody here can say that its run wrote its files: the run is elsewhere, or has not ended.
+    pub unverified: bool,
     /// Its files, by their paths.
     pub(super) paths: Vec<String>,
+}
+
+impl StageState {
+    /// The run, and that nobody here can ask it where that is so.
+    pub(super) fn shown_run(&self) -> String {
+        match self.unverified {
+            true => format!("{} (unverified)", self.run_id),
+            false => self.run_id.clone(),
+        }
+    }
 }
 
 /// A conflict, open or settled.
@@ -143,16 +158,19 @@ fn latest<'f>(
 }
 
 impl<'f> Spec<'f> {
-    /// Reads the files of an evidence root that belong to the spec. A file that is not what its form says makes its stage
-    /// `invalid`: passed over, it would show the run before it, and nobody would learn that the newest one went wrong.
+    /// Reads the files of an evidence root that belong to the spec. A file that is not what its form says, or not what its run
+    /// wrote, makes its stage `invalid`: passed over, it would show the run before it, and nobody would learn that the newest
+    /// one went wrong.
     #[must_use]
-    pub fn read(id: &str, files: &'f Files, witness: &Witness<'_>) -> Self {
+    pub fn read(id: &str, files: &'f Files, witness: &Witness<'_>, wrote: &Wrote<'_>) -> Self {
         let costs_path = costs_path(id);
         let (latest, mut invalid) = latest(id, &costs_path, files);
         let mut stages: Vec<StageState> = latest
             .into_iter()
             .map(|(stage, (ended, path, line))| {
-                held(state(stage, ended, path, &line, files), path, &invalid)
+                let state = state(stage, ended, path, &line, files);
+                let state = vouched(state, files, (witness, wrote), &mut invalid);
+                held(state, path, &invalid)
             })
             .collect();
         let place = |stage: &str| {
@@ -162,7 +180,14 @@ impl<'f> Spec<'f> {
                 .unwrap_or(ORDER.len())
         };
         stages.sort_by(|a, b| (place(&a.stage), &a.stage).cmp(&(place(&b.stage), &b.stage)));
-        let costs = files.get(&costs_path);
+        let mut costs = files.get(&costs_path);
+        if let Some(bytes) = costs
+            && !invalid.contains_key(&costs_path)
+            && let Proof::Refused(why) = of_costs(&costs_path, bytes, &stages, wrote)
+        {
+            invalid.insert(costs_path, why);
+            costs = None;
+        }
         let tasks = stages.iter().find(|it| it.stage == "tasks");
         let tasks = tasks.and_then(|it| it.output.as_ref());
         let security = items(id, tasks, files, witness, &mut invalid);
@@ -296,6 +321,8 @@ fn state(stage: String, ended: String, path: &str, line: &Value, files: &Files) 
         stage,
         ended,
         readings,
+        readings_unverified: 0,
+        unverified: false,
         paths,
     }
 }

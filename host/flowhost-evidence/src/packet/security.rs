@@ -236,7 +236,8 @@ fn take(items: &mut [Item], path: &str, said: &Value, verified: bool) {
     }
 }
 
-fn run_of(said: &Value) -> &str {
+/// The run that is said to have it on record; empty where none is.
+pub(super) fn run_of(said: &Value) -> &str {
     let run = said.pointer("/recorded_by/run_id").and_then(Value::as_str);
     run.unwrap_or_default()
 }

@@ -56,7 +56,9 @@ fn evidence(conflicts: &Value) -> Files {
 }
 
 fn read(files: &Files) -> Spec<'_> {
-    Spec::read("S", files, &|_, _| Proof::Recorded)
+    Spec::read("S", files, &|_, _| Proof::Recorded, &|_, _, _| {
+        Proof::Recorded
+    })
 }
 
 /// A run that began at noon of 2026-11-26, and `hours` later.
@@ -261,7 +263,7 @@ fn a_word_on_security_counts_as_far_as_its_run_stands_behind_it() {
             true => Proof::Recorded,
             false => proof.clone(),
         };
-        let spec = Spec::read("S", &both, &witness);
+        let spec = Spec::read("S", &both, &witness, &|_, _, _| Proof::Recorded);
         (
             spec.security[0].says,
             spec.invalid.contains_key(&later.path),
@@ -270,7 +272,9 @@ fn a_word_on_security_counts_as_far_as_its_run_stands_behind_it() {
     assert_eq!(of(Proof::Recorded), (Says::Passed, false));
     assert_eq!(of(Proof::Unverified), (Says::Failed, true));
     assert_eq!(of(Proof::Refused("no".to_owned())), (Says::Failed, true));
-    let spec = Spec::read("S", &both, &|_, _| Proof::Unverified);
+    let spec = Spec::read("S", &both, &|_, _| Proof::Unverified, &|_, _, _| {
+        Proof::Recorded
+    });
     assert_eq!(spec.security[0].shown(), "passed (unverified)");
     let checklist = page(&spec.kit(), "checklist.md");
     assert!(
@@ -282,6 +286,111 @@ fn a_word_on_security_counts_as_far_as_its_run_stands_behind_it() {
         sign.contains("security reviews that are unverified: 1"),
         "{sign}"
     );
+}
+
+/// What is found of the latest run's files where its run has something else on record of one of them.
+#[test]
+fn a_file_counts_as_far_as_its_run_stands_behind_it() {
+    let files = evidence(&json!([{ "issue": "the date", "positions": {} }]));
+    let verdict = "consensus/S/spec-plan_20261126T09Z_verdict.json";
+    let costs = "costs/S_cost_summary.json";
+    let said = |proof: Proof, of: &'static str| {
+        Spec::read(
+            "S",
+            &files,
+            &|_, _| Proof::Recorded,
+            &move |run, path, sha256| {
+                assert!(!run.is_empty() && sha256.len() == 64, "{run} {sha256}");
+                assert_ne!(path, verdict, "it is not there");
+                match path.ends_with(of) {
+                    true => proof.clone(),
+                    false => Proof::Recorded,
+                }
+            },
+        )
+    };
+    let no = || Proof::Refused("it was changed".to_owned());
+    for end in [
+        "20261126T09Z_synthesis.json",
+        "20261126T09Z_telemetry.jsonl",
+    ] {
+        let spec = said(no(), end);
+        let plan = &spec.stages[0];
+        assert_eq!((plan.status.as_str(), plan.unverified), ("invalid", false));
+        assert_eq!(plan.output.is_none(), end.contains("synthesis"));
+        assert_eq!(plan.cost_usd.is_none(), end.contains("telemetry"));
+        let audit = spec.audit();
+        let sign = page(&audit.files, "sign-off.md");
+        let named = format!("files that do not count: consensus/S/spec-plan_{end}");
+        assert!(sign.contains(&named), "{sign}");
+        let kit = spec.kit();
+        assert_eq!(
+            kit.contains_key("outputs/plan.json"),
+            end.contains("telemetry")
+        );
+        assert!(page(&kit, "retry.md").contains("it was changed"));
+        assert!(page(&kit, "checklist.md").contains("- [ ] plan: no conflict is open"));
+    }
+    // Which tasks are flagged stood in what was changed.
+    let audit = said(no(), "20261126T10Z_synthesis.json").audit();
+    let review = page(&audit.files, "security-review.md");
+    assert!(
+        review.contains("nobody knows which tasks are flagged"),
+        "{review}"
+    );
+    let spec = said(no(), costs);
+    assert!(spec.invalid[costs].contains("no run that it or a stage names"));
+    assert_eq!(spec.audit().reconciled, Reconciled::Unknown);
+
+    let spec = said(Proof::Unverified, "T10Z_telemetry.jsonl");
+    let told: Vec<_> = spec.stages.iter().map(|it| it.unverified).collect();
+    assert_eq!((told, spec.invalid.len()), (vec![false, true], 0));
+    let sign = page(&spec.audit().files, "sign-off.md");
+    assert!(sign.contains("stages that are unverified: tasks"), "{sign}");
+    let checklist = page(&spec.kit(), "checklist.md");
+    let open = "- [ ] tasks: the consensus is ok: what its files say is unverified";
+    assert!(checklist.contains(open), "{checklist}");
+}
+
+#[test]
+fn scores_of_a_reader_count_as_far_as_the_run_stands_behind_it_that_has_them() {
+    let mut files = evidence(&json!([]));
+    let path = "consensus/S/spec-tasks_20261126T10Z_jane_review.json";
+    let metrics: Value = crate::trials::CRITERIA
+        .iter()
+        .map(|it| ((*it).to_owned(), json!(1.0)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let scores: Value = crate::trials::CRITERIA
+        .iter()
+        .map(|it| ((*it).to_owned(), json!(5)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let review = json!({
+        "schemaVersion": 1, "spec_id": "S", "stage": "tasks", "run_id": "RUN-20261126T10", "reviewer": "jane",
+        "recorded_at": "2026-11-26T12:00:00.000000Z", "label": "tasks-1", "experiment": null, "variant": null,
+        "models_used": [], "arbiter_override": null, "override_type": null, "reviewer_assessment": null,
+        "quality_metrics": metrics, "scores": scores, "output_sha256": "a".repeat(64),
+        "synthesis_path": "p", "synthesis_sha256": "b".repeat(64), "recorded_by": { "run_id": run(0) },
+    });
+    put(&mut files, path, &review);
+    assert_eq!(judge(path, &files[path]), Judged::Valid(Form::Review));
+    let of = |proof: Proof| {
+        let witness = |of: &str, said: &Value| {
+            assert_eq!(of, run(0));
+            assert_eq!(said.get("recorded_by"), None);
+            proof.clone()
+        };
+        let spec = Spec::read("S", &files, &witness, &|_, _, _| Proof::Recorded);
+        let tasks = &spec.stages[1];
+        let checklist = page(&spec.kit(), "checklist.md");
+        let ticked = checklist.contains("- [x] tasks: somebody has read the output blind");
+        (tasks.readings.len(), ticked, tasks.status.clone())
+    };
+    let is = |readings: usize, status: &str| (readings, readings > 0, status.to_owned());
+    assert_eq!(of(Proof::Recorded), is(1, "ok"));
+    assert_eq!(of(Proof::Unverified), is(0, "ok"));
+    assert_eq!(of(Proof::Refused("no".to_owned())), is(0, "invalid"));
 }
 
 #[test]

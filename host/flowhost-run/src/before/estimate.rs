@@ -343,7 +343,11 @@ pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn 
     if asked.is_empty() {
         return Estimate::default();
     }
-    let history = History::read(state, past, &project.plan.name);
+    let steps: Vec<(&str, String)> = asked
+        .iter()
+        .filter_map(|it| Some((it.path.as_str(), it.asked_first()?)))
+        .collect();
+    let history = History::read(state, past, &project.plan.name, &steps);
     let mut plugins = BTreeMap::<String, Ceiling>::new();
     let mut estimate = Estimate {
         steps: BTreeMap::new(),
@@ -429,6 +433,11 @@ impl Asked {
         self.weights.iter().all(|(_, weight)| weight.is_some())
     }
 
+    /// The model that it asks first, by which earlier runs are told apart.
+    fn asked_first(&self) -> Option<String> {
+        self.weights().next().map(|it| it.model.to_string())
+    }
+
     fn estimate(&self, gateway: &Gateway, history: &History) -> StepEstimate {
         let mut models: Vec<String> = Vec::new();
         for model in self.weights().map(|it| it.model.to_string()) {
@@ -437,7 +446,6 @@ impl Asked {
             }
         }
         let weighed = self.weigh(gateway);
-        // Earlier runs are told apart by the model that a step asked first.
         let asked_first = models.first().map(String::as_str);
         let past = history.range(&self.path, asked_first, self.items);
         let (expected, basis, runs) = match (past, weighed) {

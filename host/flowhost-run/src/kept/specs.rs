@@ -585,7 +585,8 @@ pub(crate) fn counts(path: &str) -> bool {
 
 /// Whether a file takes the place of another stage's, by its path below the evidence root: the latest synthesis and the
 /// cost summary do.
-pub(crate) fn is_shared(path: &str) -> bool {
+#[must_use]
+pub fn is_shared(path: &str) -> bool {
     path.contains('/') && Name::of(path).is_none()
 }
 

@@ -62,6 +62,7 @@ mod telemetry_trends;
 mod trials;
 mod validate;
 mod verify;
+mod verify_files;
 mod watch;
 
 use flowhost::ambient::Ambient;

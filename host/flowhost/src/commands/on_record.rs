@@ -125,33 +125,67 @@ pub(super) fn written(
     Ok(())
 }
 
+/// What a run has on record of the evidence files that it wrote.
+pub(super) enum Files {
+    /// The run is not here.
+    Away,
+    /// It has not ended, and its ledger is not signed to its end yet.
+    Going,
+    /// Its ledger does not stand, and why.
+    Broken(String),
+    /// SHA-256 of each, by its path below the evidence root.
+    Known(BTreeMap<String, String>),
+}
+
+/// Asks the run of this id, which may be a word of a stranger's. Reads its ledger to the end, and verifies it.
+pub(super) fn files_of(run: &str, context: &Context) -> Files {
+    // A name that is no run's may be a path.
+    if run_began_ms(run).is_none() {
+        return Files::Away;
+    }
+    let dir = context.state.run_dir(run);
+    if !context.ambient.is_dir(&dir) {
+        return Files::Away;
+    }
+    let wrong = match verify::wrong_with(run, context) {
+        Ok(wrong) => wrong.map(|why| format!("its ledger does not verify: {why}")),
+        Err(failure) => return Files::Broken(failure.message),
+    };
+    match (read_files(&dir), wrong) {
+        (Ok((files, _)), None) => Files::Known(files),
+        (Ok((_, false)), Some(_)) => Files::Going,
+        // What does not verify cannot be read for the same reason.
+        (_, Some(why)) | (Err(why), None) => Files::Broken(why),
+    }
+}
+
+/// The evidence files that a ledger names, and whether it has the end of its run.
+fn read_files(dir: &Path) -> Result<(BTreeMap<String, String>, bool), String> {
+    let (mut files, mut ended) = (BTreeMap::new(), false);
+    for record in read_run(dir).map_err(|error| error.to_string())? {
+        let record = record.map_err(|error| error.to_string())?;
+        match record.read() {
+            // Files beside the ledger have no root: these are the ones below the evidence folder.
+            Ok(Some(Record::ViewWrite(view))) if view.root.is_some() => {
+                files.insert(view.path, view.sha256);
+            }
+            Ok(Some(Record::RunEnd(_))) => ended = true,
+            _ => {}
+        }
+    }
+    Ok((files, ended))
+}
+
 /// SHA-256 of each evidence file that a run of this host wrote, by its path below the evidence root; none where the run
 /// is not here. Fails, with why, where its ledger does not stand.
 pub(super) fn views(
     run: &str,
     context: &Context,
 ) -> Result<Option<BTreeMap<String, String>>, String> {
-    // A name that is no run's may be a path.
-    if run_began_ms(run).is_none() {
-        return Ok(None);
+    match files_of(run, context) {
+        Files::Away => Ok(None),
+        Files::Known(files) => Ok(Some(files)),
+        Files::Going => Err("it has not ended, and its ledger is not signed to its end".to_owned()),
+        Files::Broken(why) => Err(why),
     }
-    let dir = context.state.run_dir(run);
-    if !context.ambient.is_dir(&dir) {
-        return Ok(None);
-    }
-    let wrong = verify::wrong_with(run, context).map_err(|failure| failure.message)?;
-    if let Some(why) = wrong {
-        return Err(format!("its ledger does not verify: {why}"));
-    }
-    let mut views = BTreeMap::new();
-    for record in read_run(&dir).map_err(|error| error.to_string())? {
-        let record = record.map_err(|error| error.to_string())?;
-        if let Ok(Some(Record::ViewWrite(view))) = record.read()
-            // Files beside the ledger have no root: these are the ones below the evidence folder.
-            && view.root.is_some()
-        {
-            views.insert(view.path, view.sha256);
-        }
-    }
-    Ok(Some(views))
 }

@@ -1,5 +1,6 @@
 //! `flowhost evidence kit|audit|baseline|security`: packets of a spec for those who go on with it and those who sign for it.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, ErrorKind, Write as _};
 use std::path::Path;
@@ -64,12 +65,13 @@ pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failur
     let sha256 = write(&args.out, &audit.files, context)?;
     let open = spec.security.iter().filter(|it| it.says == Says::Open);
     let open = open.count();
+    let unverified = spec.stages.iter().filter(|it| it.unverified).count();
     if context.output.json {
         let document = json!({
             "spec": args.spec, "file": args.out.display().to_string(), "sha256": sha256,
             "stages_not_ok": audit.not_ok, "open_conflicts": audit.open_conflicts,
             "costs_reconciled": audit.reconciled.word(), "security_reviews_open": open,
-            "invalid_files": spec.invalid.len(),
+            "invalid_files": spec.invalid.len(), "stages_unverified": unverified,
         });
         context.output.document(&document);
         // Ok also where stages are open: an audit says how things stand, and was made.
@@ -84,6 +86,13 @@ pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failur
             counted(audit.open_conflicts, "open conflict"),
         ),
         (open > 0, counted(open, "open security review")),
+        (
+            unverified > 0,
+            format!(
+                "{} whose run is not in this state folder, or has not ended: nobody vouches for its files",
+                counted(unverified, "stage")
+            ),
+        ),
         (
             audit.reconciled != Reconciled::Yes,
             format!("costs reconciled: {}", audit.reconciled.word()),
@@ -326,7 +335,20 @@ fn told<'f>(
     context: &Context,
 ) -> Result<Told<'f>, Failure> {
     let files = &gathered.files;
-    let mut told = Told::read(spec, files, &|run, said| on_record_of(run, said, context));
+    // Every file of a run is held against the same records: they are read and verified once.
+    let ledgers = RefCell::new(BTreeMap::new());
+    let wrote = |run: &str, path: &str, sha256: &str| {
+        let mut ledgers = ledgers.borrow_mut();
+        let ledger = ledgers.entry(run.to_owned());
+        let ledger = ledger.or_insert_with(|| on_record::files_of(run, context));
+        has_written(ledger, run, path, sha256)
+    };
+    let mut told = Told::read(
+        spec,
+        files,
+        &|run, said| on_record_of(run, said, context),
+        &wrote,
+    );
     let unreadable = gathered.left_out.iter().map(|(name, why)| {
         let what = format!("it is an archive that cannot be read: {why}");
         (name.clone(), what)
@@ -368,7 +390,22 @@ fn newest(spec: &str, told: &Told<'_>, context: &Context) -> Option<Newest> {
     })
 }
 
-/// Whether the run has on record what a reviewer is said to have said.
+/// Whether the run has on record that it wrote a file of this path and content.
+fn has_written(ledger: &on_record::Files, run: &str, path: &str, sha256: &str) -> Proof {
+    match ledger {
+        on_record::Files::Away | on_record::Files::Going => Proof::Unverified,
+        on_record::Files::Broken(why) => Proof::Refused(format!("the run {run}: {why}")),
+        on_record::Files::Known(files) => match files.get(path) {
+            Some(written) if written == sha256 => Proof::Recorded,
+            Some(_) => Proof::Refused(format!(
+                "it is not what the run {run} wrote: it was changed"
+            )),
+            None => Proof::Refused(format!("the run {run} has no such file on record")),
+        },
+    }
+}
+
+/// Whether the run has on record what a reviewer, or a reader of outputs, is said to have said.
 fn on_record_of(run: &str, said: &Value, context: &Context) -> Proof {
     let at = said.get("recorded_at").and_then(Value::as_str);
     let by_now = context.ambient.now_ms().saturating_add(AHEAD_MS_MAX);
@@ -389,7 +426,7 @@ fn on_record_of(run: &str, said: &Value, context: &Context) -> Proof {
     );
     match kept.setup(&dir) {
         // Inputs are read from the ledger as it lies there: whether a key of this host signed it, its verifier says.
-        Ok(setup) if setup.inputs.get(REVIEW) == Some(said) => {
+        Ok(setup) if setup.inputs.get(REVIEW).is_some_and(|it| has(it, said)) => {
             // The costly question last, and only of a run that says what it should.
             match verify::wrong_with(run, context) {
                 Ok(None) => Proof::Recorded,
@@ -401,6 +438,12 @@ fn on_record_of(run: &str, said: &Value, context: &Context) -> Proof {
         // Erased or damaged: it says neither yes nor no.
         Err(_) => Proof::Unverified,
     }
+}
+
+/// Whether what a run has on record is these words; a reader of outputs says them of a sheet of outputs at once.
+fn has(recorded: &Value, said: &Value) -> bool {
+    let readings = recorded.get("readings").and_then(Value::as_array);
+    recorded == said || readings.is_some_and(|it| it.contains(said))
 }
 
 /// Writes the ZIP file, and gives its hash.

@@ -23,6 +23,9 @@ use crate::commands::Context;
 use crate::commands::tables::{cell, csv, plain_table};
 use crate::commands::telemetry_trends::of_whom;
 
+/// Whose numbers these are: files may be of many hosts, so that none is held against a run here.
+const AS_THEY_LIE: &str = "files are read as they lie there; `flowhost verify RUN` says whether those of a run are as it wrote them";
+
 /// How an answer is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -271,7 +274,7 @@ fn text(report: &Report) -> String {
     if report.unknown > 0 {
         said.push_str(&format!("; {} do not say it", report.unknown));
     }
-    format!("{said}\n\n{}\n", shown.trim_fmt())
+    format!("{said}\n\n{}\n\n{AS_THEY_LIE}\n", shown.trim_fmt())
 }
 
 fn beside(both: &Comparison) -> String {

@@ -215,6 +215,107 @@ fn packets_of_a_spec_are_the_same_for_the_same_evidence_and_say_what_is_open() {
     );
 }
 
+/// Whoever signs a packet signs what runs have said, and no file that somebody has changed meanwhile.
+#[test]
+fn evidence_that_was_changed_does_not_count_and_its_run_does_not_verify() {
+    let home = example("spec-kit-900");
+    run(&home, "7", 0);
+    let folder = home.path().join("evidence/consensus/SPEC-KIT-900");
+    let find = |end: &str| {
+        let names = std::fs::read_dir(&folder).unwrap();
+        let mut names = names.map(|it| it.unwrap().file_name().into_string().unwrap());
+        let is_it = |name: &String| name.starts_with("spec-unlock_2") && name.ends_with(end);
+        names.find(is_it).unwrap()
+    };
+    let audit = ["evidence", "audit", "SPEC-KIT-900", "--out", "audit.zip"];
+    let packet = |more: &[&str]| {
+        let told = home.flowhost(&[&audit[..], more].concat()).expect(0).all();
+        (told, unzipped(&home, "audit.zip"))
+    };
+    let (_, files) = packet(&[]);
+    let sign = &files["sign-off.md"];
+    for so in [
+        "stages that are not ok: none",
+        "files that do not count: none",
+        "stages that are unverified: none",
+        "costs reconciled: yes",
+    ] {
+        assert!(sign.contains(so), "{so}: {sign}");
+    }
+    let sound = home.flowhost(&["verify", "latest"]).expect(0).stdout;
+    assert!(
+        sound.contains("evidence files as the run wrote them"),
+        "{sound}"
+    );
+
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 3] = [
+        ("_synthesis.json", |it| {
+            it["output"]["decision"] = json!("hold")
+        }),
+        ("_verdict.json", |it| it["reason"] = json!("all is well")),
+        ("_telemetry.jsonl", |it| {
+            it["consensus"]["total_tokens"] = json!(5);
+        }),
+    ];
+    for (end, change) in changes {
+        let name = find(end);
+        let path = format!("evidence/consensus/SPEC-KIT-900/{name}");
+        let written = home.read(&path);
+        let mut file: Value = serde_json::from_str(&written).unwrap();
+        change(&mut file);
+        home.file(&path, format!("{file}\n"));
+        // It is what its form says: no schema sees it.
+        home.flowhost(&["telemetry", "validate", "evidence"])
+            .expect(0);
+        let (told, files) = packet(&[]);
+        assert!(told.contains("it was changed"), "{end}: {told}");
+        let sign = &files["sign-off.md"];
+        assert!(sign.contains("stages that are not ok: unlock"), "{sign}");
+        assert!(sign.contains(&name), "{sign}");
+        home.flowhost(&["evidence", "kit", "SPEC-KIT-900", "--out", "kit.zip"])
+            .expect(0);
+        let kit = unzipped(&home, "kit.zip");
+        let has_output = kit.contains_key("outputs/unlock.json");
+        assert_eq!(has_output, end != "_synthesis.json");
+        assert!(
+            kit["retry.md"].contains("## unlock: invalid"),
+            "{}",
+            kit["retry.md"]
+        );
+        let broken = home.flowhost(&["verify", "latest"]).expect(1);
+        assert!(broken.all().contains(&name), "{}", broken.all());
+        home.file(&path, written);
+    }
+    let costs = "evidence/costs/SPEC-KIT-900_cost_summary.json";
+    let written = home.read(costs);
+    let mut file: Value = serde_json::from_str(&written).unwrap();
+    file["budget_usd"] = json!(300.0);
+    home.file(costs, file.to_string());
+    let (told, files) = packet(&[]);
+    assert!(told.contains("no run that it or a stage names"), "{told}");
+    assert!(files["sign-off.md"].contains("costs reconciled: unknown"));
+    home.file(costs, written);
+
+    // Where the runs are elsewhere nobody can tell, and that is said. What the next run has taken the place of is no fault.
+    let (told, files) = packet(&["--state", "elsewhere"]);
+    assert!(told.contains("nobody vouches for its files"), "{told}");
+    let sign = &files["sign-off.md"];
+    assert!(
+        sign.contains("stages that are unverified: plan, tasks"),
+        "{sign}"
+    );
+    let first = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let first = first[0]["run_id"].as_str().unwrap().to_owned();
+    run(&home, "8", 0);
+    home.flowhost(&["verify", &first]).expect(0);
+    home.flowhost(&["verify", "latest"]).expect(0);
+    let keep = ["evidence", "prune", "SPEC-KIT-900", "--keep", "1", "--yes"];
+    home.flowhost(&keep).expect(0);
+    let put_away = home.flowhost(&["verify", &first]).expect(0).stdout;
+    assert!(put_away.contains("not there (archived"), "{put_away}");
+}
+
 #[test]
 fn a_stage_that_stopped_is_in_the_retry_with_what_was_said_and_a_baseline_stays() {
     let home = example("spec-kit-900");

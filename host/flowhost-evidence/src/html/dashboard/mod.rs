@@ -138,7 +138,7 @@ fn models(overview: &Overview) -> Markup {
     let rows = html! {
         @for it in uses {
             tr {
-                th scope="row" { code { (it.model) } }
+                th scope="row" { code { (it.model) } @if it.arbiter { " as arbiter" } }
                 td { (it.reasoning_mode.as_deref().unwrap_or("-")) }
                 td.n { (it.answers) }
                 td.n { (percent(it.ok_share)) }
@@ -187,7 +187,12 @@ fn named(
             .as_deref()
             .map(|mode| format!(" ({mode})"));
         Some(Named {
-            name: format!("{}{}", it.model, mode.unwrap_or_default()),
+            name: format!(
+                "{}{}{}",
+                it.model,
+                if it.arbiter { " as arbiter" } else { "" },
+                mode.unwrap_or_default()
+            ),
             value,
             shown: shown(value),
         })

@@ -107,12 +107,61 @@ fn the_cheaper_of_two_as_good_is_recommended_and_of_few_stages_nothing_is() {
 }
 
 #[test]
+fn a_set_that_is_cheaper_by_no_more_than_chance_explains_is_not_recommended() {
+    let lines: Vec<String> = (0..20)
+        .map(|run| {
+            let cost = 0.009 + f64::from(run / 2) / 10_000.0;
+            match run % 2 {
+                0 => line(run, "plan", ["local/x", "local/y"], cost, (9, 1)),
+                _ => line(run, "plan", ["local/x", "local/z"], cost + 1e-6, (9, 1)),
+            }
+        })
+        .collect();
+    let found = of(&lines);
+    assert!(found.sets[0].cost_median_usd < found.sets[1].cost_median_usd);
+    let said = found.recommendation;
+    assert_eq!(said.set, None, "{}", said.says);
+    assert!(
+        said.says
+            .contains("between the sets 1, 2 no difference in quality is shown, and none in what"),
+        "{}",
+        said.says
+    );
+}
+
+#[test]
+fn what_a_model_uses_as_arbiter_is_told_apart_from_its_answers() {
+    let mut judged: serde_json::Value =
+        serde_json::from_str(&line(1, "plan", ["local/x", "local/y"], 0.1, (1, 0))).unwrap();
+    let agents = judged["consensus"]["agents"].as_array_mut().unwrap();
+    let mut arbiter = agents[0].clone();
+    arbiter["role"] = json!("arbiter");
+    arbiter["total_tokens"] = json!(9_000);
+    agents.push(arbiter);
+    let found = of(&[judged.to_string()]);
+    let uses: Vec<_> = found
+        .by_model
+        .iter()
+        .map(|it| (it.model.as_str(), it.arbiter, it.answers, it.tokens_median))
+        .collect();
+    assert_eq!(
+        uses,
+        [
+            ("local/x", false, 1, Some(1_200.0)),
+            ("local/x", true, 1, Some(9_000.0)),
+            ("local/y", false, 1, Some(1_200.0)),
+        ]
+    );
+    assert!(page(&found, None).contains("<code>local/x</code> as arbiter"));
+}
+
+#[test]
 fn of_three_sets_it_takes_more_stages_before_a_cheap_one_may_pass_as_good() {
     let three = |runs: u32| {
         let lines: Vec<String> = (0..3 * runs)
             .map(|run| match run / runs {
                 0 => line(run, "plan", ["local/x", "local/y"], 0.1, (1, 9)),
-                1 => line(run, "plan", ["local/x", "local/z"], 0.4, (9, 1)),
+                1 => line(run, "plan", ["local/x", "local/z"], 0.5, (9, 1)),
                 _ => line(run, "plan", ["local/x", "local/w"], 0.4, (9, 1)),
             })
             .collect();

@@ -12,6 +12,10 @@ const RUNS_MAX: usize = 10;
 /// Records after which no older run is looked at. Somebody waits for the run to begin, and these take some ten
 /// milliseconds; a run that alone has more is still read.
 const RECORDS_MAX: usize = 2_000;
+/// Earlier runs, and records, that are looked at where a step has come to its end in none of the newest: runs that failed
+/// before it, or did other steps only, must not hide what it did cost.
+const RUNS_LOOKED_MAX: usize = 50;
+const RECORDS_LOOKED_MAX: usize = 6_000;
 
 /// A step by path and by the model that it asked first: another model costs something else.
 type Step = (String, String);
@@ -52,19 +56,45 @@ struct OfRun {
 }
 
 impl History {
-    /// What cannot be read says nothing: an estimate must not keep a run from starting.
-    pub(super) fn read(state: &State, past: &dyn Past, plan: &str) -> Self {
+    /// What these steps (path and the model that is asked first) cost. What cannot be read says nothing: an estimate must
+    /// not keep a run from starting.
+    pub(super) fn read(
+        state: &State,
+        past: &dyn Past,
+        plan: &str,
+        steps: &[(&str, String)],
+    ) -> Self {
+        let runs = past.runs(plan, RUNS_LOOKED_MAX).into_iter();
+        Self::of(runs.map(|run| of_run(state, &run)), steps)
+    }
+
+    /// Of what runs spent, the newest first, each with how many records it has. Runs beyond the newest are only asked
+    /// about steps that none of those has done.
+    fn of(runs: impl Iterator<Item = (OfRun, usize)>, steps: &[(&str, String)]) -> Self {
         let mut history = Self::default();
         let mut read = 0;
-        for run in past.runs(plan, RUNS_MAX) {
-            let (steps, records) = of_run(state, &run);
-            history.add(steps);
+        let mut missing: Option<BTreeSet<Step>> = None;
+        for (at, (mut run, records)) in runs.enumerate() {
+            if let Some(missing) = &mut missing {
+                run.broken_off.clear();
+                run.whole.retain(|step, _| missing.remove(step));
+            }
+            history.add(run);
             read += records;
-            if read >= RECORDS_MAX {
-                break;
+            if at + 1 >= RUNS_MAX || read >= RECORDS_MAX {
+                let missing = missing.get_or_insert_with(|| history.without(steps));
+                if missing.is_empty() || read >= RECORDS_LOOKED_MAX {
+                    break;
+                }
             }
         }
         history
+    }
+
+    /// The steps that came to their end in no run that was read.
+    fn without(&self, steps: &[(&str, String)]) -> BTreeSet<Step> {
+        let steps = steps.iter().map(|(path, model)| step(path, model));
+        steps.filter(|it| !self.whole.contains_key(it)).collect()
     }
 
     fn add(&mut self, run: OfRun) {
@@ -338,6 +368,31 @@ mod tests {
         assert_eq!(run(&good).whole[&key].sum, amount(5, 0));
         let bad = [("a[0]/b", "ok", 5), ("a[1]", "failed", 0), ("a", "ok", 5)];
         assert_eq!(run(&bad).whole.get(&key), None);
+    }
+
+    #[test]
+    fn runs_that_failed_before_a_step_do_not_hide_what_it_cost() {
+        let steps = [("a", "p/m".to_owned()), ("b", "p/m".to_owned())];
+        let failed = || (run(&[("a", "ok", 5)]), RECORDS_MAX / 4);
+        let older = || run(&[("a", "ok", 50), ("b", "ok", 70)]);
+        let tokens = |history: &History, path: &str| {
+            let (range, runs) = history.range(path, Some("p/m"), None)?;
+            Some((range.likely.tokens, runs))
+        };
+        let newest = (0..6).map(|_| failed());
+        let history = History::of(newest.chain([(older(), 9), (older(), 9)]), &steps);
+        // What the newest say of `a` stands, and of `b` the newest that has it does.
+        assert_eq!(tokens(&history, "a"), Some((5, 4)));
+        assert_eq!(tokens(&history, "b"), Some((70, 1)));
+        // Twelve short ones, which are more runs than are read of a step that all of them have.
+        let many = (0..12).map(|_| (run(&[("a", "ok", 5)]), 3));
+        let history = History::of(many.chain([(older(), 9)]), &steps);
+        assert_eq!(tokens(&history, "a"), Some((5, 10)));
+        assert_eq!(tokens(&history, "b"), Some((70, 1)));
+        // Somebody waits: a step that no run has done is not looked for in all of them.
+        let long = (0..50).map(|_| (run(&[("a", "ok", 5)]), RECORDS_LOOKED_MAX / 4));
+        let history = History::of(long.chain([(older(), 9)]), &steps);
+        assert_eq!(tokens(&history, "b"), None);
     }
 
     #[test]
