@@ -16,7 +16,7 @@ mod plugins;
 #[cfg(test)]
 mod standin;
 
-pub use base::failure::{self, Failure};
+pub use base::failure::{self, Failure, RefusedRun};
 pub use base::finding::{self, Finding};
 pub use base::nofollow;
 pub use base::state::State;
