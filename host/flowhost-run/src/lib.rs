@@ -39,7 +39,7 @@ pub use given::world::{
 };
 pub use host::elsewhere::Work;
 pub use host::handle::{Events, Heard, Run, RunEvent, RunState};
-pub use host::introduce::{Introduced, Introduction};
+pub use host::introduce::{Introduced, Introduction, Unasked};
 pub use host::requests::{Replied, Requested, Unheard, Withdrawal};
 pub use host::rest::Rests;
 pub use host::{Host, asks};
