@@ -334,7 +334,7 @@ impl Server {
 /// A document as MCP hands it out: a text as it is, all else in base64, whatever its bytes look like.
 fn contents(uri: &str, document: Document, bytes: Vec<u8>) -> Value {
     let text = match document.is_text() {
-        true => String::from_utf8(bytes).map_err(|error| error.into_bytes()),
+        true => String::from_utf8(bytes).map_err(std::string::FromUtf8Error::into_bytes),
         false => Err(bytes),
     };
     let (key, value) = match text {
