@@ -6,6 +6,7 @@ use warnings;
 $| = 1;
 my $mode = shift // 'legacy';
 my $input = '{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}';
+$input = '{"type":"object"}' if $mode eq 'asks-nothing';
 my $output = '{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}';
 my $calls = 0;
 my $lists = 0;
@@ -65,6 +66,7 @@ while (my $line = <STDIN>) {
             printf($note, $token, 2, 'all of it');
             answer($id, said(uc $text));
         }
+        elsif ($mode eq 'asks-nothing') { answer($id, said($line =~ /"arguments":\{\}/ ? 'nothing' : 'something')); }
         elsif ($mode eq 'never') { next; }
         elsif ($mode eq 'dies') { exit 7; }
         elsif ($mode eq 'dies-once' && !-e '/work/died') { open(my $f, '>', '/work/died'); exit 7; }

@@ -16,7 +16,7 @@ mod plugins;
 #[cfg(test)]
 mod standin;
 
-pub use base::failure::{self, Failure};
+pub use base::failure::{self, Failure, RefusedRun};
 pub use base::finding::{self, Finding};
 pub use base::nofollow;
 pub use base::state::State;
@@ -39,7 +39,7 @@ pub use given::world::{
 };
 pub use host::elsewhere::Work;
 pub use host::handle::{Events, Heard, Run, RunEvent, RunState};
-pub use host::introduce::{Introduced, Introduction};
+pub use host::introduce::{Introduced, Introduction, Unasked};
 pub use host::requests::{Replied, Requested, Unheard, Withdrawal};
 pub use host::rest::Rests;
 pub use host::{Host, asks};

@@ -37,9 +37,14 @@ pub fn plan_schema() -> Value {
     })
 }
 
-/// The result of `tools/call` where nothing was begun, or nothing came of it that a run could tell.
+/// The result of `tools/call` where nothing was begun, or nothing came of it that a run could tell. A run that was
+/// refused before its first step is named: it has a record, and no report.
 pub(crate) fn refusal(failure: &Failure) -> Value {
-    json!({ "content": [text(&told(failure))], "isError": true })
+    let mut result = json!({ "content": [text(&told(failure))], "isError": true });
+    if let Some(run) = &failure.run {
+        add_meta(&mut result, json!({ "id": run.id, "status": run.status }));
+    }
+    result
 }
 
 /// The result of a call of a plan, whose run has ended in whatever way.
@@ -294,6 +299,16 @@ mod tests {
         let mut result = json!({ "content": [], "structuredContent": [1] });
         for_legacy(&mut result);
         assert_eq!(result, json!({ "content": [] }));
+    }
+
+    #[test]
+    fn a_run_that_was_refused_before_its_first_step_is_named() {
+        let mut failure = Failure::new(flowhost_flow::Exit::Denied, "no");
+        assert_eq!(refusal(&failure).get("_meta"), None);
+        let (id, status) = ("01A".to_owned(), "denied");
+        failure.run = Some(Box::new(flowhost_run::RefusedRun { id, status }));
+        let told = json!({ "id": "01A", "status": "denied" });
+        assert_eq!(refusal(&failure)["_meta"][RUN], told);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! How far a call is, as MCP wants to hear it: a number that only grows.
 
-use std::collections::BTreeSet;
-
 use flowhost_caps::log::ProgressLine;
 use flowhost_flow::planner::Note;
 use flowhost_run::RunEvent;
@@ -16,24 +14,20 @@ const TOLD_MAX: u32 = 1_000;
 /// Counts what a run's events say into progress.
 pub(crate) struct Pace {
     kind: Kind,
-    steps: f64,
     done: f64,
     last: f64,
     told: u32,
-    working: BTreeSet<String>,
 }
 
 impl Pace {
-    /// Nothing is known yet: how many steps there are shows as they begin.
+    /// Nothing is told yet.
     pub(crate) fn new(kind: Kind) -> Self {
         Self {
             kind,
-            steps: 0.0,
             done: 0.0,
             // Below the first that may be told, which is 0.
             last: -1.0,
             told: 0,
-            working: BTreeSet::new(),
         }
     }
 
@@ -49,18 +43,12 @@ impl Pace {
 
     fn note(&mut self, note: &Note) -> Option<Value> {
         match note {
-            Note::StepStarted { path, .. } => {
-                if self.working.insert(path.clone()) {
-                    self.steps += 1.0;
-                }
-                None
-            }
             // The tool's own words count what it does; that its only step is over says the answer.
             Note::StepEnded(summary) if self.kind == Kind::Plan => {
                 self.done += 1.0;
-                let total = self.steps.max(self.done);
                 let message = format!("{}: {}", summary.path, summary.status.word());
-                self.tell(self.done, Some(total), &message)
+                // Of how many nobody knows: items, retries and ways of a plan show as it goes.
+                self.tell(self.done, None, &message)
             }
             _ => None,
         }
@@ -101,6 +89,9 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use flowhost_flow::planner::StepSummary;
+    use flowhost_flow::{Amounts, StepStatus};
+
     use super::*;
 
     fn line(done: f64, total: Option<f64>) -> RunEvent {
@@ -127,6 +118,34 @@ mod tests {
             .filter_map(|it| it["progress"].as_f64())
             .collect();
         assert_eq!(told, [1.0, 2.0]);
+    }
+
+    #[test]
+    fn of_a_plan_nobody_says_how_much_there_is_to_do() {
+        let ended = |path: &str| {
+            RunEvent::Note(Note::StepEnded(StepSummary {
+                step_id: path.to_owned(),
+                path: path.to_owned(),
+                stage: None,
+                status: StepStatus::Ok,
+                attempts: 1,
+                duration_ms: 1,
+                used: Amounts::default(),
+                failure: None,
+            }))
+        };
+        let mut pace = Pace::new(Kind::Plan);
+        let told: Vec<Value> = ["a", "b"]
+            .into_iter()
+            .filter_map(|path| pace.hear(&ended(path)))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                json!({ "progress": 1.0, "message": "a: ok" }),
+                json!({ "progress": 2.0, "message": "b: ok" }),
+            ]
+        );
     }
 
     #[test]

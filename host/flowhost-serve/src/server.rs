@@ -271,14 +271,7 @@ impl Server {
                 ));
             }
         };
-        let mut contents = json!({ "uri": uri, "mimeType": document.mime_type() });
-        if let Value::Object(contents) = &mut contents {
-            let (key, value) = match String::from_utf8(bytes) {
-                Ok(text) => ("text", text),
-                Err(binary) => ("blob", STANDARD.encode(binary.as_bytes())),
-            };
-            contents.insert(key.to_owned(), Value::from(value));
-        }
+        let contents = contents(&uri, document, bytes);
         Ok(json!({ "contents": [contents], "ttlMs": DOCUMENT_TTL_MS, "cacheScope": "private" }))
     }
 
@@ -336,6 +329,23 @@ impl Server {
             json!({ "completion": { "values": values, "total": total, "hasMore": total > COMPLETIONS_MAX } }),
         )
     }
+}
+
+/// A document as MCP hands it out: a text as it is, all else in base64, whatever its bytes look like.
+fn contents(uri: &str, document: Document, bytes: Vec<u8>) -> Value {
+    let text = match document.is_text() {
+        true => String::from_utf8(bytes).map_err(std::string::FromUtf8Error::into_bytes),
+        false => Err(bytes),
+    };
+    let (key, value) = match text {
+        Ok(text) => ("text", text),
+        Err(binary) => ("blob", STANDARD.encode(binary)),
+    };
+    let mut contents = json!({ "uri": uri, "mimeType": document.mime_type() });
+    if let Value::Object(contents) = &mut contents {
+        contents.insert(key.to_owned(), Value::from(value));
+    }
+    contents
 }
 
 fn capabilities() -> Value {
@@ -416,4 +426,20 @@ pub(crate) fn shortened(name: &str) -> String {
         .filter(|it| !it.is_control())
         .take(64)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_no_text_even_where_its_bytes_are_one() {
+        let archive = contents("a:b", Document::Evidence, b"ledger\0\0".to_vec());
+        assert_eq!(archive.get("text"), None);
+        assert_eq!(archive["blob"], "bGVkZ2VyAAA=");
+        assert_eq!(archive["mimeType"], "application/x-tar");
+        let report = contents("a:b", Document::Report, b"{}".to_vec());
+        assert_eq!(report["text"], "{}");
+        assert_eq!(report.get("blob"), None);
+    }
 }

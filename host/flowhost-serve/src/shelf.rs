@@ -96,6 +96,15 @@ impl Document {
         }
     }
 
+    /// Whether it is a text. An archive of small files may be one byte by byte, and is none to who reads its type.
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        match self {
+            Self::Report | Self::Page => true,
+            Self::Evidence => false,
+        }
+    }
+
     /// What it holds, for people.
     #[must_use]
     pub const fn description(self) -> &'static str {

@@ -21,8 +21,8 @@ pub(crate) use evidence::{
     BaselineArgs, EvidenceCommand, PacketArgs, SaysArg, SecurityArgs, SpecArgs,
 };
 pub(crate) use mcp::{
-    Client, InstallArgs, LoginArgs, LogoutArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs,
-    StatusArgs,
+    Client, HowArgs, InstallArgs, LoginArgs, LogoutArgs, McpCommand, McpInspectArgs, OfferArgs,
+    ServeArgs, StatusArgs,
 };
 pub(crate) use memory::{MemoryArgs, MemoryCommand};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};

@@ -358,9 +358,13 @@ impl Exchange<'_> {
             .connector
             .connect(SocketAddr::new(address, target.port()))
             .await;
-        // The kind alone: the guest reads it, and the system's text may name addresses of this
+        // The kind and what the guest asked for: it reads this, and the system's text may name addresses of this
         // network.
-        let stream = stream.map_err(|error| SendError::Connect(error.kind().to_string()))?;
+        let unconnected = |error: std::io::Error| {
+            let (kind, host, port) = (error.kind(), target.host(), target.port());
+            SendError::Connect(format!("{kind} by {host}:{port}"))
+        };
+        let stream = stream.map_err(unconnected)?;
         if target.scheme() == "https" {
             return tls.handshake(target.host(), target.ip(), stream).await;
         }

@@ -1,6 +1,6 @@
 //! How a command fails: what, why, cure, and the exit code, collected as data and printed once, last.
 
-use flowhost_flow::Exit;
+use flowhost_flow::{Exit, RunStatus};
 use flowhost_words::{filled, is_second_key};
 
 use crate::base::finding::Finding;
@@ -18,6 +18,17 @@ pub struct Failure {
     pub hints: Vec<String>,
     /// Places in files, when files are at fault.
     pub findings: Vec<Finding>,
+    /// The run on whose record it is, where one was there that could not go on to its first step.
+    pub run: Option<Box<RefusedRun>>,
+}
+
+/// A run that was refused before its first step, or before the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRun {
+    /// Its id.
+    pub id: String,
+    /// How it stands now.
+    pub status: &'static str,
 }
 
 impl Failure {
@@ -30,6 +41,24 @@ impl Failure {
             causes: Vec::new(),
             hints: Vec::new(),
             findings: Vec::new(),
+            run: None,
+        }
+    }
+
+    /// The same, of a run that has it on record and stands like this.
+    pub(crate) fn of_run(mut self, run: &str, status: &'static str) -> Self {
+        let id = run.to_owned();
+        self.run = Some(Box::new(RefusedRun { id, status }));
+        self
+    }
+
+    /// How a run stands that ended with it before its first step.
+    #[must_use]
+    pub(crate) const fn ended(&self) -> RunStatus {
+        match self.exit.status() {
+            // It has ended, and not well, whatever kept it from beginning.
+            RunStatus::Ok | RunStatus::Waiting | RunStatus::Interrupted => RunStatus::Failed,
+            status => status,
         }
     }
 

@@ -56,13 +56,28 @@ fn refused(project: &Project, key: &str, member: &Member, problem: &GrantProblem
         // Where it is looked for, as whoever typed the plan's name would name it.
         true => {
             let plan = Path::new(&project.file);
-            let place = plan.parent().unwrap_or(plan).join(&problem.host);
-            let place = shell_word(&place.display().to_string());
-            format!("make the folder: `mkdir -p {place}`; or name another")
+            absent(&plan.parent().unwrap_or(plan).join(&problem.host))
         }
         false => problem.cure.clone(),
     };
     at_part(project, key, "/profile", &message).cure(cure)
+}
+
+/// How a folder comes to be that is not there.
+fn absent(place: &Path) -> String {
+    let shown = |place: &Path| shell_word(&place.display().to_string());
+    // An empty one would only move the error into the program that looks for its parts there.
+    if place.file_name().is_some_and(|name| name == "node_modules") {
+        let dir = place.parent().filter(|it| !it.as_os_str().is_empty());
+        let dir = shown(dir.unwrap_or(Path::new(".")));
+        return format!(
+            "let npm make it: `npm ci --ignore-scripts --prefix {dir}`; or name another"
+        );
+    }
+    format!(
+        "make the folder: `mkdir -p {}`; or name another",
+        shown(place)
+    )
 }
 
 /// Every granted folder that a run could not have; nothing is made.
@@ -87,4 +102,20 @@ pub(crate) fn missing_folders(
 fn unseen(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Internal, "the forbidden folders cannot be looked at")
         .because(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_npm_makes_is_not_made_empty() {
+        let npm = absent(Path::new("examples/a b/node_modules"));
+        let command = "`npm ci --ignore-scripts --prefix 'examples/a b'`";
+        assert!(npm.contains(command), "{npm}");
+        let here = absent(Path::new("node_modules"));
+        assert!(here.contains("--prefix .`"), "{here}");
+        let other = absent(Path::new("docs"));
+        assert!(other.contains("`mkdir -p docs`"), "{other}");
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use flowhost_engine::Inspected;
 use flowhost_flow::{Plan, PluginDecl};
 use flowhost_policy::{Effective, Manifest, Profile, TraceEntry};
-use flowhost_words::shell_word;
+use flowhost_words::{PRIVATE_NETWORK_OPTION, PROCESS_OPTION, shell_word};
 use serde_json::{Map, Value};
 
 use crate::base::finding::Finding;
@@ -91,6 +91,30 @@ impl Project {
     pub fn is_whole(&self) -> bool {
         let declared = self.plan.all_plugins().len();
         self.plan.faults().is_empty() && self.members.len() == declared && self.unjudged.is_empty()
+    }
+
+    /// The command that shows the tools of a plugin's server, with the options without which it could not be asked.
+    #[must_use]
+    pub fn inspect_command(&self, key: &str) -> String {
+        let file = shell_word(&self.file);
+        let mut command = format!("flowhost mcp inspect {file} {key}");
+        let Some(member) = self.members.get(key) else {
+            debug_assert!(false, "`{key}` is a plugin of the project");
+            return command;
+        };
+        let grants = &member.effective.grants;
+        let needs = [
+            (PROCESS_OPTION, !grants.process.is_empty()),
+            (
+                PRIVATE_NETWORK_OPTION,
+                grants.http.iter().any(|rule| rule.private_network),
+            ),
+        ];
+        for (option, _) in needs.into_iter().filter(|(_, needed)| *needed) {
+            command.push(' ');
+            command.push_str(option);
+        }
+        command
     }
 
     /// Whether a plan declares this plugin, and what is wrong with it has been told: nothing is known of what it offers.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::{LoadedComponent, RunScope};
-use flowhost_flow::{Exit, Planner, RunSetup, Time};
+use flowhost_flow::{Exit, Planner, RunSetup, RunStatus, Time};
 use flowhost_ledger::Ledger;
 use tracing::Instrument as _;
 
@@ -341,8 +341,9 @@ pub(crate) async fn conduct(
     let (registry, warnings) = match begins.await {
         Ok(begun) => begun,
         Err(failure) => {
-            refused(host, &scope, (&journal, &ledger), goes_on, &failure).await?;
-            return Err(revealed.clean_failure(failure));
+            let journal = (&journal, &ledger);
+            let status = refused(host, &scope, journal, goes_on, &failure).await?;
+            return Err(named(revealed.clean_failure(failure), run.id(), status));
         }
     };
     registry.origins.set_estimate(&estimate.id());
@@ -400,21 +401,35 @@ pub(crate) async fn conduct(
     leave(host, finished, (&journal, &ledger), first, work.follower).await
 }
 
-/// Records why the run ends before its first step, and signs that.
+/// Records why the run ends before its first step, and signs that. Gives how it stands then.
 async fn refused(
     host: &Arc<Process>,
     scope: &RunScope,
     (journal, ledger): (&Journal, &Ledger),
     goes_on: bool,
     why: &Failure,
-) -> Result<(), Failure> {
+) -> Result<&'static str, Failure> {
     end_all(scope).await;
     // A run that went on is as it was before: whatever is wrong now may be put right.
     let status = match goes_on {
         true => journal.run_refused_again(why)?,
         false => journal.run_refused(why)?,
     };
-    seal(host, ledger, &scope.run, status).await.map(drop)
+    seal(host, ledger, &scope.run, status).await?;
+    Ok(status)
+}
+
+/// The failure with the run that has it on record: whoever looks at the list of runs finds one there.
+fn named(failure: Failure, run: &str, status: &'static str) -> Failure {
+    let told = match status == RunStatus::Interrupted.word() {
+        true => {
+            format!("run {run} stands as `{status}`, and can be resumed once that is put right")
+        }
+        false => format!(
+            "run {run} ended as `{status}` before its first step; `flowhost runs show {run}` shows what is on record of it"
+        ),
+    };
+    failure.of_run(run, status).hint(told)
 }
 
 /// Leaves what people and programs read of a run beside its ledger, and signs that last: the seal covers them.

@@ -32,7 +32,23 @@ pub struct Introduced {
     /// Its key in the plan.
     pub plugin: String,
     /// What its server says, or why it cannot be asked.
-    pub server: Result<Introduction, String>,
+    pub server: Result<Introduction, Unasked>,
+}
+
+/// Why a server says nothing of itself.
+#[derive(Debug)]
+pub struct Unasked {
+    /// What kept it from being asked, or it from answering.
+    pub why: String,
+    /// What to do about it; empty where nobody knows.
+    pub cure: String,
+}
+
+impl From<String> for Unasked {
+    fn from(why: String) -> Self {
+        let cure = String::new();
+        Self { why, cure }
+    }
 }
 
 /// What a server says of itself: its own words, neutralised, and no word of the operator's.
@@ -104,19 +120,20 @@ async fn one(
     key: &str,
     member: &Member,
     scope: &flowhost_engine::RunScope,
-) -> Result<Result<Introduction, String>, Failure> {
+) -> Result<Result<Introduction, Unasked>, Failure> {
     let component = match process.engine.load_inspected(&member.inspection).await {
         Ok(component) => component,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err(error.to_string().into())),
     };
     let plugin = wiring::prepare(process, project, key, member, &component)?;
     let mut installed = Installed::new(key, 1, plugin, member);
     if let Err(why) = installed.introduce(member, scope).await {
-        return Ok(Err(why.to_string()));
+        let (told, cure) = (why.to_string(), why.cure);
+        return Ok(Err(Unasked { why: told, cure }));
     }
     installed.disconnect(scope).await;
     let Some(server) = installed.server() else {
-        return Ok(Err("it has not connected".to_owned()));
+        return Ok(Err("it has not connected".to_owned().into()));
     };
     let session = &server.session;
     Ok(Ok(Introduction {

@@ -42,9 +42,6 @@ pub(crate) use notes::emitted_id;
 /// asking again and again. The ledger holds all of them.
 pub(crate) const DENIALS_MAX: usize = 1_000;
 
-/// The status of a run that ended before its first step.
-const REFUSED: &str = "failed";
-
 /// A refused argument, as the report shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Denial {
@@ -435,13 +432,14 @@ impl Journal {
 
     /// The end of a run that found, before its first step, that it cannot be.
     pub(crate) fn run_refused(&self, failure: &Failure) -> Result<&'static str, Failure> {
+        let status = failure.ended().word();
         let end = RunEnd {
-            status: REFUSED.to_owned(),
+            status: status.to_owned(),
             exit_code: Some(u64::from(failure.exit.code())),
             ..RunEnd::default()
         };
         append(self, self.by_host(end).payload(refused(failure)))?;
-        Ok(REFUSED)
+        Ok(status)
     }
 
     /// The same of a run that went on: it can be resumed once that is put right.

@@ -15,9 +15,10 @@ use flowhost_policy::{
     Effective, LIMITS, Layer, Outcome, ToolAnnotations, ToolDescriptor, TraceEntry,
     descriptor_faults,
 };
-use flowhost_words::PluginKind;
+use flowhost_words::{PluginKind, is_second_key};
 use serde_json::Value;
 
+use crate::base::failure::would_allow;
 use crate::calls::order::Order;
 use crate::given::project::Member;
 use crate::meters::account;
@@ -57,6 +58,8 @@ pub(crate) struct Unready {
     message: String,
     /// Policy said no: a run that ends for it exits as for any other denial.
     pub(crate) denied: bool,
+    /// What would let it; empty where nobody knows.
+    pub(crate) cure: String,
 }
 
 impl std::fmt::Display for Unready {
@@ -70,15 +73,29 @@ impl From<String> for Unready {
         Self {
             message,
             denied: false,
+            cure: String::new(),
         }
     }
 }
 
 impl Unready {
     fn of(what: String, fault: &Fault) -> Self {
+        let denied = match fault {
+            Fault::Denied(denied) => Some(denied),
+            _ => None,
+        };
+        let cure = denied.and_then(|denied| Some((&denied.rule, denied.cure.as_deref()?)));
         Self {
             message: what,
-            denied: matches!(fault, Fault::Denied(_)),
+            denied: denied.is_some(),
+            cure: match cure {
+                // Of whatever command was refused: a run, its resumption, a look at the server.
+                Some((_, option)) if is_second_key(option) => {
+                    format!("give the command `{option}`, the second of two keys")
+                }
+                Some((rule, lines)) => format!("{}\n{lines}", would_allow(rule, lines)),
+                None => String::new(),
+            },
         }
     }
 }
@@ -243,7 +260,10 @@ impl Installed {
     async fn connect(&mut self, run: &RunScope) -> Result<(), Unready> {
         let opened = self.plugin.mcp_open(self.own_scope(run), &self.config);
         let (session, listed) = opened.await.result.map_err(|fault| {
-            Unready::of(format!("its MCP server cannot be used: {fault}"), &fault)
+            Unready::of(
+                format!("its MCP server cannot be used: {}", unheard(&fault)),
+                &fault,
+            )
         })?;
         let tools = checked(&listed.tools)?;
         self.server = Some(Conversation::new(session, &listed));
@@ -555,6 +575,20 @@ fn document(layer: Layer) -> &'static str {
         Layer::Plan => "plan's `narrow`",
         Layer::Caller => "caller's rights",
         Layer::Operator => "operator's own profiles",
+    }
+}
+
+/// Why nothing came of the question to a server: an adapter's time is spent on waiting for it.
+fn unheard(fault: &Fault) -> String {
+    match fault {
+        Fault::Limit {
+            name: "deadline",
+            allowed,
+            ..
+        } if *allowed > 0 => {
+            format!("it did not say what it offers within {allowed} ms (`deadline`)")
+        }
+        _ => fault.to_string(),
     }
 }
 

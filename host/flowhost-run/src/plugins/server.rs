@@ -30,6 +30,9 @@ const NAME_CHARS: usize = 128;
 /// a record.
 const DIFFERENCE_CHARS: usize = 1_000;
 
+/// The hash of each tool that servers show, by plugin and tool.
+pub(crate) type ToolHashes = BTreeMap<String, BTreeMap<String, String>>;
+
 /// A conversation with a server.
 pub(crate) struct Conversation {
     pub(crate) session: McpSession,
@@ -144,8 +147,8 @@ pub(crate) fn changed(
     })
 }
 
-/// What differs between the tools that a person has accepted and those that a server shows; empty when nothing
-/// does. Of what was accepted only the hashes are known.
+/// What differs between the tools that a person has accepted, or that a run was shown before it was taken up, and those
+/// that a server shows; empty when nothing does. Of the former only the hashes are known.
 pub(crate) fn drifted(pins: &BTreeMap<String, String>, installed: &Installed) -> Vec<String> {
     let now = installed.tool_pins();
     let mut lines = Vec::new();

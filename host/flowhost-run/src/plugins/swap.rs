@@ -103,7 +103,7 @@ impl Swaps {
             .paced(self.host.config.server_calls_per_minute)
             .in_place_of(&before);
         let introduced = installed.introduce(member, &self.scope).await;
-        introduced.map_err(|why| refused(key, why.to_string()))?;
+        introduced.map_err(|why| refused(key, why.to_string()).hint(why.cure))?;
         self.accepted(key, &installed).await?;
         self.record(&before, &installed, member).await?;
         let _still_held_by_calls_at_work = self.plugins.put(installed);

@@ -43,11 +43,11 @@ use crate::meters::purse::Ceiling;
 use crate::meters::tally::{Origins, Tally};
 use crate::plugins::guards::Guards;
 use crate::plugins::guest::Guest;
-use crate::plugins::installed::Installed;
+use crate::plugins::installed::{Installed, Unready};
 use crate::plugins::logs::Logs;
 use crate::plugins::registry::Registry;
 use crate::plugins::router::Router;
-use crate::plugins::server;
+use crate::plugins::server::{self, ToolHashes};
 
 #[cfg(test)]
 mod tests;
@@ -135,6 +135,8 @@ pub(crate) struct Ready {
     bus: Arc<dyn Bus>,
     router: Arc<Router>,
     services: flowhost_caps::Services,
+    /// The tools by which a run that is taken up was driven before: none of one that begins.
+    pub(crate) shown: ToolHashes,
 }
 
 /// Where the work of a run is done, seen from its plugins.
@@ -199,6 +201,7 @@ impl Ready {
             bus,
             router,
             services,
+            shown: ToolHashes::new(),
         })
     }
 
@@ -251,6 +254,7 @@ impl Ready {
             bus: nowhere,
             router,
             services,
+            shown: ToolHashes::new(),
         })
     }
 
@@ -432,16 +436,18 @@ impl Ready {
                 Ok(false) => {}
                 Err(why) => {
                     denied |= why.denied;
-                    findings.push(at_member(project, &key, &why.to_string()));
+                    findings.push(unready(project, &key, &why));
                 }
             }
-            if let Some(journal) = journal {
+            let exchanged = exchanged(project, &key, &installed, self.shown.get(&key));
+            // What the run would not go on by is told in its refusal, and is not what it was shown first.
+            if let Some(journal) = journal.filter(|_| exchanged.is_empty()) {
                 journal.tools(&installed)?;
                 server::record(journal, &installed)?;
             }
             let drift = drifted(project, &key, &installed);
-            denied |= !drift.is_empty();
-            findings.extend(drift);
+            denied |= !drift.is_empty() || !exchanged.is_empty();
+            findings.extend(exchanged.into_iter().chain(drift));
             plugins.put(installed);
         }
         check_functions(&project.plan, &asked, &mut findings);
@@ -492,20 +498,62 @@ fn unvouched(
     Some(at_member(project, key, &found.message).cure(found.hint))
 }
 
+/// Why a plugin does not say what it offers, with what to do about it.
+fn unready(project: &Project, key: &str, why: &Unready) -> Finding {
+    let finding = at_member(project, key, &why.to_string());
+    match why.cure.is_empty() {
+        true => finding, // what there is to do may stand in the text
+        false => finding.cure(why.cure.clone()),
+    }
+}
+
 /// What a server shows otherwise than was accepted of it; nothing where nobody has pinned its tools.
 fn drifted(project: &Project, key: &str, installed: &Installed) -> Vec<Finding> {
-    let Some(pins) = project.pins.get(key) else {
+    let pins = project.pins.get(key);
+    let cure = || {
+        format!(
+            "look at them with `{}`, and accept them with `--pin`",
+            project.inspect_command(key)
+        )
+    };
+    otherwise(project, key, installed, (pins, "flowhost.lock has"), cure)
+}
+
+/// What a server shows otherwise than the run was shown before it was taken up (MCP-002): its steps were chosen by that,
+/// and the run is left as it was, to be resumed when the server is.
+fn exchanged(
+    project: &Project,
+    key: &str,
+    installed: &Installed,
+    shown: Option<&BTreeMap<String, String>>,
+) -> Vec<Finding> {
+    let cure = || {
+        "bring the server back as it was, and resume the run again; with the tools as they are now, start the plan anew"
+            .to_owned()
+    };
+    otherwise(project, key, installed, (shown, "this run was shown"), cure)
+}
+
+/// What a server shows otherwise than `before`, of whom that is said with it. Of one that could not be asked nothing is
+/// known, and its tools are not gone.
+fn otherwise(
+    project: &Project,
+    key: &str,
+    installed: &Installed,
+    (before, whose): (Option<&BTreeMap<String, String>>, &str),
+    cure: impl Fn() -> String,
+) -> Vec<Finding> {
+    let Some(before) = before.filter(|_| installed.server().is_some()) else {
         return Vec::new();
     };
     let found = |what: &String| {
-        let message = format!("its server shows other tools than flowhost.lock has: {what}");
-        let cure = format!(
-            "look at them with `flowhost mcp inspect {} {key}`, and accept them with `--pin`",
-            project.file
-        );
-        at_member(project, key, &message).cure(cure)
+        let message = format!("its server shows other tools than {whose}: {what}");
+        at_member(project, key, &message).cure(cure())
     };
-    server::drifted(pins, installed).iter().map(found).collect()
+    server::drifted(before, installed)
+        .iter()
+        .map(found)
+        .collect()
 }
 
 pub(crate) fn prepare(

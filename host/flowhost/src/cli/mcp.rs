@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{DurabilityArg, LogFormat, PlanArgs, pair};
+use super::{DurabilityArg, KeyArgs, LogFormat, PlanArgs, pair};
 
 /// `mcp`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum McpCommand {
-    /// Offer plans and tools of components to an MCP client, each call a run with evidence
+    /// Offer plans and tools of components to an MCP client: each call of a plan a run, those of tools one for a session
     Serve(ServeArgs),
     /// Show what the MCP servers of a plan offer, with hints and hashes; no tool is called
     Inspect(McpInspectArgs),
@@ -42,12 +42,9 @@ pub(crate) struct McpInspectArgs {
     /// The signing key's file [default: this host's key]
     #[arg(long, value_name = "FILE", requires = "sign")]
     pub(crate) key: Option<PathBuf>,
-    /// Second of the two keys to private addresses; the first is `private_network` in a profile
-    #[arg(long)]
-    pub(crate) allow_private_network: bool,
-    /// Second of the two keys to native processes; the first is `[[process]]` in a profile
-    #[arg(long)]
-    pub(crate) allow_process: bool,
+    /// What a profile alone does not open
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
 }
 
 /// What is offered.
@@ -80,7 +77,7 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) offer: OfferArgs,
     /// Serve over HTTP on this machine, at /mcp, rather than over the standard streams
-    #[arg(long, value_name = "ADDRESS", value_parser = flowhost::telemetry::loopback)]
+    #[arg(long, value_name = "ADDRESS", value_parser = here)]
     pub(crate) listen: Option<SocketAddr>,
     /// Another name by which this machine is asked for, as a proxy in front of it is called
     #[arg(long, value_name = "HOST[:PORT]", requires = "listen")]
@@ -88,12 +85,17 @@ pub(crate) struct ServeArgs {
     /// A file with the token that clients must show [default: FLOWHOST_MCP_TOKEN, else a new one]
     #[arg(long, value_name = "FILE", requires = "listen")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Second of the two keys to private addresses; the first is `private_network` in a profile
-    #[arg(long)]
-    pub(crate) allow_private_network: bool,
-    /// Second of the two keys to native processes; the first is `[[process]]` in a profile
-    #[arg(long)]
-    pub(crate) allow_process: bool,
+    /// How it is served
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+/// How what is offered is served, by whatever transport.
+#[derive(Debug, Args)]
+pub(crate) struct HowArgs {
+    /// What a profile alone does not open
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// When records must be on disk [default: durable, or what flowhost.toml says]
     #[arg(long, value_enum)]
     pub(crate) durability: Option<DurabilityArg>,
@@ -114,6 +116,9 @@ pub(crate) struct InstallArgs {
     /// What is offered
     #[command(flatten)]
     pub(crate) offer: OfferArgs,
+    /// How it is served
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
 }
 
 /// `mcp login`.
@@ -199,5 +204,20 @@ fn name(text: &str) -> Result<String, String> {
     match flowhost_policy::is_login_name(text) {
         true => Ok(text.to_owned()),
         false => Err("a name has 1 to 32 letters, digits, `-` and `_`".to_owned()),
+    }
+}
+
+/// An address to serve on. Whoever calls shows a token, which would travel in the clear to another machine.
+fn here(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| {
+        "expected an address and a port, such as 127.0.0.1:8765 or [::1]:0".to_owned()
+    })?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err(
+            "this is served on loopback only, because its token would travel in the clear: use 127.0.0.1 or [::1], \
+             and for other machines a proxy with TLS in front (`--allow-host`)"
+                .to_owned(),
+        ),
     }
 }

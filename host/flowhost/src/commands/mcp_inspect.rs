@@ -15,18 +15,19 @@ use flowhost::project::Project;
 use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
 use flowhost_policy::{ToolAnnotations, ToolDescriptor};
-use flowhost_run::{Introduced, Introduction, RunOptions};
+use flowhost_run::{Introduced, Introduction, RunOptions, Unasked};
 use flowhost_words::PluginKind;
 use serde_json::{Value, json};
 
 use super::plugin_ship::key_of;
 use super::running::runtime;
-use crate::cli::McpInspectArgs;
+use crate::cli::{LogFormat, McpInspectArgs};
 use crate::commands::{Context, run};
 
 pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Exit, Failure> {
-    let mut project = run::load(&args.plan, context)?;
+    let mut project = run::noted(run::load(&args.plan, context)?, args.keys);
     known(&project, args.plugin.as_deref())?;
+    run::note(&project, LogFormat::Text, context);
     let Context {
         ambient,
         config,
@@ -34,8 +35,8 @@ pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Ex
         ..
     } = &*context;
     let options = RunOptions {
-        allow_private_network: args.allow_private_network,
-        allow_process: args.allow_process,
+        allow_private_network: args.keys.allow_private_network,
+        allow_process: args.keys.allow_process,
         ..RunOptions::default()
     };
     let runtime = runtime()?;
@@ -300,7 +301,7 @@ fn document(said: &Said<'_>) -> Value {
         project, servers, ..
     } = said;
     let one = |Introduced { plugin, server }: &Introduced| match server {
-        Err(why) => json!({ "plugin": plugin, "error": why }),
+        Err(unasked) => json!({ "plugin": plugin, "error": unasked.why, "hint": unasked.cure }),
         Ok(server) => {
             let tools: Vec<Value> = server
                 .tools
@@ -342,7 +343,11 @@ fn text(said: &Said<'_>) -> String {
     let mut text = String::new();
     for Introduced { plugin, server } in said.servers {
         let _infallible = match server {
-            Err(why) => writeln!(text, "{plugin}: {why}"),
+            Err(unasked) if unasked.cure.is_empty() => writeln!(text, "{plugin}: {}", unasked.why),
+            Err(Unasked { why, cure }) => {
+                let cure = cure.replace('\n', "\n    ");
+                writeln!(text, "{plugin}: {why}\n  hint: {cure}")
+            }
             Ok(server) => one(&mut text, said, plugin, server),
         };
     }

@@ -48,7 +48,7 @@ const TOKEN_MIN: usize = 16;
 const TOKEN_MAX: u64 = 4_096;
 
 pub(crate) fn perform(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure> {
-    logging::start_on(context, args.log_format, streams::words);
+    logging::start_on(context, args.how.log_format, streams::words);
     let Context {
         ambient,
         config,
@@ -108,9 +108,9 @@ async fn serve(args: &ServeArgs, context: &mut Context, host: Coming) -> Result<
         state,
         host,
         options: RunOptions {
-            durability: durability(args.durability, config.durability),
-            allow_private_network: args.allow_private_network,
-            allow_process: args.allow_process,
+            durability: durability(args.how.durability, config.durability),
+            allow_private_network: args.how.keys.allow_private_network,
+            allow_process: args.how.keys.allow_process,
             ..RunOptions::default()
         },
     };
@@ -235,7 +235,7 @@ async fn over_http(
     })?;
     let address = http.address();
     let url = format!("http://{address}/mcp");
-    let text = match (args.log_format, made) {
+    let text = match (args.how.log_format, made) {
         (LogFormat::Json, false) => format!("{}\n", json!({ "message": "mcp", "url": url })),
         (LogFormat::Json, true) => {
             format!(

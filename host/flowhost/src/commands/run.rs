@@ -194,7 +194,7 @@ pub(super) fn asking(context: &Context) -> Asking<'_> {
 }
 
 /// The project with what is worth knowing of keys that are not given.
-fn noted(mut project: Project, keys: KeyArgs) -> Project {
+pub(super) fn noted(mut project: Project, keys: KeyArgs) -> Project {
     let keys = SecondKeys {
         private_network: keys.allow_private_network,
         process: keys.allow_process,
@@ -216,7 +216,7 @@ fn read(request: &Request, context: &mut Context) -> (Option<Project>, Vec<Findi
 }
 
 /// What is worth knowing and stops nothing.
-fn note(project: &Project, form: LogFormat, context: &Context) {
+pub(super) fn note(project: &Project, form: LogFormat, context: &Context) {
     for note in &project.notes {
         context.output.message(&match form {
             LogFormat::Text => format!("note: {}\n", one_line(note)),

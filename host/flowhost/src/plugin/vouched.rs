@@ -118,8 +118,8 @@ impl Shown<'_> {
                     file.display()
                 ),
                 format!(
-                    "look at them with `flowhost mcp inspect {} {}`, and vouch for them with `--sign`",
-                    self.project.file, self.plugin
+                    "look at them with `{}`, and vouch for them with `--sign`",
+                    self.project.inspect_command(self.plugin)
                 ),
             ),
             Err(why) => refused(

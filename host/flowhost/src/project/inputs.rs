@@ -77,10 +77,23 @@ pub(super) fn bind(
             }
         },
     };
+    if matches!(request.given, Given::Values(_)) {
+        findings.iter_mut().skip(before).for_each(for_client);
+    }
     Bound {
         sound: values.is_some(),
         values: values.unwrap_or_default(),
         folders,
+    }
+}
+
+/// What is wrong with inputs, as a client is told of it, who has neither the plan's file nor a command line.
+fn for_client(finding: &mut Finding) {
+    finding.file.clear();
+    (finding.line, finding.column) = (0, 0);
+    if let Some(option) = finding.hint.strip_prefix("--input ") {
+        let name = option.split('=').next().unwrap_or(option);
+        finding.hint = format!("give `{name}` among the arguments, as its description says");
     }
 }
 

@@ -231,6 +231,12 @@ pub struct FailureDocument<'a> {
     pub hints: &'a [String],
     /// Places.
     pub problems: &'a [Finding],
+    /// The run on whose record it is; none where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<&'a str>,
+    /// How that run stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'static str>,
 }
 
 impl<'a> From<&'a Failure> for FailureDocument<'a> {
@@ -242,6 +248,8 @@ impl<'a> From<&'a Failure> for FailureDocument<'a> {
             causes: &failure.causes,
             hints: &failure.hints,
             problems: &failure.findings,
+            run: failure.run.as_ref().map(|run| run.id.as_str()),
+            status: failure.run.as_ref().map(|run| run.status),
         }
     }
 }

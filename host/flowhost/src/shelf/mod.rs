@@ -10,6 +10,7 @@ mod plans;
 mod programs;
 mod tools;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -99,30 +100,12 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
         host,
         options,
     } = opening;
-    let mut filling = Filling {
+    let asking = Asking {
         ambient,
         config,
         state,
-        wanted,
-        texts,
-        offers: Vec::new(),
-        tools: None,
-        prompts: Vec::new(),
-        findings: Vec::new(),
-        // By place and not by name: each is the operator's for all plans that have one of its name.
-        used: wanted.inputs.iter().map(|_| false).collect(),
     };
-    filling.plans();
-    match &wanted.code_mode {
-        Some(profile) => filling.programs(profile)?,
-        None => filling.tools()?,
-    }
-    // After everything is offered, and before the findings are looked at, so that all slips are told at once.
-    filling.names();
-    filling.inputs();
-    if !filling.findings.is_empty() {
-        return Err(Failure::findings("what is to be served", filling.findings));
-    }
+    let filling = Filling::of(asking, wanted, texts)?;
     let (offers, makers): (Vec<Offer>, Vec<Option<Maker>>) = filling.offers.into_iter().unzip();
     if offers.is_empty() {
         return Err(Failure::new(Exit::Usage, "nothing is to be served")
@@ -142,6 +125,36 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
     })
 }
 
+/// Which of the operator's inputs are paths to the plans that are wanted, when each plan has been held against everything
+/// for which it would be refused when it is served. Components are not looked at.
+///
+/// # Errors
+/// All problems of the plans at once; an input that is a path to one plan and no path to another.
+pub fn paths(
+    asking: Asking<'_>,
+    wanted: &Wanted,
+    texts: &mut Texts,
+) -> Result<BTreeSet<String>, Failure> {
+    let plans = Wanted {
+        plugins: Vec::new(),
+        code_mode: None,
+        ..wanted.clone()
+    };
+    let mut filling = Filling::of(asking, &plans, texts)?;
+    for (name, _) in &wanted.inputs {
+        if filling.paths.contains(name) && filling.plain.contains(name) {
+            let message =
+                format!("the input `{name}` is a path to one plan and no path to another");
+            let cure = "install the plans under two names: `--name NAME`";
+            filling.findings.push(Finding::new("", message).cure(cure));
+        }
+    }
+    match filling.findings.is_empty() {
+        true => Ok(filling.paths),
+        false => Err(Failure::findings("what is to be served", filling.findings)),
+    }
+}
+
 /// A shelf that is being filled.
 struct Filling<'a> {
     ambient: &'a Ambient,
@@ -155,6 +168,47 @@ struct Filling<'a> {
     findings: Vec<Finding>,
     /// Which of the operator's inputs some plan takes.
     used: Vec<bool>,
+    /// Those of them that are paths to a plan, and those that are none.
+    paths: BTreeSet<String>,
+    plain: BTreeSet<String>,
+}
+
+impl<'a> Filling<'a> {
+    /// A shelf with everything that is wanted.
+    fn of(asking: Asking<'a>, wanted: &'a Wanted, texts: &'a mut Texts) -> Result<Self, Failure> {
+        let Asking {
+            ambient,
+            config,
+            state,
+        } = asking;
+        let mut filling = Self {
+            ambient,
+            config,
+            state,
+            wanted,
+            texts,
+            offers: Vec::new(),
+            tools: None,
+            prompts: Vec::new(),
+            findings: Vec::new(),
+            // By place and not by name: each is the operator's for all plans that have one of its name.
+            used: wanted.inputs.iter().map(|_| false).collect(),
+            paths: BTreeSet::new(),
+            plain: BTreeSet::new(),
+        };
+        filling.plans();
+        match &wanted.code_mode {
+            Some(profile) => filling.programs(profile)?,
+            None => filling.tools()?,
+        }
+        // After everything is offered, and before the findings are looked at, so that all slips are told at once.
+        filling.names();
+        filling.inputs();
+        match filling.findings.is_empty() {
+            true => Ok(filling),
+            false => Err(Failure::findings("what is to be served", filling.findings)),
+        }
+    }
 }
 
 impl Filling<'_> {
@@ -198,7 +252,7 @@ impl Filling<'_> {
 
     /// Two of one name would hide each other (MCP-003).
     fn names(&mut self) {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for (offer, _) in &self.offers {
             // Clients show names, and some fold them: `Read` and `read` would be one to whoever approves.
             if seen.insert(offer.name.to_ascii_lowercase()) {

@@ -26,7 +26,11 @@ impl Filling<'_> {
         };
         let mut inputs = Vec::new();
         for (at, (name, value)) in self.wanted.inputs.iter().enumerate() {
-            if project.plan.inputs.contains_key(name) {
+            if let Some(decl) = project.plan.inputs.get(name) {
+                match decl.ty.is_path() {
+                    true => self.paths.insert(name.clone()),
+                    false => self.plain.insert(name.clone()),
+                };
                 inputs.push((name.clone(), value.clone()));
                 if let Some(used) = self.used.get_mut(at) {
                     *used = true;

@@ -11,7 +11,7 @@ use crate::finding::Finding;
 
 /// What runs programs, and what it is called in the plan.
 const SOURCE: &str = "builtin:code";
-const CODE: &str = "code";
+pub(super) const CODE: &str = "code";
 /// Its tools, by the names that clients know them by.
 const TOOLS: [(&str, &str); 2] = [("search", "search"), ("execute", "run")];
 

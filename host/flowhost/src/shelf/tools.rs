@@ -12,15 +12,19 @@ use flowhost_serve::{Hints, Kind, Offer};
 use flowhost_words::{PluginKind, with_article};
 use serde_json::{Map, Value, json};
 
+use super::programs::CODE;
 use super::{Filling, Maker, pin, request};
 use crate::component::{self, Seen};
 use crate::failure::Failure;
+use crate::finding::{Finding, Lack};
 use crate::sources::Sources;
 
 /// The plan's only input, in the place of which each request brings its own.
 const INPUT: &str = "input";
 /// What the plan is called.
 const NAME: &str = "tools";
+/// Where messages say that it stands, where nobody sees it.
+const PLACE: &str = "the plan of the tools";
 /// Characters of a name in a plan.
 const NAME_MAX: usize = 64;
 /// How much of each currency the run has, in budgets of one call: each call holds what it may use, and more calls are never
@@ -85,10 +89,15 @@ impl Filling<'_> {
             return;
         }
         // Where the profile's folders are relative to, and what messages call it.
-        let place: PathBuf = self.ambient.cwd().join("the plan of the tools");
+        let place: PathBuf = self.ambient.cwd().join(PLACE);
         let request = request(self.wanted, place, Some(tools.plan()), Vec::new());
-        // `load` has told why.
+        let before = self.findings.len();
         let Some(project) = self.load(&request) else {
+            let programs = self.wanted.code_mode.is_some();
+            let found = self.findings.iter_mut().skip(before);
+            for finding in found.filter(|it| it.file.ends_with(PLACE)) {
+                as_typed(finding, programs);
+            }
             return;
         };
         self.tools = Some(Maker {
@@ -170,6 +179,23 @@ impl Tools {
             "steps": self.steps,
         });
         plan.to_string().into()
+    }
+}
+
+/// What is wrong with the plan of the tools, as whoever typed options is told of it: nobody wrote that plan, and no line of
+/// it is anybody's to mend.
+fn as_typed(finding: &mut Finding, programs: bool) {
+    finding.file.clear();
+    (finding.line, finding.column) = (0, 0);
+    let of_programs = |lack: &Lack| programs && lack.plugin == CODE;
+    let option = match finding.lack.as_deref().is_some_and(of_programs) {
+        true => "--code-mode",
+        false => "--profile",
+    };
+    if let Some((before, rest)) = finding.hint.split_once("write `profile: ")
+        && let Some((name, after)) = rest.split_once("` in the plan, and this")
+    {
+        finding.hint = format!("{before}serve it with `{option} {name}`, and write this{after}");
     }
 }
 

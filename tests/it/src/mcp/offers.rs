@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::stdio::Peer;
 use super::{call, home, initialize, request};
-use crate::support::{Home, stable};
+use crate::support::{Home, repository, stable};
 
 const PLAN: &str = "flowhost: v1\nkind: workflow\nname: shout\ndescription: Counts the headings of a text\n\
     inputs:\n  text: { type: string }\n  folder: { type: dir, path: docs, description: Where to look }\n  note: { type: file, path: note.md }\n\
@@ -112,6 +112,7 @@ fn refuses_what_cannot_be_served_with_its_cure() {
         "tools.wasm",
     ]);
     assert_eq!(listen.code, 64, "{}", listen.all());
+    assert!(listen.stderr.contains("in the clear"), "{}", listen.all());
 }
 
 #[test]
@@ -230,6 +231,11 @@ fn a_client_cannot_reach_beyond_what_the_operator_offers() {
         assert_eq!(refused["result"]["isError"], true, "{refused}");
         let text = refused["result"]["content"][0]["text"].as_str().unwrap();
         assert!(text.contains(says), "{text}");
+        // A client has neither a command line nor the plan's file.
+        assert!(
+            !text.contains("--input") && !text.contains("plan.yaml"),
+            "{text}"
+        );
     }
     assert_eq!(peer.end().0, 0);
 }
@@ -341,11 +347,114 @@ fn install_prints_what_the_client_has_to_be_told() {
         &crate::support::executable().display().to_string(),
         "[flowhost]",
     );
+    let plugins = repository().join("target/plugins").display().to_string();
+    let shown = shown.replace(&plugins, "[plugins]");
     insta::assert_snapshot!(shown, @r#"
     [mcp_servers.docs]
     command = "[flowhost]"
     args = ["mcp","serve","--plugin","[home]/tools.wasm","--profile","deny-all","--state","[home]/.flowhost"]
+    env = { FLOWHOST_PLUGINS = "[plugins]" }
     "#);
+}
+
+#[test]
+fn what_install_prints_starts_from_any_folder_as_it_would_from_here() {
+    let home = with_plan();
+    home.file("own.toml", "durability = \"durable\"\n");
+    let install = [
+        "mcp",
+        "install",
+        "codex",
+        "--plan",
+        "plan.yaml",
+        "--input",
+        "folder=docs",
+        "--input",
+        "note=note.md",
+        "--input",
+        "text=docs",
+        "--allow-process",
+        "--allow-private-network",
+        "--durability",
+        "relaxed",
+        "--json",
+    ];
+    let mut command = home.command(&install);
+    let output = command.env("FLOWHOST_CONFIG", "own.toml").output().unwrap();
+    let told = home.ran(&output, &install).expect(0).json();
+    let args: Vec<&str> = told["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let here = home.path().canonicalize().unwrap();
+    let here = here.display();
+    for input in [
+        format!("folder={here}/docs"),
+        format!("note={here}/note.md"),
+        // No path, whatever else is called so.
+        "text=docs".to_owned(),
+    ] {
+        assert!(args.contains(&input.as_str()), "{input}: {args:?}");
+    }
+    let options = [
+        "--allow-private-network",
+        "--allow-process",
+        "--durability",
+        "relaxed",
+    ];
+    assert!(args.ends_with(&options), "{args:?}");
+    let own = format!("{here}/own.toml");
+    assert_eq!(told["env"]["FLOWHOST_CONFIG"], own, "{told:#}");
+    // Nobody asks anything, and the server ends: what it is made of was found.
+    let started = std::process::Command::new(told["command"].as_str().unwrap())
+        .args(&args)
+        .env_clear()
+        .envs(
+            told["env"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str().unwrap())),
+        )
+        .env("HOME", home.path().join("home-of-user"))
+        .current_dir("/")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    home.ran(&started, &args).expect(0);
+}
+
+#[test]
+fn install_prints_no_line_for_a_plan_that_would_not_be_served() {
+    let home = with_plan();
+    for (plan, input, says) in [
+        ("nope.yaml", "text=a", "nope.yaml"),
+        ("plan.yaml", "folder=nowhere", "`nowhere`"),
+        ("plan.yaml", "folders=docs", "has an input `folders`"),
+    ] {
+        let refused = home
+            .flowhost(&["mcp", "install", "vscode", "--plan", plan, "--input", input])
+            .expect(1);
+        assert!(refused.stderr.contains(says), "{}", refused.all());
+        assert_eq!(refused.stdout, "", "{}", refused.all());
+    }
+}
+
+#[test]
+fn what_is_wrong_with_tools_is_told_by_the_options_that_were_typed() {
+    let home = Home::new();
+    let serve = ["mcp", "serve", "--plugin", "builtin:http-fetch"];
+    let refused = home.flowhost(&serve).expect(1);
+    assert!(
+        refused.stderr.contains("`--profile http-fetch`"),
+        "{}",
+        refused.all()
+    );
+    for inner in ["the plan of the tools", "\"budget\"", "`profile:"] {
+        assert!(!refused.stderr.contains(inner), "{}", refused.all());
+    }
 }
 
 #[test]

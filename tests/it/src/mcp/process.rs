@@ -51,8 +51,16 @@ fn of_kind(home: &Home, kind: &str) -> Vec<Value> {
 fn a_process_needs_the_second_key_and_the_refusal_names_it() {
     let home = plan("legacy", "", STEP);
     let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(6);
-    let told = ran.json().to_string();
-    assert!(told.contains("process.option"), "{}", ran.all());
+    let told = ran.json();
+    assert!(told.to_string().contains("process.option"), "{}", ran.all());
+    let hint = told["problems"][0]["hint"].as_str().unwrap();
+    assert!(hint.contains("`--allow-process`"), "{}", ran.all());
+    // Whoever looks at the list of runs finds one there: it is named, and stands as the exit code says.
+    let run = told["run"].as_str().unwrap();
+    assert_eq!(told["status"], "denied", "{}", ran.all());
+    let listed = home.flowhost(&["runs", "list"]).expect(0);
+    assert!(listed.stdout.contains(run), "{}", listed.all());
+    assert!(listed.stdout.contains("denied"), "{}", listed.all());
     let [decided] = of_kind(&home, "process.start").try_into().unwrap();
     assert_eq!(decided["decision"], "deny", "{decided}");
     assert_eq!(decided["said"]["cure"], "--allow-process", "{decided}");
@@ -323,6 +331,9 @@ fn tools_that_were_accepted_are_held_to_until_somebody_accepts_others() {
         refused.all()
     );
     assert!(refused.all().contains("--pin"), "{}", refused.all());
+    // With the option without which it could not be looked at.
+    let look = "`flowhost mcp inspect plan.yaml peer --allow-process`";
+    assert!(refused.all().contains(look), "{}", refused.all());
     let shown = home
         .flowhost(&["mcp", "inspect", "plan.yaml", "--allow-process", "--json"])
         .expect(0)
@@ -396,4 +407,97 @@ fn a_server_that_says_that_its_tools_have_changed_is_looked_at_before_the_next_c
         let told = refused.all();
         assert!(told.contains("`shout` changed: sha256:"), "{mode}: {told}");
     }
+}
+
+#[test]
+fn a_look_at_a_server_that_may_not_be_started_says_what_lets_it() {
+    let home = plan("legacy", "", STEP);
+    let looked = home.flowhost(&["mcp", "inspect", "plan.yaml"]).expect(1);
+    assert!(looked.stderr.contains("note: "), "{}", looked.all());
+    assert!(
+        looked.stderr.contains("--allow-process"),
+        "{}",
+        looked.all()
+    );
+    assert!(
+        looked
+            .stdout
+            .contains("hint: give the command `--allow-process`"),
+        "{}",
+        looked.all()
+    );
+}
+
+#[test]
+fn of_a_server_that_cannot_be_reached_nobody_says_that_its_tools_are_gone() {
+    if !confines() {
+        return;
+    }
+    let home = plan("legacy", "", STEP);
+    let pin = ["mcp", "inspect", "plan.yaml", "--allow-process", "--pin"];
+    home.flowhost(&pin).expect(0);
+    let profile = home.read("policies/peer.toml");
+    home.file(
+        "policies/peer.toml",
+        profile.replace("\"legacy\"", "\"exits\""),
+    );
+    // As without a pin: it is a failure of the server, and nobody has refused it.
+    let ran = run(&home).expect(1);
+    let told = ran.json();
+    assert_eq!(told["problems"].as_array().unwrap().len(), 1, "{told:#}");
+    let message = told["problems"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("ended by itself with code 3"),
+        "{}",
+        ran.all()
+    );
+    assert_eq!(told["status"], "failed", "{told:#}");
+    assert!(!ran.all().contains("--pin"), "{}", ran.all());
+}
+
+#[test]
+fn a_step_that_gives_a_server_nothing_gives_it_no_arguments() {
+    if !confines() {
+        return;
+    }
+    let home = plan("asks-nothing", "", "  a: { uses: peer/shout }");
+    let ran = run(&home).expect(0);
+    let said = &ran.json()["outputs"]["said"]["text"];
+    assert_eq!(said, "nothing", "{}", ran.all());
+}
+
+#[test]
+fn a_run_that_is_taken_up_is_not_gone_on_with_by_other_tools() {
+    if !confines() {
+        return;
+    }
+    // MCP-002, over the processes of one run.
+    let steps = format!(
+        "{STEP}\n  ask: {{ needs: [a], wait_for: approval, timeout: 4h }}\n  \
+         b: {{ needs: [ask], uses: peer/shout, with: {{ text: again }} }}"
+    );
+    let home = plan("legacy", "", &steps);
+    run(&home).expect(9);
+    home.flowhost(&["runs", "approve", "latest", "ask", "--by", "ann"])
+        .expect(0);
+    let script = home.read("server/server.pl");
+    home.file(
+        "server/server.pl",
+        script.replace("Says it louder.", "Says it louder, to all."),
+    );
+    let resume = || home.flowhost(&["runs", "resume", "latest", "--allow-process", "--json"]);
+    // The second time as well: what was refused is not what the run was shown.
+    for _ in 0..2 {
+        let refused = resume().expect(6);
+        let told = refused.json();
+        let message = told["problems"][0]["message"].as_str().unwrap();
+        assert!(
+            message.contains("this run was shown: `shout` changed"),
+            "{}",
+            refused.all()
+        );
+        assert_eq!(told["status"], "interrupted", "{}", refused.all());
+    }
+    home.file("server/server.pl", script);
+    resume().expect(0);
 }

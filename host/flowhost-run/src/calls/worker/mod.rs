@@ -9,6 +9,7 @@ mod answers;
 mod inbox;
 mod manner;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -298,14 +299,19 @@ impl Worker {
         scope: CallScope,
         order: &Order,
     ) -> (CallResult, Detail) {
+        // A server is called with an object of arguments: a step that gives none means an empty one.
+        let given = match plugin.is_of(PluginKind::McpAdapter) && order.input.is_null() {
+            true => Cow::Owned(json!({})),
+            false => Cow::Borrowed(&order.input),
+        };
         let checked = plugin
             .tool_name(order.function.as_deref())
-            .and_then(|name| plugin.check_input(name, &order.input).map(|()| name));
+            .and_then(|name| plugin.check_input(name, &given).map(|()| name));
         let name = match checked {
             Ok(name) => name,
             Err(fault) => return (failed(misgiven(&fault, plugin)), Detail::default()),
         };
-        let input = order.input.to_string();
+        let input = given.to_string();
         if let Err(fault) = self.intent(&scope, name, &input, order).await {
             return (failed(failure_of(&fault, plugin)), Detail::default());
         }

@@ -199,7 +199,11 @@ pub(crate) async fn execute(
     let tenant = host.config.state.tenant();
     let channel = Channel::named((tenant, run.id()), started_ms, past.processes);
     let only = fed.setup.only.as_deref();
-    let prepared = prepare(host, &project, &running, only, run, &channel).await?;
+    let mut prepared = prepare(host, &project, &running, only, run, &channel).await?;
+    // What stands in for an adapter on purpose may say its server's tools in other words.
+    let shown = past.shown.iter();
+    let shown = shown.filter(|(key, _)| !options.replaced.contains(key));
+    prepared.ready.shown = shown.map(|(key, it)| (key.clone(), it.clone())).collect();
     let (planner, rebuilt) = rebuilt.map_err(|error| foreign(&error))?;
     let follower = heard.map(|heard| Follower::of_heard(heard, ledger.size()));
     let journal = journal_of(host, &ledger, &project, run.id(), &prepared.revealed);

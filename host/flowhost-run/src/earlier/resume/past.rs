@@ -30,10 +30,13 @@ use crate::kept::journal::Denial;
 use crate::kept::page::Heard;
 use crate::meters::detail::Detail;
 use crate::meters::tally::Routed;
+use crate::plugins::server::ToolHashes;
 
 mod reader;
+mod shown;
 
 use reader::Reader;
+use shown::Shown;
 
 /// A message that an agent may still have to read.
 #[derive(Debug, Clone)]
@@ -119,6 +122,8 @@ pub(crate) struct Past {
     pub(crate) finished: BTreeSet<String>,
     /// Plugins that were swapped while it ran, or replaced when it was resumed.
     pub(crate) swapped: BTreeSet<String>,
+    /// Tools that plugins showed it, by which it went on.
+    pub(crate) shown: ToolHashes,
     /// The step before which the run was forked from another.
     pub(crate) fork_at: Option<String>,
     /// Whether that step, or an item of it, has begun.
@@ -235,16 +240,23 @@ fn beside<'d, H>(
 ) -> Result<Read<'d, H>, Failure> {
     let payloads = Payloads::open(disk, dir).map_err(|error| unreadable(&error))?;
     let (past, fed, heard) = std::thread::scope(|scope| -> Result<_, Failure> {
-        let mut past = Reader::new(&payloads, key);
+        let (mut past, mut shown) = (Reader::new(&payloads, key), Shown::default());
         let fed = fed::Reader::new(&payloads, key);
         let feeder = Feeder::start(scope, fed, plan);
         let feeder = feeder.map_err(|error| unreadable(&error))?;
         let heard = each(&mut |batch| {
             // First: the planner takes longer for it than this thread does.
             feeder.take(batch);
-            batch.records().try_for_each(|record| past.take(&record))
+            batch.records().try_for_each(|record| {
+                shown.take(&record)?;
+                past.take(&record)
+            })
         })?;
-        Ok((past.done()?, feeder.end(), heard))
+        let past = Past {
+            shown: shown.done(),
+            ..past.done()?
+        };
+        Ok((past, feeder.end(), heard))
     })?;
     Ok(Read {
         past,
