@@ -108,7 +108,7 @@ async fn servers(
                     counted(server.tools.len(), "tool")
                 )
             });
-            readiness::server(&it.plugin, said)
+            readiness::server(&it.plugin, said.map_err(|it| it.why))
         });
     Ok(probes.collect())
 }
