@@ -65,7 +65,7 @@ fn a_stage_whose_models_were_not_reached_is_no_free_one_and_an_arbiter_is_no_ans
         serde_json::from_str(&line(1, "plan", "a", 0.0, "local/x")).unwrap();
     let agents = &mut down["consensus"]["agents"];
     for at in [0_usize, 1] {
-        agents[at]["status"] = json!("failed");
+        agents[at]["status"] = json!("error");
         agents[at]["total_tokens"] = json!(0);
         agents[at]["latency_ms"] = json!(0);
     }

@@ -215,7 +215,7 @@ fn of_run(newest: &Newest, all_ok: bool) -> String {
         "unfinished" => "It is at work, or its process was killed.",
         _ if !all_ok => "It did not end well; stages below may say why.",
         _ => {
-            "It did not end well, whatever its stages say: a person, a guardrail, a check, a limit or a step that is no stage may \
+            "It did not end well, whatever its stages say: a person, a guardrail, a check, a limit or a step other than a stage may \
              have stopped it."
         }
     };

@@ -180,9 +180,9 @@ impl<'f> Spec<'f> {
                 .unwrap_or(ORDER.len())
         };
         stages.sort_by(|a, b| (place(&a.stage), &a.stage).cmp(&(place(&b.stage), &b.stage)));
-        let mut costs = files.get(&costs_path);
+        let there = files.get(&costs_path);
+        let mut costs = there.filter(|_| !invalid.contains_key(&costs_path));
         if let Some(bytes) = costs
-            && !invalid.contains_key(&costs_path)
             && let Proof::Refused(why) = of_costs(&costs_path, bytes, &stages, wrote)
         {
             invalid.insert(costs_path, why);

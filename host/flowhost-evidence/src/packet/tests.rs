@@ -45,7 +45,7 @@ fn evidence(conflicts: &Value) -> Files {
         put(&mut files, &format!("{stem}_synthesis.json"), &synthesis);
     }
     let lines = json!([
-        { "stage": "plan", "cost_usd": 0.25 }, { "stage": "tasks", "cost_usd": 0.25 },
+        { "stage": "plan", "agent": "a", "cost_usd": 0.25 }, { "stage": "tasks", "agent": "a", "cost_usd": 0.25 },
     ]);
     let costs = json!({
         "schemaVersion": 1, "spec_id": "S", "total_cost_usd": 0.5,

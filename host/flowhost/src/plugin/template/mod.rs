@@ -287,7 +287,7 @@ fn collect(
                     "all files of a template may have {} MiB together",
                     BYTES_MAX >> 20
                 );
-                refused(&path, &why).hint("take out what is no source")
+                refused(&path, &why).hint("take out what is not source")
             })?;
             files.push((inside, bytes));
         }
