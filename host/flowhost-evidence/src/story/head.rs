@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowhost_flow::shell_word;
 use flowhost_flow::units::micro_usd_to_usd;
+use flowhost_flow::{shell_word, with_keys};
 use flowhost_ledger::LentRecord;
 use flowhost_ledger::records::FieldError;
 use flowhost_ledger::records::lent::{
@@ -261,6 +261,8 @@ pub(super) struct HeadOf {
     pause: Option<(Stands, Held)>,
     /// What each open gate wants, by its number: its path and the kind of word.
     gates: BTreeMap<u64, (String, String)>,
+    /// The second keys that its processes had.
+    keys: BTreeSet<String>,
 }
 
 impl HeadOf {
@@ -283,7 +285,10 @@ impl HeadOf {
             Record::RunStart(start) => self.start(record, start),
             Record::RunEnd(end) => self.end(record, end),
             Record::RunPause(pause) => self.pause(record, pause),
-            Record::RunResume(_) => self.pause = None,
+            Record::RunResume(resume) => {
+                self.pause = None;
+                self.keys.extend(list(resume.second_keys.as_ref()));
+            }
             Record::Gate(gate) => self.gate(gate),
             Record::ComponentLoad(load) => self.component(load),
             Record::PolicyLoad(load) => self.policy(load),
@@ -322,6 +327,7 @@ impl HeadOf {
         head.only = text(start.only.as_ref());
         head.on_request = start.on_request.unwrap_or_default();
         head.note = text(start.note.as_ref());
+        self.keys.extend(list(start.second_keys.as_ref()));
     }
 
     fn end(&mut self, record: &LentRecord<'_>, end: &RunEnd<'_>) {
@@ -374,7 +380,8 @@ impl HeadOf {
                 _ => format!("flowhost runs approve {run} {path} --by NAME   (or reject)"),
             }
         });
-        let resume = format!("flowhost runs resume {run}");
+        let keys: Vec<&String> = self.keys.iter().collect();
+        let resume = with_keys(&format!("flowhost runs resume {run}"), &keys);
         let all: Vec<String> = speak.chain([resume]).collect();
         all.join("\n")
     }

@@ -66,6 +66,9 @@ kinds! {
         git_commit: Option<String>,
         /// Files of the plan that are not as in that commit, which a person allowed.
         dirty: Option<Vec<String>>,
+        /// The second keys that whoever started it had turned, as options of the command line; missing where its rights
+        /// ask for none.
+        second_keys: Option<Vec<String>>,
     }
     RunEnd "run.end" "A run ended: status and totals." {
         /// How it ended.
@@ -123,6 +126,9 @@ kinds! {
         schema: Option<u64>,
         /// Plugins that were replaced on purpose: the digest of the component by the plugin's name.
         replaced: Option<BTreeMap<String, String>>,
+        /// The second keys that whoever goes on with it has turned, as options of the command line; missing where its
+        /// rights ask for none.
+        second_keys: Option<Vec<String>>,
     }
     CallReuse "call.reuse" "A call was not made: how it ended is what another run recorded." {
         /// Of which step.

@@ -10,6 +10,7 @@ use flowhost_ledger::Durability;
 
 use crate::base::failure::Failure;
 use crate::earlier::reuse::Earlier;
+use crate::given::keys::Turned;
 use crate::given::project::Project;
 
 /// How to run.
@@ -39,6 +40,14 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// The second keys that it turns.
+    pub(crate) const fn turned(&self) -> Turned {
+        Turned {
+            private_network: self.allow_private_network,
+            process: self.allow_process,
+        }
+    }
+
     /// That the plan can be run in this way.
     pub(crate) fn suit(&self, project: &Project) -> Result<(), Failure> {
         let workflow = matches!(project.plan.body, Body::Workflow { .. });

@@ -180,6 +180,7 @@ pub(crate) async fn prepare(
     run: &Run,
     channel: &Channel,
 ) -> Result<Prepared, Failure> {
+    run.turned(options.turned().of(project).unwrap_or_default());
     let config = &host.config;
     let gateway = config.operator.gateway(project)?;
     let revealed = Arc::new(Revealed::default());

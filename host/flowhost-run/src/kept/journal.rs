@@ -76,6 +76,8 @@ pub(crate) struct Begun<'a> {
     pub(crate) options: &'a RunOptions,
     /// Where it was forked.
     pub(crate) fork: Option<&'a Point>,
+    /// The second keys that its process has turned.
+    pub(crate) second_keys: Option<Vec<String>>,
 }
 
 /// The run's ledger with a list of its denials.
@@ -191,6 +193,7 @@ impl Journal {
             documents,
             options,
             fork,
+            second_keys,
         } = begun;
         let durability = match options.durability {
             Durability::Durable => "durable",
@@ -233,6 +236,7 @@ impl Journal {
             documents_version: about(|it| it.version.clone()),
             git_commit,
             dirty,
+            second_keys,
             ..RunStart::default()
         };
         append(self, self.by_host(start).payload(payload))

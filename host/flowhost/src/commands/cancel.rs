@@ -18,8 +18,9 @@ use flowhost_run::asks::{self, Ask};
 use flowhost_run::{ResumeOptions, status_word};
 use serde_json::json;
 
-use crate::cli::CancelArgs;
+use crate::cli::{CancelArgs, KeyArgs};
 use crate::commands::runs_list::listed;
+use crate::commands::standing::resume_command;
 use crate::commands::{Context, resume, running};
 
 /// How often is looked whether the run has ended. A person waits for it, and a look is one small file.
@@ -39,7 +40,7 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
     let reason = reason(args);
     let ended = match status {
         UNFINISHED => ask(&run, &reason, args.grace, context)?,
-        WAITING => end_here(&run, reason, context)?,
+        WAITING => end_here(&run, reason, args.keys, context)?,
         status => {
             let failure =
                 Failure::new(Exit::Internal, format!("the run {run} cannot be cancelled"));
@@ -50,7 +51,8 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
                 KILLED | INTERRUPTED => failure
                     .because(format!("nobody is at work on it: it was {status}"))
                     .hint(format!(
-                        "`flowhost runs resume {run}` goes on with it, `flowhost runs rm {run}` removes it"
+                        "`{}` goes on with it, `flowhost runs rm {run}` removes it",
+                        resume_command(&run, &context.state)
                     )),
                 status => failure.because(format!("it has ended: {status}")),
             });
@@ -148,7 +150,12 @@ pub(super) fn ended(run: &str, context: &Context) -> Result<Option<String>, Fail
 }
 
 /// Goes on with a run that waits, to cancel it.
-fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Failure> {
+fn end_here(
+    run: &str,
+    reason: String,
+    keys: KeyArgs,
+    context: &Context,
+) -> Result<String, Failure> {
     let Context {
         ambient,
         config,
@@ -157,6 +164,8 @@ fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Fail
     } = context;
     let kept = Arc::new(Kept::new(ambient, config, state, BTreeMap::new()));
     let options = ResumeOptions {
+        allow_private_network: keys.allow_private_network,
+        allow_process: keys.allow_process,
         cancel: Some(reason),
         ..ResumeOptions::default()
     };

@@ -6,6 +6,7 @@ use flowhost_run::{Spoken, Word};
 use serde_json::json;
 
 use crate::cli::{SignalArgs, SpeakArgs};
+use crate::commands::standing::resume_command;
 use crate::commands::{Context, resume};
 
 pub(crate) fn approve(args: &SpeakArgs, context: &Context) -> Result<Exit, Failure> {
@@ -44,7 +45,8 @@ fn speak(run: &str, spoken: &Spoken, done: &str, context: &Context) -> Result<Ex
         }));
     } else {
         let path = &spoken.gate;
-        let text = format!("{done} `{path}`; `flowhost runs resume {run}` goes on\n");
+        let goes_on = resume_command(&run, &context.state);
+        let text = format!("{done} `{path}`; `{goes_on}` goes on\n");
         context.output.message(&context.state.told(&text));
     }
     Ok(Exit::Ok)

@@ -61,6 +61,7 @@ mod resumed;
 mod retained;
 mod script;
 mod scripted;
+mod second_keys;
 mod shared;
 mod shown;
 mod spec_kit;

@@ -272,7 +272,7 @@ impl Driver {
             Exit::HungUp => "its terminal was closed (SIGHUP), and nothing more was begun",
             _ => "its process was told to end (SIGTERM), and nothing more was begun",
         };
-        let hint = format!("`flowhost runs resume {}` goes on with it", self.scope.run);
+        let hint = format!("`{}` goes on with it", self.run.resume_command());
         self.pause(exit, message, hint, Vec::new());
     }
 
@@ -288,7 +288,8 @@ impl Driver {
         let first = shell_word(&first);
         let hint = format!(
             "look whether it happened, then `flowhost runs settle {run} {first} --as done` (or `failed`, or `retry`) \
-             and `flowhost runs resume {run}`"
+             and `{}`",
+            self.run.resume_command()
         );
         self.pause(Exit::Waiting, &message, hint, paths);
     }

@@ -5,7 +5,7 @@ use flowhost_flow::Exit;
 use flowhost_flow::plan::Wants;
 use flowhost_flow::planner::{GateAnswer, OpenGate};
 use flowhost_ledger::records::{Gate, RecordKind as _, StepPart};
-use flowhost_words::shell_word;
+use flowhost_words::{shell_word, with_keys};
 use serde_json::Value;
 
 use crate::base::failure::Failure;
@@ -93,7 +93,8 @@ fn find<'r>(
     now_ms: u64,
 ) -> Result<&'r OpenGate, Failure> {
     let open = &resumed.rebuilt.gates;
-    let goes_on = format!("`flowhost runs resume {run}`");
+    let goes_on = with_keys(&format!("flowhost runs resume {run}"), &resumed.past.keys());
+    let goes_on = format!("`{goes_on}`");
     let Some(gate) = open.values().find(|gate| gate.path == path) else {
         let waiting: Vec<String> = open
             .values()

@@ -5,6 +5,7 @@
 //! nothing is performed: a call whose intent is missing never started, because an intent is on the disk before
 //! its effect.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -119,6 +120,8 @@ pub(crate) struct Past {
     pub(crate) finished: BTreeSet<String>,
     /// Plugins that were swapped while it ran, or replaced when it was resumed.
     pub(crate) swapped: BTreeSet<String>,
+    /// The second keys that processes of it had turned; none where no record says so.
+    pub(crate) second_keys: Option<BTreeSet<String>>,
     /// The step before which the run was forked from another.
     pub(crate) fork_at: Option<String>,
     /// Whether that step, or an item of it, has begun.
@@ -143,6 +146,30 @@ pub(crate) struct Past {
     pub(crate) viewed: BTreeSet<String>,
     /// Bytes of records and payloads, for the run's account.
     pub(crate) bytes: u64,
+}
+
+impl Past {
+    /// A process of it said which second keys it had turned.
+    fn had_turned(&mut self, keys: Option<Vec<Cow<'_, str>>>) {
+        if let Some(keys) = keys {
+            let had = self.second_keys.get_or_insert_default();
+            had.extend(keys.into_iter().map(Cow::into_owned));
+        }
+    }
+
+    /// Whether the run had this second key. Of one whose records do not say it, because an older host made them: whether
+    /// nothing was denied for the want of it.
+    pub(crate) fn had(&self, key: &str) -> bool {
+        match &self.second_keys {
+            Some(had) => had.contains(key),
+            None => !self.denials.iter().any(|denial| denial.cure == key),
+        }
+    }
+
+    /// The second keys that it had, to be repeated where a command is printed.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.second_keys.iter().flatten().cloned().collect()
+    }
 }
 
 /// What the run in `dir` promised of its records; durable where it does not say.

@@ -103,6 +103,7 @@ impl<'p> Reader<'p> {
                 self.past.processes += 1;
                 self.past.plan_hash = owned(start.plan);
                 self.past.fork_at = start.fork_at.map(Cow::into_owned);
+                self.past.had_turned(start.second_keys);
             }
             Some(Record::CallReuse(said)) => self.reused(said),
             Some(Record::RunEnd(end)) => self.past.ended = Some(end.status.into_owned()),
@@ -121,6 +122,7 @@ impl<'p> Reader<'p> {
                 self.failed = false;
                 let replaced = resume.replaced.unwrap_or_default().into_keys();
                 self.past.swapped.extend(replaced.map(Cow::into_owned));
+                self.past.had_turned(resume.second_keys);
             }
             Some(Record::Reload(reload)) => {
                 self.past.swapped.insert(reload.plugin.into_owned());
