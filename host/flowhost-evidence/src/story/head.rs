@@ -120,6 +120,8 @@ impl Head {
 pub struct Taken {
     /// The run whose past it begins with, and the step before which that ends.
     pub forked: Option<(String, String)>,
+    /// Steps of that past which that run took back later, and which this one does anew.
+    pub anew: Vec<String>,
     /// What the calls of that past used, by the words of [`Head::used`]: a part of what the run used, and spent by
     /// another one.
     pub before: BTreeMap<String, u64>,
@@ -169,7 +171,14 @@ impl Taken {
                     micro_usd_to_usd(micro_usd)
                 ),
             };
-            format!("begins with the past of run {run}, up to `{step}`{spent}")
+            let anew = match self.anew.as_slice() {
+                [] => String::new(),
+                anew => format!(
+                    " (done anew, because that run took it back: `{}`)",
+                    anew.join("`, `")
+                ),
+            };
+            format!("begins with the past of run {run}, up to `{step}`{anew}{spent}")
         });
         let reused = (self.calls > 0).then(|| {
             let runs: Vec<&str> = self.runs.iter().map(String::as_str).collect();
@@ -324,6 +333,7 @@ impl HeadOf {
         let step = text(start.fork_at.as_ref());
         let parent = start.parent.as_ref();
         head.taken.forked = parent.map(|run| (short(run), step));
+        head.taken.anew = list(start.fork_anew.as_ref());
         head.only = text(start.only.as_ref());
         head.on_request = start.on_request.unwrap_or_default();
         head.note = text(start.note.as_ref());

@@ -48,6 +48,10 @@ kinds! {
         parent_hash: Option<String>,
         /// The step before which it was forked.
         fork_at: Option<String>,
+        /// Steps of that past that the other run took back later, and that are done anew before that step.
+        fork_anew: Option<Vec<String>>,
+        /// How many events that past has, where it does not end with the beginning of that step.
+        fork_events: Option<u64>,
         /// The only step that was wanted; the others were left out.
         only: Option<String>,
         /// Whether it was open to requests, so that none of its steps began by itself.

@@ -227,6 +227,8 @@ impl Journal {
             parent_records: fork.map(|point| point.records),
             parent_hash: fork.map(|point| point.hash.clone()),
             fork_at: fork.map(|point| point.at.clone()),
+            fork_anew: fork.map(|it| it.anew.clone()).filter(|it| !it.is_empty()),
+            fork_events: fork.and_then(|point| point.events),
             only: setup.only.clone(),
             on_request: setup.on_request.then_some(true),
             note,

@@ -254,6 +254,7 @@ pub(crate) async fn execute(
         resumed: Some((planner, resumed)),
         // What is still to be done is done: the run that it took from may be gone.
         reuse: None,
+        warnings: Vec::new(),
         follower,
     };
     conduct(host, work, run).await
@@ -458,7 +459,7 @@ fn has_keys(
             missing.join("` and `")
         ))
         .hint(format!(
-            "`{command}` goes on with it; nothing was done, and nothing was recorded"
+            "`{command}` is the whole command; nothing was done, and nothing was recorded"
         )))
 }
 

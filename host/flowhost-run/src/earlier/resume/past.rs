@@ -124,7 +124,9 @@ pub(crate) struct Past {
     pub(crate) second_keys: Option<BTreeSet<String>>,
     /// The step before which the run was forked from another.
     pub(crate) fork_at: Option<String>,
-    /// Whether that step, or an item of it, has begun.
+    /// How many events of its past have not come yet, where that does not end with the beginning of the step.
+    pub(crate) fork_events: Option<u64>,
+    /// Whether that step, or an item of it, has begun, or the last of those events has come.
     pub(crate) fork_reached: bool,
     /// Calls that an earlier run had made.
     pub(crate) reused: Vec<ReusedCall>,
@@ -154,6 +156,14 @@ impl Past {
         if let Some(keys) = keys {
             let had = self.second_keys.get_or_insert_default();
             had.extend(keys.into_iter().map(Cow::into_owned));
+        }
+    }
+
+    /// An event of the planner came, which may be the last of the past that the run was forked with.
+    fn fork_fed(&mut self) {
+        if let Some(left) = &mut self.fork_events {
+            *left = left.saturating_sub(1);
+            self.fork_reached |= *left == 0;
         }
     }
 

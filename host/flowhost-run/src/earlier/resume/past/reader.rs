@@ -103,6 +103,7 @@ impl<'p> Reader<'p> {
                 self.past.processes += 1;
                 self.past.plan_hash = owned(start.plan);
                 self.past.fork_at = start.fork_at.map(Cow::into_owned);
+                self.past.fork_events = start.fork_events;
                 self.past.had_turned(start.second_keys);
             }
             Some(Record::CallReuse(said)) => self.reused(said),
@@ -135,6 +136,7 @@ impl<'p> Reader<'p> {
                 self.taking_up = false;
                 self.failed |= event.event == "host_failed";
                 self.went_on();
+                self.past.fork_fed();
                 self.event(&event);
             }
             Some(Record::RunSettle(settle)) => self.settled(record, &settle)?,
