@@ -304,6 +304,13 @@ impl HeadOf {
             Record::Reload(reload) => self.swap(record, reload),
             Record::ViewWrite(view) => self.view(record, view),
             Record::CallReuse(reuse) => self.head.taken.reused(reuse),
+            Record::GuardVerdict(said) if said.warning.as_deref() == Some("call") => {
+                let step = text(said.place.path.as_ref());
+                let what = format!(
+                    "nobody knows whether the call of `{step}` had its effect: it was stopped while it was at work"
+                );
+                self.remark(record, &what);
+            }
             Record::Recovery(_) => self.remark(record, "a torn tail was cut after a crash"),
             Record::KeyRotate(_) => self.remark(record, "the signing key was replaced"),
             _ => {}

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use flowhost::failure::Failure;
 use flowhost::host::host;
 use flowhost::kept::Kept;
+use flowhost::output::one_line;
 use flowhost_engine::PoolConfig;
 use flowhost_evidence::runs::{self, INTERRUPTED, RunEntry, UNFINISHED, WAITING};
 use flowhost_flow::Exit;
-use flowhost_ledger::KILLED;
+use flowhost_ledger::{KILLED, Payloads, RealDisk, read_run};
 use flowhost_run::asks::{self, Ask};
 use flowhost_run::{ResumeOptions, status_word};
 use serde_json::json;
@@ -58,11 +59,16 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
             });
         }
     };
+    let warnings = doubts(&run, context);
     if context.output.json {
         context
             .output
-            .document(&json!({ "run_id": run, "status": ended }));
+            .document(&json!({ "run_id": run, "status": ended, "warnings": warnings }));
     } else {
+        for warning in &warnings {
+            let text = format!("warning: {}\n", one_line(warning));
+            context.output.message(&text);
+        }
         let text = match ended.as_str() {
             "cancelled" => format!("the run {run} was cancelled\n"),
             other => format!("the run {run} had come to its end before it heard: {other}\n"),
@@ -70,6 +76,25 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
         context.output.message(&text);
     }
     Ok(Exit::Ok)
+}
+
+/// What the run's record says of calls that were stopped at work, a sentence each: nobody knows whether they had their
+/// effect. Whoever cancels a run of another process sees no other report of it.
+fn doubts(run: &str, context: &Context) -> Vec<String> {
+    let dir = context.state.run_dir(run);
+    let (Ok(records), Ok(payloads)) = (read_run(&dir), Payloads::open(&RealDisk, &dir)) else {
+        // That it cannot be read says who looks at the run, which has ended all the same.
+        return Vec::new();
+    };
+    let records = records.map_while(Result::ok);
+    let said = records.filter_map(|record| {
+        let warns = record.text("warning") == Some("call");
+        let commit = record.commit.as_deref().filter(|_| warns)?;
+        let said = payloads.get(record.seq, commit).ok().flatten()?;
+        let step = record.text("path").unwrap_or_default();
+        Some(format!("{step}: {}", String::from_utf8_lossy(&said)))
+    });
+    said.collect()
 }
 
 fn reason(args: &CancelArgs) -> String {
@@ -183,9 +208,7 @@ fn end_here(
         return Err(
             Failure::new(Exit::Waiting, format!("the run {run} waits on"))
                 .because(why)
-                .hint(format!(
-                    "`flowhost runs settle {run} STEP --as failed` ends the wait"
-                )),
+                .hint(failure.map(|it| it.hint.clone()).unwrap_or_default()),
         );
     }
     Ok(status_word(&outcome).to_owned())

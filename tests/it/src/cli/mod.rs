@@ -19,6 +19,7 @@ mod crash;
 mod cures;
 mod dashboard;
 mod dev;
+mod doubts;
 mod early;
 mod endings;
 mod erased;
