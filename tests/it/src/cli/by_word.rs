@@ -37,17 +37,55 @@ fn what_must_not_happen_twice_waits_for_a_word_and_goes_on_by_it() {
             _ => &["--by", "ann"],
         };
         settle("b", output).expect(0);
-        let twice = settle("b", output).expect(1);
-        assert!(
-            twice.all().contains("no step of it waits"),
-            "{}",
-            twice.all()
-        );
+        // Until the run goes on by it, a word may be said anew.
+        settle("b", output).expect(0);
         let report = resume(&home).expect(0).json();
+        let late = settle("b", output).expect(1);
+        assert!(late.all().contains("has ended"), "{}", late.all());
         assert_eq!(report["outputs"]["last"], answers);
         assert_eq!(server.counts()["/b"].0, times);
         home.flowhost(&["verify", ".flowhost"]).expect(0);
     }
+}
+
+#[test]
+fn a_word_that_the_plan_could_not_go_on_by_is_refused_and_a_wrong_one_is_corrected() {
+    let server = Counting::new();
+    let steps = THREE.replace("POST:/b }", "POST:/b, effects: once }");
+    let steps = steps.replace("steps.c.output.ok.body", "string(steps.b.output.ok.body)");
+    let home = home(&server, &steps);
+    killed_in(&home, &server, "/b");
+    server.silence("/b", false);
+    resume(&home).expect(9);
+    let settle = |more: &[&str]| {
+        let all = ["runs", "settle", "latest", "b", "--as"];
+        home.flowhost(&[&all[..], more].concat())
+    };
+    let before = home.records().len();
+    for (output, why) in [
+        ("", "it says nothing of what it handed on"),
+        ("\"text\"", "reads `ok.body` of it"),
+        (r#"{"ok":{}}"#, "reads `ok.body` of it"),
+    ] {
+        let said: &[&str] = match output {
+            "" => &["done"],
+            output => &["done", "--output", output],
+        };
+        let refused = settle(said).expect(1).all();
+        assert!(
+            refused.contains(why) && refused.contains("`--output JSON`"),
+            "{refused}"
+        );
+        assert_eq!(home.records().len(), before, "{refused}");
+    }
+    // Whoever looked again says so; the last word counts.
+    settle(&["failed"]).expect(0);
+    settle(&["done", "--output", r#"{"ok":{"body":"told"}}"#]).expect(0);
+    let report = resume(&home).expect(0).json();
+    assert_eq!(report["outputs"]["last"], "told");
+    assert_eq!(server.counts()["/b"].0, 1);
+    super::again::replays(&home);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
 }
 
 #[test]

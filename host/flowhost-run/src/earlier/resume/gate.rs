@@ -44,7 +44,7 @@ pub(crate) fn answer(
     said: &Spoken,
 ) -> Result<u64, Failure> {
     let now_ms = host.config.world.now_ms();
-    speak(host, kept, run, |resumed, actor| {
+    speak(host, kept, run, |resumed, _, actor| {
         let gate = find(resumed, run, &said.gate, now_ms)?;
         let (event, payload) = match (&said.word, gate.wants) {
             (Word::Approve(note), Wants::Approval) => ("approved", note.clone()),

@@ -163,6 +163,14 @@ impl Resumed {
             .collect()
     }
 
+    /// Whether a person may speak for a call: nobody knows how it ended, or somebody has said so and the run has not gone
+    /// on by that yet.
+    fn takes_a_word(&self, call: &Call) -> bool {
+        let made = self.past.calls.get(&call.id.0);
+        let said = made.is_some_and(|made| made.settled.is_some() && made.result.is_none());
+        said || matches!(self.fate(call), Fate::Doubtful)
+    }
+
     /// The calls that a person has to speak for before the run can go on.
     pub(crate) fn doubtful(&self) -> Vec<&Call> {
         let open = self.rebuilt.open.values().map(|call| &**call);
