@@ -155,7 +155,8 @@ fn a_run_that_waits_for_a_person_needs_no_process_and_goes_on_by_their_word() {
     say("approve", "review").expect(0);
     let twice = say("reject", "review").expect(1);
     assert!(
-        twice.all().contains("it was approved by ann before"),
+        twice.all().contains("it was approved by ann before")
+            && twice.all().contains("the gate `review` has had its word"),
         "{}",
         twice.all()
     );
@@ -186,6 +187,20 @@ fn a_no_ends_the_run_and_a_gate_whose_time_is_up_does_what_the_plan_says() {
     assert!(late.all().contains("its time was up at"), "{}", late.all());
     resume(&home).expect(0);
     assert_eq!(server.paths(), ["/a", "/a", "/b"]);
+}
+
+#[test]
+fn a_run_that_waits_for_another_program_does_not_say_that_it_waits_for_a_person() {
+    let steps = "  paid: { wait_for: signal, timeout: 4h }\n  only: { needs: [paid], uses: ok_echo/run, with: {} }";
+    let home = super::home(&["ok_echo"], steps);
+    let waits = home.flowhost(&["run", "plan.yaml"]).expect(9);
+    assert!(
+        waits.stderr.contains("step `paid` waits for a word")
+            && waits.stderr.contains("waits for signal at `paid`"),
+        "{}",
+        waits.all()
+    );
+    assert!(!waits.stderr.contains("a person"), "{}", waits.all());
 }
 
 #[test]

@@ -127,7 +127,9 @@ fn find<'r>(
                     "its time was up".to_owned()
                 }
             };
-            Err(refused(path, why).hint(format!("{goes_on} goes on with what was said")))
+            let message = format!("the gate `{path}` has had its word, and this one is not taken");
+            let failure = Failure::new(Exit::Internal, message).because(why);
+            Err(failure.hint(format!("{goes_on} goes on with what was said")))
         }
         Some(Reached { until_ms, .. }) if *until_ms <= now_ms => {
             let why = format!("its time was up at {}", when(*until_ms));
