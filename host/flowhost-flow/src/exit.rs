@@ -323,7 +323,30 @@ impl From<Written> for Failure {
     }
 }
 
+/// What is done about a call of which nobody knows whether it had its effect.
+const LOOK: &str = "look whether it happened, and take it back by hand if it must not stay";
+
 impl Failure {
+    /// A call was stopped while it was at work: nobody knows whether it had its effect.
+    #[must_use]
+    pub fn in_doubt() -> Self {
+        let message = "nobody knows whether it had its effect: it was stopped while it was at work";
+        Self::new(FailureClass::Cancelled, message).with_hint(LOOK)
+    }
+
+    /// Whether it says that of a call. Of no other call that was stopped is there anything to do, and a host of another
+    /// version may say it in other words.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.class == FailureClass::Cancelled && !self.hint.is_empty()
+    }
+
+    /// What it says to a person, in one sentence.
+    #[must_use]
+    pub fn with_cure(&self) -> String {
+        format!("{}; {}", self.message, self.hint)
+    }
+
     /// A failure of `class`; the planner adds the step.
     #[must_use]
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
@@ -366,5 +389,13 @@ mod tests {
         let again = serde_json::to_value(&told).unwrap();
         assert_eq!(again["owner"], "host");
         assert_eq!(serde_json::from_value::<Failure>(again).unwrap(), told);
+    }
+
+    #[test]
+    fn a_call_in_doubt_is_told_from_one_that_was_only_stopped() {
+        assert!(Failure::in_doubt().is_in_doubt());
+        assert!(!Failure::new(FailureClass::Cancelled, "stopped").is_in_doubt());
+        let other = Failure::new(FailureClass::Failed, "no").with_hint("try again");
+        assert!(!other.is_in_doubt());
     }
 }

@@ -36,4 +36,4 @@ pub use planner::{Action, Call, CallResult, Event, Planner, RunSetup, Time, plan
 pub use problem::{Places, Problem};
 pub use schema_check::{Compiled, Misfit, OutputSchema};
 // A step's path may be no plain word of a shell: whoever prints a command about a step quotes it alike.
-pub use flowhost_words::shell_word;
+pub use flowhost_words::{shell_word, with_keys};

@@ -18,5 +18,7 @@ pub use article::with_article;
 pub use challenge::{Challenge, challenges};
 pub use kind::PluginKind;
 pub use near::{WORDS_MAX, nearest};
-pub use second_key::{PRIVATE_NETWORK_OPTION, PROCESS_OPTION, SECOND_KEYS, is_second_key};
+pub use second_key::{
+    PRIVATE_NETWORK_OPTION, PROCESS_OPTION, SECOND_KEYS, is_second_key, with_keys,
+};
 pub use shell::{filled, shell_word};

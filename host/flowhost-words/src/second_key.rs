@@ -22,3 +22,25 @@ pub const SECOND_KEYS: [&str; 2] = [PRIVATE_NETWORK_OPTION, PROCESS_OPTION];
 pub fn is_second_key(cure: &str) -> bool {
     SECOND_KEYS.contains(&cure)
 }
+
+/// A command with the second keys that a run had: what it may reach must not shrink because of what was typed.
+///
+/// # Examples
+///
+/// ```
+/// use flowhost_words::{PROCESS_OPTION, with_keys};
+///
+/// let command = with_keys("flowhost runs resume R", &[PROCESS_OPTION]);
+/// assert_eq!(command, "flowhost runs resume R --allow-process");
+/// ```
+#[must_use]
+pub fn with_keys<S: AsRef<str>>(command: &str, keys: &[S]) -> String {
+    // Only what is an option: keys are read from records, and what is printed is meant to be typed.
+    let keys = keys
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|key| is_second_key(key));
+    keys.fold(command.to_owned(), |command, key| {
+        format!("{command} {key}")
+    })
+}

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowhost_flow::shell_word;
 use flowhost_flow::units::micro_usd_to_usd;
+use flowhost_flow::{shell_word, with_keys};
 use flowhost_ledger::LentRecord;
 use flowhost_ledger::records::FieldError;
 use flowhost_ledger::records::lent::{
@@ -121,6 +121,8 @@ impl Head {
 pub struct Taken {
     /// The run whose past it begins with, and the step before which that ends.
     pub forked: Option<(String, String)>,
+    /// Steps of that past which that run took back later, and which this one does anew.
+    pub anew: Vec<String>,
     /// What the calls of that past used, by the words of [`Head::used`]: a part of what the run used, and spent by
     /// another one.
     pub before: BTreeMap<String, u64>,
@@ -170,7 +172,14 @@ impl Taken {
                     micro_usd_to_usd(micro_usd)
                 ),
             };
-            format!("begins with the past of run {run}, up to `{step}`{spent}")
+            let anew = match self.anew.as_slice() {
+                [] => String::new(),
+                anew => format!(
+                    " (done anew, because that run took it back: `{}`)",
+                    anew.join("`, `")
+                ),
+            };
+            format!("begins with the past of run {run}, up to `{step}`{anew}{spent}")
         });
         let reused = (self.calls > 0).then(|| {
             let runs: Vec<&str> = self.runs.iter().map(String::as_str).collect();
@@ -262,6 +271,8 @@ pub(super) struct HeadOf {
     pause: Option<(Stands, Held)>,
     /// What each open gate wants, by its number: its path and the kind of word.
     gates: BTreeMap<u64, (String, String)>,
+    /// The second keys that its processes had.
+    keys: BTreeSet<String>,
 }
 
 impl HeadOf {
@@ -284,13 +295,23 @@ impl HeadOf {
             Record::RunStart(start) => self.start(record, start),
             Record::RunEnd(end) => self.end(record, end),
             Record::RunPause(pause) => self.pause(record, pause),
-            Record::RunResume(_) => self.pause = None,
+            Record::RunResume(resume) => {
+                self.pause = None;
+                self.keys.extend(list(resume.second_keys.as_ref()));
+            }
             Record::Gate(gate) => self.gate(gate),
             Record::ComponentLoad(load) => self.component(load),
             Record::PolicyLoad(load) => self.policy(load),
             Record::Reload(reload) => self.swap(record, reload),
             Record::ViewWrite(view) => self.view(record, view),
             Record::CallReuse(reuse) => self.head.taken.reused(reuse),
+            Record::GuardVerdict(said) if said.warning.as_deref() == Some("call") => {
+                let step = text(said.place.path.as_ref());
+                let what = format!(
+                    "nobody knows whether the call of `{step}` had its effect: it was stopped while it was at work"
+                );
+                self.remark(record, &what);
+            }
             Record::Recovery(_) => self.remark(record, "a torn tail was cut after a crash"),
             Record::KeyRotate(_) => self.remark(record, "the signing key was replaced"),
             _ => {}
@@ -320,9 +341,11 @@ impl HeadOf {
         let step = text(start.fork_at.as_ref());
         let parent = start.parent.as_ref();
         head.taken.forked = parent.map(|run| (short(run), step));
+        head.taken.anew = list(start.fork_anew.as_ref());
         head.only = text(start.only.as_ref());
         head.on_request = start.on_request.unwrap_or_default();
         head.note = text(start.note.as_ref());
+        self.keys.extend(list(start.second_keys.as_ref()));
     }
 
     fn end(&mut self, record: &LentRecord<'_>, end: &RunEnd<'_>) {
@@ -375,7 +398,8 @@ impl HeadOf {
                 _ => format!("flowhost runs approve {run} {path} --by NAME   (or reject)"),
             }
         });
-        let resume = format!("flowhost runs resume {run}");
+        let keys: Vec<&String> = self.keys.iter().collect();
+        let resume = with_keys(&format!("flowhost runs resume {run}"), &keys);
         let all: Vec<String> = speak.chain([resume]).collect();
         all.join("\n")
     }

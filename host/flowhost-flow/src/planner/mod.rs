@@ -473,7 +473,8 @@ pub enum Note {
         /// Path of the step, empty for the run.
         path: String,
         /// What it is about: `guardrail`, `check`, `budget`, `barrier`, `gate`, `continued`, `consensus`,
-        /// `handler` or `compensation` (one that failed), `call` (one that was given up).
+        /// `handler` or `compensation` (one that failed), `call` (one that was given up, or was stopped at
+        /// work, so that nobody knows whether it had its effect).
         about: &'static str,
         /// What happened.
         message: String,

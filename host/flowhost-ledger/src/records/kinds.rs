@@ -48,6 +48,10 @@ kinds! {
         parent_hash: Option<String>,
         /// The step before which it was forked.
         fork_at: Option<String>,
+        /// Steps of that past that the other run took back later, and that are done anew before that step.
+        fork_anew: Option<Vec<String>>,
+        /// How many events that past has, where it does not end with the beginning of that step.
+        fork_events: Option<u64>,
         /// The only step that was wanted; the others were left out.
         only: Option<String>,
         /// Whether it was open to requests, so that none of its steps began by itself.
@@ -66,6 +70,9 @@ kinds! {
         git_commit: Option<String>,
         /// Files of the plan that are not as in that commit, which a person allowed.
         dirty: Option<Vec<String>>,
+        /// The second keys that whoever started it had turned, as options of the command line; missing where its rights
+        /// ask for none.
+        second_keys: Option<Vec<String>>,
     }
     RunEnd "run.end" "A run ended: status and totals." {
         /// How it ended.
@@ -125,6 +132,9 @@ kinds! {
         schema: Option<u64>,
         /// Plugins that were replaced on purpose: the digest of the component by the plugin's name.
         replaced: Option<BTreeMap<String, String>>,
+        /// The second keys that whoever goes on with it has turned, as options of the command line; missing where its
+        /// rights ask for none.
+        second_keys: Option<Vec<String>>,
     }
     CallReuse "call.reuse" "A call was not made: how it ended is what another run recorded." {
         /// Of which step.

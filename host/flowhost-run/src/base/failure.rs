@@ -124,7 +124,7 @@ impl Failure {
 #[must_use]
 pub fn would_allow(rule: &str, cure: &str) -> String {
     if is_second_key(cure) {
-        return "this option of `flowhost run` would allow it:".to_owned();
+        return "this option of the command would allow it:".to_owned();
     }
     let head = cure.lines().next().unwrap_or_default();
     let place = match head {
@@ -155,7 +155,7 @@ pub fn ask_otherwise(rule: &str) -> Option<&'static str> {
 pub(crate) fn ledger_failure(message: &str, error: &dyn std::error::Error) -> Failure {
     Failure::new(Exit::Internal, message).caused_by(error).hint(
         "nothing was acknowledged that is not on the disk; check free space and the disk, \
-               then `flowhost runs resume RUN` goes on",
+               then `flowhost runs resume RUN`, with the options that it had, goes on",
     )
 }
 

@@ -46,6 +46,7 @@ use crate::plugins::wiring::Machinery;
 
 mod asked;
 mod beside;
+mod doubt;
 mod ending;
 mod gates;
 mod orders;
@@ -58,6 +59,7 @@ mod tests;
 
 use asked::{Asked, turn_away, wished};
 use beside::Beside;
+use doubt::doubted;
 pub(crate) use outcome::failed_by_host;
 pub use outcome::{Outcome, Paused, StepOutcome, status_word};
 use takeup::Takeup;
@@ -164,6 +166,9 @@ struct Driver {
     waiting: VecDeque<Box<Call>>,
     /// Calls that have not ended; those that are out with their order.
     open: BTreeMap<u64, Option<Out>>,
+    /// Calls among them that another process had begun, and that are not made again because the run is to stop: with
+    /// what they had used.
+    doubtful: BTreeMap<u64, Amounts>,
     timers: BTreeSet<(Time, TimerId)>,
     due: HashMap<TimerId, Time>,
     /// By path. Sorted at the end: what ends in between would each time move what is behind it. In places of their own,
@@ -207,6 +212,8 @@ struct Out {
     /// The revision that it has pinned: it is kept alive by this.
     pinned: Arc<Installed>,
     sent: Instant,
+    /// The step's path, where the call may have an effect that outlasts it.
+    lasting: Option<String>,
 }
 
 impl Driver {
@@ -232,6 +239,7 @@ impl Driver {
             deadline: clock.at(over),
             waiting: VecDeque::new(),
             open: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
             timers: BTreeSet::new(),
             due: HashMap::new(),
             steps: HashMap::new(),
@@ -404,6 +412,11 @@ impl Driver {
             _ => answer.result,
         };
         let (result, stands) = self.kept(&step, result, answer.stands);
+        let lasts = out.as_ref().is_some_and(|out| out.lasting.is_some());
+        let (result, stands) = match lasts && self.recording.begun(answer.call) {
+            true => doubted(result, stands),
+            false => (result, stands),
+        };
         self.recording.heard(answer.call);
         let spent = self.purse.end(&answer.call.to_string());
         let used = Amounts {

@@ -45,6 +45,10 @@ pub(crate) struct Point {
     /// Of the last of those records, hexadecimal.
     pub(crate) hash: String,
     pub(crate) at: String,
+    /// Steps of that past that the run took back later, and that are done anew.
+    pub(crate) anew: Vec<String>,
+    /// How many events the past has, where it does not end with the beginning of the step.
+    pub(crate) events: Option<u64>,
 }
 
 /// The run that is forked.
@@ -140,9 +144,14 @@ pub(crate) fn branch(
         .ok_or_else(|| cannot("its records end before the step begins"))?;
     let records = seq + 1;
     let key = of.kept.key(&parent.dir)?;
-    let past = read_to(&parent.dir, key.as_ref(), records)?;
+    let mut past = read_to(&parent.dir, key.as_ref(), records)?;
     let here = prefix.calls.iter();
     let here: BTreeMap<u64, u64> = here.map(|(here, there)| (there.0, here.0)).collect();
+    if !prefix.anew.is_empty() {
+        // What is done anew says its messages anew.
+        past.unread
+            .retain(|message| message.root == 0 || here.contains_key(&message.root));
+    }
     let unread = unread(&past, (tenant, &setup.run_id), agents, &here).map_err(|message| {
         let why = format!(
             "some agents had read a message of `{}` to `{}` when `{}` began, and others had not: it can neither be \
@@ -164,6 +173,8 @@ pub(crate) fn branch(
             records,
             hash,
             at: of.at.clone(),
+            events: (!prefix.anew.is_empty()).then(|| prefix.events.len() as u64),
+            anew: prefix.anew.clone(),
         },
         unread,
         sent: past.sent,
@@ -283,6 +294,18 @@ impl Branch {
         Failure::new(Exit::Internal, cannot_be_forked(&self.point.run)).because(why)
     }
 
+    /// What a person should know of the past.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let Point { run, at, anew, .. } = &self.point;
+        if anew.is_empty() {
+            return Vec::new();
+        }
+        let anew = anew.join("`, `");
+        vec![format!(
+            "run {run} took back later what had been done before `{at}`, so it is done anew: `{anew}`"
+        )]
+    }
+
     /// The run as it stands at the step, for a driver that goes on with it; `before` is what its past used.
     pub(crate) fn resumed(self, before: Amounts) -> (Box<dyn Planner>, Resumed) {
         let past = Past {
@@ -320,6 +343,9 @@ fn refused(of: &Of, error: &ForkError) -> Failure {
                 "the new run wants {wants} first, which was not done there: fork it at that step"
             ))
         }
+        ForkError::HalfTakenBack { step } => failure.hint(format!(
+            "look whether it was taken back; a fork at `{step}`, or at a step before it, does it anew"
+        )),
         _ => failure,
     }
 }

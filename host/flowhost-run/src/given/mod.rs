@@ -4,6 +4,7 @@
 pub mod bundle;
 
 pub(crate) mod folders;
+pub(crate) mod keys;
 pub(crate) mod options;
 pub(crate) mod process;
 pub(crate) mod project;

@@ -10,6 +10,7 @@ use flowhost_ledger::Durability;
 
 use crate::base::failure::Failure;
 use crate::earlier::reuse::Earlier;
+use crate::given::keys::Turned;
 use crate::given::project::Project;
 
 /// How to run.
@@ -40,6 +41,14 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// The second keys that it turns.
+    pub(crate) const fn turned(&self) -> Turned {
+        Turned {
+            private_network: self.allow_private_network,
+            process: self.allow_process,
+        }
+    }
+
     /// That the plan can be run in this way; `forked` is a run that begins with another one's past.
     pub(crate) fn suit(&self, project: &Project, forked: bool) -> Result<(), Failure> {
         let workflow = matches!(project.plan.body, Body::Workflow { .. });

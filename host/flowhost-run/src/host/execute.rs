@@ -102,6 +102,7 @@ pub(crate) async fn execute(
     let journal = journal.followed(follower.clone());
     let point = branch.as_ref().map(|branch| &branch.point);
     opening.record(&journal, &project, &setup, options, &prepared, point)?;
+    let warnings = branch.as_ref().map(Branch::warnings).unwrap_or_default();
     let resumed = match branch {
         Some(branch) => {
             let before = branch.write(&journal, host.config.state.tenant())?;
@@ -124,6 +125,7 @@ pub(crate) async fn execute(
         allow_private_network: options.allow_private_network,
         resumed,
         reuse,
+        warnings,
         follower,
     };
     conduct(host, work, run).await
@@ -180,6 +182,7 @@ pub(crate) async fn prepare(
     run: &Run,
     channel: &Channel,
 ) -> Result<Prepared, Failure> {
+    run.turned(options.turned().of(project).unwrap_or_default());
     let config = &host.config;
     let gateway = config.operator.gateway(project)?;
     let revealed = Arc::new(Revealed::default());
@@ -248,6 +251,8 @@ pub(crate) struct Conduct {
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
     /// What it takes from an earlier run.
     pub(crate) reuse: Option<Arc<Reuse>>,
+    /// What the person should know of what it begins with.
+    pub(crate) warnings: Vec<String>,
     /// Who reads its records beside it, for its page.
     pub(crate) follower: Option<Arc<Follower>>,
 }
@@ -339,7 +344,7 @@ pub(crate) async fn conduct(
         Ok::<_, Failure>((installed.await?, warnings))
     };
     let (registry, warnings) = match begins.await {
-        Ok(begun) => begun,
+        Ok((registry, of_stages)) => (registry, [work.warnings, of_stages].concat()),
         Err(failure) => {
             let journal = (&journal, &ledger);
             let status = refused(host, &scope, journal, goes_on, &failure).await?;

@@ -3,12 +3,13 @@
 //! The handle is a view. Dropping it stops nothing, and nobody who reads slowly can hold the run up:
 //! events are kept in a bounded ring, and a reader that falls behind is told how many it missed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use flowhost_caps::log::ProgressLine;
 use flowhost_flow::Exit;
 use flowhost_flow::planner::Note;
+use flowhost_words::with_keys;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -83,6 +84,8 @@ pub(crate) struct Shared {
     first: Mutex<Option<broadcast::Receiver<Arc<RunEvent>>>>,
     /// Where a run that is open to requests takes them.
     pub(super) intake: Option<Intake>,
+    /// The second keys that its process has turned, once that is known.
+    keys: OnceLock<Vec<String>>,
 }
 
 impl Run {
@@ -99,6 +102,7 @@ impl Run {
         let (events, first) = broadcast::channel(EVENTS_MAX);
         Self(Arc::new(Shared {
             intake,
+            keys: OnceLock::new(),
             id: id.into(),
             stop: watch::Sender::new(None),
             halt: watch::Sender::new(None),
@@ -116,6 +120,18 @@ impl Run {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// Its process has turned these second keys. Said once, before anything is recorded.
+    pub(crate) fn turned(&self, keys: Vec<String>) {
+        let first = self.0.keys.set(keys).is_ok();
+        debug_assert!(first, "a process prepares a run once");
+    }
+
+    /// What to type so that it goes on in another process, with the second keys that this one has.
+    pub(crate) fn resume_command(&self) -> String {
+        let keys = self.0.keys.get().map(Vec::as_slice).unwrap_or_default();
+        with_keys(&format!("flowhost runs resume {}", self.id()), keys)
     }
 
     /// Where it is.

@@ -76,6 +76,7 @@ impl Opening {
             documents: &project.documents,
             options,
             fork,
+            second_keys: options.turned().of(project),
         };
         journal.run_start(&project.plan, setup, begun)?;
         journal.view(bundle::BUNDLE, &self.bundle)?;

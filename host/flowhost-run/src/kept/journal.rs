@@ -73,6 +73,8 @@ pub(crate) struct Begun<'a> {
     pub(crate) options: &'a RunOptions,
     /// Where it was forked.
     pub(crate) fork: Option<&'a Point>,
+    /// The second keys that its process has turned.
+    pub(crate) second_keys: Option<Vec<String>>,
 }
 
 /// The run's ledger with a list of its denials.
@@ -188,6 +190,7 @@ impl Journal {
             documents,
             options,
             fork,
+            second_keys,
         } = begun;
         let durability = match options.durability {
             Durability::Durable => "durable",
@@ -221,6 +224,8 @@ impl Journal {
             parent_records: fork.map(|point| point.records),
             parent_hash: fork.map(|point| point.hash.clone()),
             fork_at: fork.map(|point| point.at.clone()),
+            fork_anew: fork.map(|it| it.anew.clone()).filter(|it| !it.is_empty()),
+            fork_events: fork.and_then(|point| point.events),
             only: setup.only.clone(),
             on_request: setup.on_request.then_some(true),
             note,
@@ -230,6 +235,7 @@ impl Journal {
             documents_version: about(|it| it.version.clone()),
             git_commit,
             dirty,
+            second_keys,
             ..RunStart::default()
         };
         append(self, self.by_host(start).payload(payload))

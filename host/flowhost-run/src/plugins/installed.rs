@@ -446,6 +446,15 @@ impl Installed {
         }
     }
 
+    /// What a tool says of its effects; none where it is not known which tool is meant.
+    pub(crate) fn effects_of(&self, function: Option<&str>) -> Option<flowhost_policy::Effects> {
+        let tool = match function {
+            Some(name) => self.tools.iter().find(|it| it.descriptor.name == name),
+            None => self.tools.first().filter(|_| self.tools.len() == 1),
+        };
+        tool.map(|it| it.descriptor.effects)
+    }
+
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = Descriptor> + '_ {
         self.tools
             .iter()

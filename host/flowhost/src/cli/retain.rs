@@ -6,6 +6,8 @@ use flowhost_evidence::runs::{GONE, UNFINISHED};
 use flowhost_flow::RunStatus;
 use flowhost_ledger::KILLED;
 
+use crate::cli::KeyArgs;
+
 /// What the index says of how a run ended. The last three are of runs that wrote no end, or have no folder any more.
 fn statuses() -> PossibleValuesParser {
     let ended = RunStatus::WORDS.iter().copied();
@@ -96,6 +98,9 @@ pub(crate) struct CancelArgs {
     /// Why, for the record
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) note: String,
+    /// What a profile alone does not open, for a run that waits: what it did is taken back by this process
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
 }
 
 /// `runs watch`.

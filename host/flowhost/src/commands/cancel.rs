@@ -10,16 +10,18 @@ use std::time::{Duration, Instant};
 use flowhost::failure::Failure;
 use flowhost::host::host;
 use flowhost::kept::Kept;
+use flowhost::output::one_line;
 use flowhost_engine::PoolConfig;
 use flowhost_evidence::runs::{self, INTERRUPTED, RunEntry, UNFINISHED, WAITING};
 use flowhost_flow::Exit;
-use flowhost_ledger::KILLED;
+use flowhost_ledger::{KILLED, Payloads, RealDisk, read_run};
 use flowhost_run::asks::{self, Ask};
 use flowhost_run::{NOT_RESUMED, ResumeOptions, status_word};
 use serde_json::json;
 
-use crate::cli::CancelArgs;
+use crate::cli::{CancelArgs, KeyArgs};
 use crate::commands::runs_list::listed;
+use crate::commands::standing::resume_command;
 use crate::commands::{Context, resume, running};
 
 /// How often is looked whether the run has ended. A person waits for it, and a look is one small file.
@@ -39,7 +41,7 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
     let reason = reason(args);
     let ended = match status {
         UNFINISHED => ask(&run, &reason, args.grace, context)?,
-        WAITING => end_here(&run, reason, context)?,
+        WAITING => end_here(&run, reason, args.keys, context)?,
         status => {
             let failure =
                 Failure::new(Exit::Internal, format!("the run {run} cannot be cancelled"));
@@ -50,17 +52,23 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
                 KILLED | INTERRUPTED => failure
                     .because(format!("nobody is at work on it: it was {status}"))
                     .hint(format!(
-                        "`flowhost runs resume {run}` goes on with it, `flowhost runs rm {run}` removes it"
+                        "`{}` goes on with it, `flowhost runs rm {run}` removes it",
+                        resume_command(&run, &context.state)
                     )),
                 status => failure.because(format!("it has ended: {status}")),
             });
         }
     };
+    let warnings = doubts(&run, context);
     if context.output.json {
         context
             .output
-            .document(&json!({ "run_id": run, "status": ended }));
+            .document(&json!({ "run_id": run, "status": ended, "warnings": warnings }));
     } else {
+        for warning in &warnings {
+            let text = format!("warning: {}\n", one_line(warning));
+            context.output.message(&text);
+        }
         let text = match ended.as_str() {
             "cancelled" => format!("the run {run} was cancelled\n"),
             other => format!("the run {run} had come to its end before it heard: {other}\n"),
@@ -68,6 +76,25 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
         context.output.message(&text);
     }
     Ok(Exit::Ok)
+}
+
+/// What the run's record says of calls that were stopped at work, a sentence each: nobody knows whether they had their
+/// effect. Whoever cancels a run of another process sees no other report of it.
+fn doubts(run: &str, context: &Context) -> Vec<String> {
+    let dir = context.state.run_dir(run);
+    let (Ok(records), Ok(payloads)) = (read_run(&dir), Payloads::open(&RealDisk, &dir)) else {
+        // That it cannot be read says who looks at the run, which has ended all the same.
+        return Vec::new();
+    };
+    let records = records.map_while(Result::ok);
+    let said = records.filter_map(|record| {
+        let warns = record.text("warning") == Some("call");
+        let commit = record.commit.as_deref().filter(|_| warns)?;
+        let said = payloads.get(record.seq, commit).ok().flatten()?;
+        let step = record.text("path").unwrap_or_default();
+        Some(format!("{step}: {}", String::from_utf8_lossy(&said)))
+    });
+    said.collect()
 }
 
 fn reason(args: &CancelArgs) -> String {
@@ -148,7 +175,12 @@ pub(super) fn ended(run: &str, context: &Context) -> Result<Option<String>, Fail
 }
 
 /// Goes on with a run that waits, to cancel it.
-fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Failure> {
+fn end_here(
+    run: &str,
+    reason: String,
+    keys: KeyArgs,
+    context: &Context,
+) -> Result<String, Failure> {
     let Context {
         ambient,
         config,
@@ -157,6 +189,8 @@ fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Fail
     } = context;
     let kept = Arc::new(Kept::new(ambient, config, state, BTreeMap::new()));
     let options = ResumeOptions {
+        allow_private_network: keys.allow_private_network,
+        allow_process: keys.allow_process,
         cancel: Some(reason),
         ..ResumeOptions::default()
     };
@@ -178,9 +212,7 @@ fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Fail
         return Err(
             Failure::new(Exit::Waiting, format!("the run {run} waits on"))
                 .because(why)
-                .hint(format!(
-                    "`flowhost runs settle {run} STEP --as failed` ends the wait"
-                ))
+                .hint(failure.map(|it| it.hint.clone()).unwrap_or_default())
                 .named("STEP", &step),
         );
     }

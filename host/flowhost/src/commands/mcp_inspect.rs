@@ -27,7 +27,7 @@ use crate::commands::{Context, run};
 pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Exit, Failure> {
     let mut project = run::noted(run::load(&args.plan, context)?, args.keys);
     known(&project, args.plugin.as_deref())?;
-    run::note(&project, LogFormat::Text, context);
+    run::note(&project.notes, LogFormat::Text, context);
     let Context {
         ambient,
         config,

@@ -17,6 +17,8 @@ use flowhost_ledger::KILLED;
 use flowhost_run::{Host, Kept as _, ResumeOptions, at_work};
 
 use crate::cli::{ResumeArgs, RunningArgs};
+use crate::commands::run::without_keys;
+use crate::commands::standing::resume_command;
 use crate::commands::{Context, running};
 
 /// How a run stands that can go on.
@@ -27,7 +29,7 @@ const CUT_OFF: &[&str] = &[KILLED, INTERRUPTED];
 
 pub(crate) fn perform(args: &ResumeArgs, context: &Context) -> Result<Exit, Failure> {
     let run = found(&args.run, context)?;
-    go_on(&run, &args.plugins, &args.running, context)
+    go_on(&run, &args.plugins, &args.running, true, context)
 }
 
 /// The run that a person means.
@@ -47,11 +49,12 @@ pub(crate) fn at_rest(context: &Context) -> Result<(Host, Kept), Failure> {
     Ok((host, Kept::new(ambient, config, state, BTreeMap::new())))
 }
 
-/// Goes on with a run in this process.
+/// Goes on with a run in this process; `notes` where nobody has said yet what its profiles open only with a second key.
 pub(crate) fn go_on(
     run: &str,
     plugins: &[(String, String)],
     args: &RunningArgs,
+    notes: bool,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let replaced: BTreeMap<String, PathBuf> = plugins
@@ -85,6 +88,9 @@ pub(crate) fn go_on(
         None => failure,
     });
     let project = project.map_err(|failure| failure.named("RUN", run))?;
+    if notes {
+        super::run::note(&without_keys(&project, args.keys), args.log_format, context);
+    }
     // As it can be typed from here: the run may have been started elsewhere.
     let plan = match project.cwd == ambient.cwd() {
         true => PathBuf::from(&project.file),
@@ -126,8 +132,9 @@ pub(crate) fn newest(
             ));
             Err(match same.find(is_open) {
                 Some(older) => failure.hint(format!(
-                    "an older one is on record as `{}`: `flowhost runs resume {}` goes on with it",
-                    older.status, older.run_id
+                    "an older one is on record as `{}`: `{}` goes on with it",
+                    older.status,
+                    resume_command(&older.run_id, &context.state)
                 )),
                 None => failure,
             })
@@ -155,8 +162,10 @@ fn offer(project: &Project, context: &Context) -> Result<(), Failure> {
     let is_there = run.removed.is_none() && !is_gone(&context.state, &run.run_id);
     if is_there && run.plan_hash == flowhost_run::plan_hash(project)? {
         let text = format!(
-            "note: the last run of this plan, {}, was {}; `flowhost runs resume {}` goes on with it\n",
-            run.run_id, run.status, run.run_id
+            "note: the last run of this plan, {}, was {}; `{}` goes on with it\n",
+            run.run_id,
+            run.status,
+            resume_command(&run.run_id, &context.state)
         );
         context.output.message(&context.state.told(&text));
     }

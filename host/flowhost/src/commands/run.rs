@@ -36,7 +36,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     };
     // The document of `--dry-run` has them.
     if !(context.output.json && args.dry_run) {
-        note(&project, args.running.log_format, context);
+        note(&project.notes, args.running.log_format, context);
     }
     if args.dry_run {
         return super::dry_run::perform(&project, context);
@@ -46,7 +46,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     }
     let running = &args.running;
     if let Some(run) = super::resume::newest(&project, args.resume, context)? {
-        return super::resume::go_on(&run, &[], running, context);
+        return super::resume::go_on(&run, &[], running, false, context);
     }
     let mut options = options(args, context);
     let begun = project.clone();
@@ -195,13 +195,18 @@ pub(super) fn asking(context: &Context) -> Asking<'_> {
 
 /// The project with what is worth knowing of keys that are not given.
 pub(super) fn noted(mut project: Project, keys: KeyArgs) -> Project {
+    let notes = without_keys(&project, keys);
+    project.notes.extend(notes);
+    project
+}
+
+/// What is worth knowing of keys that are not given.
+pub(super) fn without_keys(project: &Project, keys: KeyArgs) -> Vec<String> {
     let keys = SecondKeys {
         private_network: keys.allow_private_network,
         process: keys.allow_process,
     };
-    let notes = without_key(&project, keys);
-    project.notes.extend(notes);
-    project
+    without_key(project, keys)
 }
 
 fn read(request: &Request, context: &mut Context) -> (Option<Project>, Vec<Finding>) {
@@ -216,8 +221,8 @@ fn read(request: &Request, context: &mut Context) -> (Option<Project>, Vec<Findi
 }
 
 /// What is worth knowing and stops nothing.
-pub(super) fn note(project: &Project, form: LogFormat, context: &Context) {
-    for note in &project.notes {
+pub(super) fn note(notes: &[String], form: LogFormat, context: &Context) {
+    for note in notes {
         context.output.message(&match form {
             LogFormat::Text => format!("note: {}\n", one_line(note)),
             LogFormat::Json => format!("{}\n", json!({ "message": "note", "note": note })),

@@ -273,7 +273,8 @@ fn headline(failure: &flowhost_flow::Failure, status: RunStatus) -> String {
     use FailureClass as C;
     let what = match failure.class {
         _ if status == RunStatus::Interrupted => "was interrupted, and can go on",
-        _ if status == RunStatus::Waiting => "waits for a person",
+        // A person's, or another program's: for which, the reason says.
+        _ if status == RunStatus::Waiting => "waits for a word",
         C::Denied => "was denied",
         C::Timeout => "took too long",
         C::Limit => "reached a limit",

@@ -6,6 +6,7 @@ use flowhost_run::{Settlement, Verdict};
 use serde_json::{Value, json};
 
 use crate::cli::{SettleArgs, VerdictArg};
+use crate::commands::standing::resume_command;
 use crate::commands::{Context, resume};
 
 pub(crate) fn perform(args: &SettleArgs, context: &Context) -> Result<Exit, Failure> {
@@ -33,9 +34,10 @@ pub(crate) fn perform(args: &SettleArgs, context: &Context) -> Result<Exit, Fail
         }));
     } else {
         let next = match waiting {
-            0 => context
-                .state
-                .told(&format!("`flowhost runs resume {run}` goes on")),
+            0 => context.state.told(&format!(
+                "`{}` goes on",
+                resume_command(&run, &context.state)
+            )),
             1 => "1 more step waits for a word".to_owned(),
             more => format!("{more} more steps wait for a word"),
         };

@@ -6,6 +6,7 @@ use flowhost_run::{Spoken, Word};
 use serde_json::json;
 
 use crate::cli::{SignalArgs, SpeakArgs};
+use crate::commands::standing::resume_command;
 use crate::commands::{Context, resume};
 
 pub(crate) fn approve(args: &SpeakArgs, context: &Context) -> Result<Exit, Failure> {
@@ -44,15 +45,14 @@ fn speak(run: &str, spoken: &Spoken, done: &str, context: &Context) -> Result<Ex
         }));
     } else {
         let path = &spoken.gate;
+        let goes_on = resume_command(&run, &context.state);
         let next = match spoken.word {
             // A word is a record and no more: the run, which has no process, ends when it hears it.
             Word::Reject(_) => format!(
-                "the run stands where it stood until `flowhost runs resume {run}` does what the plan says of a no: in a \
-                 workflow the step fails, and the run ends with exit code 4 where the plan says nothing else"
+                "the run stands where it stood until `{goes_on}` does what the plan says of a no: in a workflow the step \
+                 fails, and the run ends with exit code 4 where the plan says nothing else"
             ),
-            Word::Approve(_) | Word::Signal(_) => {
-                format!("`flowhost runs resume {run}` goes on")
-            }
+            Word::Approve(_) | Word::Signal(_) => format!("`{goes_on}` goes on"),
         };
         let text = format!("{done} `{path}`; {next}\n");
         context.output.message(&context.state.told(&text));

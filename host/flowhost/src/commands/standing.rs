@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowhost::state::State;
 use flowhost_evidence::runs::{RecordEntry, WAITING};
 use flowhost_ledger::records::{Record, RunPause};
-use flowhost_words::shell_word;
+use flowhost_ledger::{Kind, read_run};
+use flowhost_words::{shell_word, with_keys};
 
 /// A run that can go on.
 pub(super) struct Standing {
@@ -17,6 +18,8 @@ pub(super) struct Standing {
     gates: BTreeMap<String, String>,
     /// Steps of which nobody has said yet whether their effect happened.
     doubtful: Vec<String>,
+    /// The second keys that its run had.
+    keys: BTreeSet<String>,
     /// Where its run is.
     state: State,
 }
@@ -27,6 +30,7 @@ impl Standing {
         let mut paused = None;
         let mut open: BTreeMap<u64, (&str, &str)> = BTreeMap::new();
         let (mut gates, mut settled) = (BTreeSet::new(), BTreeSet::new());
+        let keys = keys_of(records.iter().filter_map(|it| it.said.as_ref()));
         for record in records {
             match &record.said {
                 Some(Record::RunPause(pause)) => {
@@ -68,6 +72,7 @@ impl Standing {
                 .map(|(path, wants)| (path.to_owned(), wants.to_owned()))
                 .collect(),
             doubtful: doubtful.cloned().collect(),
+            keys,
             state: state.clone(),
         })
     }
@@ -95,7 +100,8 @@ impl Standing {
         };
         let gates = self.gates.iter().map(speak);
         let doubtful = self.doubtful.iter().map(settle);
-        let resume = format!("flowhost runs resume {run}");
+        let keys: Vec<&String> = self.keys.iter().collect();
+        let resume = with_keys(&format!("flowhost runs resume {run}"), &keys);
         let all = gates.chain(doubtful).chain([resume]);
         all.map(|command| self.state.told(&command)).collect()
     }
@@ -104,4 +110,33 @@ impl Standing {
     pub(super) fn is_open(&self, step: &str) -> bool {
         self.gates.contains_key(step)
     }
+}
+
+/// The second keys that a run had, as its records say.
+fn keys_of<'r>(records: impl Iterator<Item = &'r Record>) -> BTreeSet<String> {
+    let said = records.filter_map(|record| match record {
+        Record::RunStart(start) => start.second_keys.as_ref(),
+        Record::RunResume(resume) => resume.second_keys.as_ref(),
+        _ => None,
+    });
+    said.flatten().cloned().collect()
+}
+
+/// What to type so that a run goes on, with the second keys that it had. Its whole ledger is read for it, which its
+/// resumption does anyway; of one that cannot be read the command without them is told, and says itself what it lacks.
+pub(super) fn resume_command(run: &str, state: &State) -> String {
+    let mut keys = BTreeSet::new();
+    match read_run(&state.run_dir(run)) {
+        Ok(records) => {
+            let told = records
+                .map_while(Result::ok)
+                .filter(|record| matches!(record.kind(), Some(Kind::RunStart | Kind::RunResume)));
+            for record in told {
+                keys.extend(keys_of(record.read().ok().flatten().iter()));
+            }
+        }
+        Err(error) => tracing::debug!(%error, run, "its second keys are not known"),
+    }
+    let keys: Vec<&String> = keys.iter().collect();
+    with_keys(&format!("flowhost runs resume {run}"), &keys)
 }

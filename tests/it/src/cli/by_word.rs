@@ -37,17 +37,55 @@ fn what_must_not_happen_twice_waits_for_a_word_and_goes_on_by_it() {
             _ => &["--by", "ann"],
         };
         settle("b", output).expect(0);
-        let twice = settle("b", output).expect(1);
-        assert!(
-            twice.all().contains("no step of it waits"),
-            "{}",
-            twice.all()
-        );
+        // Until the run goes on by it, a word may be said anew.
+        settle("b", output).expect(0);
         let report = resume(&home).expect(0).json();
+        let late = settle("b", output).expect(1);
+        assert!(late.all().contains("has ended"), "{}", late.all());
         assert_eq!(report["outputs"]["last"], answers);
         assert_eq!(server.counts()["/b"].0, times);
         home.flowhost(&["verify", ".flowhost"]).expect(0);
     }
+}
+
+#[test]
+fn a_word_that_the_plan_could_not_go_on_by_is_refused_and_a_wrong_one_is_corrected() {
+    let server = Counting::new();
+    let steps = THREE.replace("POST:/b }", "POST:/b, effects: once }");
+    let steps = steps.replace("steps.c.output.ok.body", "string(steps.b.output.ok.body)");
+    let home = home(&server, &steps);
+    killed_in(&home, &server, "/b");
+    server.silence("/b", false);
+    resume(&home).expect(9);
+    let settle = |more: &[&str]| {
+        let all = ["runs", "settle", "latest", "b", "--as"];
+        home.flowhost(&[&all[..], more].concat())
+    };
+    let before = home.records().len();
+    for (output, why) in [
+        ("", "it says nothing of what it handed on"),
+        ("\"text\"", "reads `ok.body` of it"),
+        (r#"{"ok":{}}"#, "reads `ok.body` of it"),
+    ] {
+        let said: &[&str] = match output {
+            "" => &["done"],
+            output => &["done", "--output", output],
+        };
+        let refused = settle(said).expect(1).all();
+        assert!(
+            refused.contains(why) && refused.contains("`--output JSON`"),
+            "{refused}"
+        );
+        assert_eq!(home.records().len(), before, "{refused}");
+    }
+    // Whoever looked again says so; the last word counts.
+    settle(&["failed"]).expect(0);
+    settle(&["done", "--output", r#"{"ok":{"body":"told"}}"#]).expect(0);
+    let report = resume(&home).expect(0).json();
+    assert_eq!(report["outputs"]["last"], "told");
+    assert_eq!(server.counts()["/b"].0, 1);
+    super::again::replays(&home);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
 }
 
 #[test]
@@ -141,7 +179,8 @@ fn a_run_that_waits_for_a_person_needs_no_process_and_goes_on_by_their_word() {
     say("approve", "review").expect(0);
     let twice = say("reject", "review").expect(1);
     assert!(
-        twice.all().contains("it was approved by ann before"),
+        twice.all().contains("it was approved by ann before")
+            && twice.all().contains("the gate `review` has had its word"),
         "{}",
         twice.all()
     );
@@ -172,6 +211,20 @@ fn a_no_ends_the_run_and_a_gate_whose_time_is_up_does_what_the_plan_says() {
     assert!(late.all().contains("its time was up at"), "{}", late.all());
     resume(&home).expect(0);
     assert_eq!(server.paths(), ["/a", "/a", "/b"]);
+}
+
+#[test]
+fn a_run_that_waits_for_another_program_does_not_say_that_it_waits_for_a_person() {
+    let steps = "  paid: { wait_for: signal, timeout: 4h }\n  only: { needs: [paid], uses: ok_echo/run, with: {} }";
+    let home = super::home(&["ok_echo"], steps);
+    let waits = home.flowhost(&["run", "plan.yaml"]).expect(9);
+    assert!(
+        waits.stderr.contains("step `paid` waits for a word")
+            && waits.stderr.contains("waits for signal at `paid`"),
+        "{}",
+        waits.all()
+    );
+    assert!(!waits.stderr.contains("a person"), "{}", waits.all());
 }
 
 #[test]

@@ -192,6 +192,96 @@ fn a_fork_behind_a_gate_keeps_the_word_and_one_at_the_gate_waits_anew() {
     home.flowhost(&["verify", ".flowhost"]).expect(0);
 }
 
+#[test]
+fn a_fork_does_anew_what_the_other_run_took_back_and_says_so() {
+    let server = Counting::new();
+    let steps = "  x: { POST:/x }\n  a: { needs: [x], POST:/a, compensate: { POST:/undo-a } }\n  b: { needs: [a], POST:/b, \
+                 compensate: { POST:/undo-b } }\n  c: { needs: [b], POST:/c, checks: [ { id: well, that: \
+                 \"output.ok.status == 200\" } ] }\noutputs: { last: \"${{ steps.c.output.ok.body }}\" }";
+    let home = home(&server, steps);
+    server.fail("/c", true);
+    let parent = home.flowhost(RUN).expect(4).json();
+    assert_eq!(
+        server.paths(),
+        ["/x", "/a", "/b", "/c", "/undo-b", "/undo-a"]
+    );
+    server.fail("/c", false);
+    let forked = fork(&home, &["--at", "c"]).expect(0).json();
+    assert_eq!(forked["outputs"]["last"], "c");
+    // What nothing takes back is as it was.
+    assert_eq!(server.paths()[6..], ["/a", "/b", "/c"]);
+    let hits = server.hits();
+    assert!(hits[6].key != hits[1].key && hits[7].key != hits[2].key);
+    let run = parent["run_id"].as_str().unwrap();
+    let warning = format!(
+        "run {run} took back later what had been done before `c`, so it is done anew: `a`, `b`"
+    );
+    assert_eq!(forked["warnings"], json!([warning]), "{forked:#}");
+    let name = forked["run_id"].as_str().unwrap();
+    let lines = home.read(&format!(".flowhost/default/runs/{name}/seg-00000000.jsonl"));
+    let start: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&start["fork_at"], &start["fork_anew"]),
+        (&json!("c"), &json!(["a", "b"]))
+    );
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    assert!(shown.contains("(done anew, because"), "{shown}");
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+    replays(&home);
+    // The new run took nothing back: forked in turn, only the step is done.
+    fork(&home, &["--at", "c"]).expect(0);
+    assert_eq!(server.paths()[9..], ["/c"]);
+}
+
+#[test]
+fn a_fork_that_does_anew_goes_on_after_a_kill_also_before_it_came_to_its_step() {
+    let server = Counting::new();
+    let steps = "  x: { POST:/x }\n  a: { needs: [x], POST:/a, compensate: { POST:/undo-a } }\n  b: { needs: [a], POST:/b, \
+                 checks: [ { id: well, that: \"output.ok.status == 200\" } ] }\noutputs: { last: \"${{ \
+                 steps.b.output.ok.body }}\" }";
+    let home = home(&server, steps);
+    server.fail("/b", true);
+    home.flowhost(RUN).expect(4);
+    server.fail("/b", false);
+    server.silence("/a", true);
+    let command = [
+        "runs",
+        "fork",
+        "latest",
+        "--allow-private-network",
+        "--at",
+        "b",
+    ];
+    let mut child = home.command(&command).spawn().unwrap();
+    server.wait("/a", 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.silence("/a", false);
+    let report = resume(&home).expect(0).json();
+    assert_eq!(report["outputs"]["last"], "b");
+    assert_eq!(
+        server.paths(),
+        ["/x", "/a", "/b", "/undo-a", "/a", "/a", "/b"]
+    );
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+}
+
+#[test]
+fn what_a_run_took_back_is_not_reused() {
+    let home = super::home(
+        &["ok_echo"],
+        "  a: { uses: ok_echo/run, with: { n: 1 }, effects: idempotent, compensate: { uses: ok_echo/run, with: { n: 0 } } \
+         }\n  b: { uses: ok_echo/run, with: { n: 2 }, effects: idempotent }\n  c: { needs: [a, b], uses: ok_echo/run, with: {}, \
+         checks: [ { id: never, that: \"size(inputs.word) == 2\" } ] }",
+    );
+    let inputs = "inputs: { word: { type: string, default: hello } }\nplugins:";
+    let text = home.read("plan.yaml").replacen("plugins:", inputs, 1);
+    home.file("plan.yaml", text);
+    home.flowhost(&["run", "plan.yaml"]).expect(4);
+    let (_, steps) = reuses(&home, &["--input", "word=ok"]);
+    assert_eq!(steps, ["b"]);
+}
+
 /// A folder with a plan whose steps compute, read a file, and ask a model by two agents.
 fn incremental() -> Home {
     let home = Home::new();

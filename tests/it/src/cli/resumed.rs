@@ -118,7 +118,8 @@ fn a_plan_whose_last_run_was_killed_says_so_whoever_found_that_first() {
     server.silence("/b", false);
     let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
     let killed = list[0]["run_id"].as_str().unwrap();
-    let goes_on = format!("`flowhost runs resume {killed}` goes on with it");
+    let goes_on =
+        format!("`flowhost runs resume {killed} --allow-private-network` goes on with it");
     let run = ["run", "plan.yaml", "--allow-private-network"];
     let ran = home.flowhost(&run).expect(0);
     let offer = format!("the last run of this plan, {killed}, was killed; {goes_on}");

@@ -81,7 +81,7 @@ fn a_private_address_is_two_keys_and_then_it_is_reached() {
     assert!(
         denied
             .stderr
-            .contains("this option of `flowhost run` would allow it:\n    --allow-private-network"),
+            .contains("this option of the command would allow it:\n    --allow-private-network"),
         "{}",
         denied.all()
     );

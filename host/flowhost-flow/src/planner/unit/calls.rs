@@ -20,7 +20,7 @@ use crate::plan::{Effects, Guard, OnFail};
 use crate::planner::core::{Core, Purpose, ScopeId};
 use crate::planner::scope::Scope;
 use crate::planner::unit::{
-    Answer, Ask, Desk, GRACE_MS, Heard, Hungry, Open, Phase, Turn, Unit, Units, Work,
+    Answer, Ask, Desk, End, GRACE_MS, Heard, Hungry, Open, Phase, Stop, Turn, Unit, Units, Work,
 };
 use crate::planner::{Action, Call, CallId, CallResult, Note, Part, Verdict};
 use crate::schema_check::OutputSchema;
@@ -205,6 +205,12 @@ impl Unit {
         let phase = std::mem::replace(&mut self.phase, Phase::Backoff);
         // Also where the call overdrew its budget: nobody waits for it, and the next reservation is refused.
         if let Phase::Ending(end) = phase {
+            if let (End::Stopped(Stop::Cancelled), CallResult::Failed(failure)) =
+                (&end, &answer.result)
+                && failure.is_in_doubt()
+            {
+                desk.core.warn(&self.path, "call", failure.with_cure());
+            }
             if self.open.is_empty() {
                 return self.conclude(desk, end);
             }

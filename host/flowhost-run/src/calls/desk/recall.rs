@@ -92,6 +92,14 @@ impl Recording {
         calls.heard.insert(call);
     }
 
+    /// Whether the record has the call's intent and not its result: nobody knows how far it came.
+    pub(crate) fn begun(&self, call: u64) -> bool {
+        matches!(
+            self.calls().found.get(&call.to_string()),
+            Some(Found::Begun)
+        )
+    }
+
     /// Agents that were started by another process of this run.
     pub(crate) fn knows(&self, agents: impl IntoIterator<Item = (String, u64)>) {
         self.calls().agents.extend(agents);

@@ -30,6 +30,7 @@ impl Driver {
         // A run that goes on elsewhere is not over for its agents.
         let over = self.paused.is_none();
         if over {
+            self.unanswered();
             self.settle(self.deadline).await;
         }
         let end = self.end.take().ok_or_else(|| {

@@ -80,7 +80,8 @@ impl Driver {
             steps.push(path.clone());
         }
         let message = format!("waits for {}", waits.join(", "));
-        let hint = format!("{}, then `flowhost runs resume {run}`", hints.join("; "));
+        let goes_on = self.run.resume_command();
+        let hint = format!("{}, then `{goes_on}`", hints.join("; "));
         self.pause(Exit::Waiting, &message, hint, steps);
     }
 

@@ -11,6 +11,7 @@ use flowhost_flow::{Amounts, Call, CallResult, Event, FailureClass};
 use flowhost_ledger::trace;
 use tokio::time::Instant;
 
+use super::doubt::may_last;
 use super::{Driver, Out};
 use crate::calls::order::{Cancel, Order};
 use crate::earlier::reuse::Made;
@@ -88,9 +89,11 @@ impl Driver {
         match sent {
             Ok(_) => {
                 // Nothing is recorded of the order itself: whoever performs it records what it begins.
+                let lasts = may_last(call, &installed);
                 let out = Out {
                     pinned: installed,
                     sent: at,
+                    lasting: lasts.then(|| call.path.clone()),
                 };
                 self.open.insert(call.id.0, Some(out));
                 Ok(())
@@ -123,6 +126,12 @@ impl Driver {
             self.open.remove(&call.0);
             let failure = flowhost_flow::Failure::new(FailureClass::Cancelled, reason);
             let (result, used) = (CallResult::Failed(failure), Amounts::default());
+            return Box::pin(self.feed(Event::CallFinished { call, result, used })).await;
+        }
+        if let Some(used) = self.doubtful.remove(&call.0) {
+            self.open.remove(&call.0);
+            self.recording.heard(call.0);
+            let result = CallResult::Failed(flowhost_flow::Failure::in_doubt());
             return Box::pin(self.feed(Event::CallFinished { call, result, used })).await;
         }
         if let Err(message) = self.publish_cancel(call, reason).await {

@@ -113,8 +113,10 @@ impl Driver {
         if self.asked.is_some() {
             return self.unasked(at, &resumed).await;
         }
+        // Whoever wants the run to end does not wait for the person that it waits for.
+        let stops = self.run.is_asked_to_stop();
         let doubtful = resumed.doubtful();
-        if !doubtful.is_empty() {
+        if !doubtful.is_empty() && !stops {
             return self.waits_for_word(&doubtful);
         }
         if at.is_none() {
@@ -129,6 +131,9 @@ impl Driver {
                 return;
             }
             self.take_up_call(call, &resumed).await;
+        }
+        if stops {
+            return; // nothing begins before the planner hears of it, which comes next
         }
         Box::pin(self.drain()).await;
         self.take_up_gates(&resumed).await;
@@ -150,6 +155,10 @@ impl Driver {
             let made = resumed.past.calls.get(&call.id.0);
             match made.and_then(|made| made.result.clone()) {
                 Some(known) => self.knew(&call, known, resumed).await,
+                None if self.is_doubtful(&call, resumed) => {
+                    let ended = CallResult::Failed(flowhost_flow::Failure::in_doubt());
+                    self.ended_before(&call, ended, resumed).await;
+                }
                 None => {
                     let why = "the process that performed it is gone, and what it came to is not on record";
                     let failure = flowhost_flow::Failure::new(FailureClass::Cancelled, why);
@@ -165,11 +174,17 @@ impl Driver {
         self.open.insert(call.id.0, None);
         let failed =
             |class, why: String| CallResult::Failed(flowhost_flow::Failure::new(class, why));
+        let doubtful = self.is_doubtful(&call, resumed);
         let ended = match resumed.fate(&call) {
+            Fate::Make | Fate::Doubtful if doubtful && self.run.is_asked_to_stop() => {
+                let used = self.accounted(&call, &mut Detail::default(), resumed);
+                return self.set_aside(&call, used);
+            }
             Fate::Make | Fate::Doubtful | Fate::Settled(Settled::Retry) => {
                 return self.waiting.push_back(call);
             }
             Fate::Known(known) => return self.knew(&call, known.clone(), resumed).await,
+            Fate::Stopped if doubtful => CallResult::Failed(flowhost_flow::Failure::in_doubt()),
             Fate::Stopped => {
                 let why = "the process that performed it is gone".to_owned();
                 failed(FailureClass::Cancelled, why)
@@ -223,22 +238,10 @@ impl Driver {
 
     /// Tells the planner how a call ended that another process made.
     async fn knew(&mut self, call: &Call, known: Known, resumed: &Resumed) {
-        let made = resumed.past.calls.get(&call.id.0);
-        let (routed, spent) = made
-            .map(|made| (made.routed, made.spent))
-            .unwrap_or_default();
         let mut detail = known.detail;
-        detail.add(&routed.detail);
-        let used = Amounts {
-            calls: routed.calls.saturating_add(1),
-            fuel: detail.fuel,
-            tokens: spent.tokens,
-            micro_usd: spent.micro_usd,
-        };
+        let used = self.accounted(call, &mut detail, resumed);
         self.open.remove(&call.id.0);
         self.recording.heard(call.id.0);
-        self.used.entry(call.path.clone()).or_default().add(&detail);
-        self.spent.add(&used);
         let (result, stands) = self.kept(&call.step_id, known.result, known.stands);
         let answered = Answered {
             stands,
@@ -249,6 +252,24 @@ impl Driver {
         let call = call.id;
         let event = Event::CallFinished { call, result, used };
         Box::pin(self.feed_recorded(event, answered)).await;
+    }
+
+    /// What a call of another process used, with `detail` of its own result, to which what it called is added.
+    fn accounted(&mut self, call: &Call, detail: &mut Detail, resumed: &Resumed) -> Amounts {
+        let made = resumed.past.calls.get(&call.id.0);
+        let (routed, spent) = made
+            .map(|made| (made.routed, made.spent))
+            .unwrap_or_default();
+        detail.add(&routed.detail);
+        let used = Amounts {
+            calls: routed.calls.saturating_add(1),
+            fuel: detail.fuel,
+            tokens: spent.tokens,
+            micro_usd: spent.micro_usd,
+        };
+        self.used.entry(call.path.clone()).or_default().add(detail);
+        self.spent.add(&used);
+        used
     }
 
     /// Calls that are out.
@@ -272,7 +293,7 @@ impl Driver {
             Exit::HungUp => "its terminal was closed (SIGHUP), and nothing more was begun",
             _ => "its process was told to end (SIGTERM), and nothing more was begun",
         };
-        let hint = format!("`flowhost runs resume {}` goes on with it", self.scope.run);
+        let hint = format!("`{}` goes on with it", self.run.resume_command());
         self.pause(exit, message, hint, Vec::new());
     }
 
@@ -288,7 +309,8 @@ impl Driver {
         let first = shell_word(&first);
         let hint = format!(
             "look whether it happened, then `flowhost runs settle {run} {first} --as done` (or `failed`, or `retry`) \
-             and `flowhost runs resume {run}`"
+             and `{}`",
+            self.run.resume_command()
         );
         self.pause(Exit::Waiting, &message, hint, paths);
     }

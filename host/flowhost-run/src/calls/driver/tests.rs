@@ -25,6 +25,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         deadline: Instant::now() + HOUR,
         waiting: VecDeque::new(),
         open: BTreeMap::new(),
+        doubtful: BTreeMap::new(),
         timers: BTreeSet::new(),
         due: HashMap::new(),
         steps: HashMap::new(),

@@ -5,7 +5,7 @@ use flowhost_flow::Exit;
 use flowhost_flow::plan::Wants;
 use flowhost_flow::planner::{GateAnswer, OpenGate};
 use flowhost_ledger::records::{Gate, RecordKind as _, StepPart};
-use flowhost_words::shell_word;
+use flowhost_words::{shell_word, with_keys};
 use serde_json::Value;
 
 use crate::base::failure::Failure;
@@ -44,7 +44,7 @@ pub(crate) fn answer(
     said: &Spoken,
 ) -> Result<u64, Failure> {
     let now_ms = host.config.world.now_ms();
-    speak(host, kept, run, |resumed, actor| {
+    speak(host, kept, run, |resumed, _, actor| {
         let gate = find(resumed, run, &said.gate, now_ms)?;
         let (event, payload) = match (&said.word, gate.wants) {
             (Word::Approve(note), Wants::Approval) => ("approved", note.clone()),
@@ -93,7 +93,8 @@ fn find<'r>(
     now_ms: u64,
 ) -> Result<&'r OpenGate, Failure> {
     let open = &resumed.rebuilt.gates;
-    let goes_on = format!("`flowhost runs resume {run}`");
+    let goes_on = with_keys(&format!("flowhost runs resume {run}"), &resumed.past.keys());
+    let goes_on = format!("`{goes_on}`");
     let Some(gate) = open.values().find(|gate| gate.path == path) else {
         let waiting: Vec<String> = open
             .values()
@@ -126,7 +127,9 @@ fn find<'r>(
                     "its time was up".to_owned()
                 }
             };
-            Err(refused(path, why).hint(format!("{goes_on} goes on with what was said")))
+            let message = format!("the gate `{path}` has had its word, and this one is not taken");
+            let failure = Failure::new(Exit::Internal, message).because(why);
+            Err(failure.hint(format!("{goes_on} goes on with what was said")))
         }
         Some(Reached { until_ms, .. }) if *until_ms <= now_ms => {
             let why = format!("its time was up at {}", when(*until_ms));

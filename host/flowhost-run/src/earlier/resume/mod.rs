@@ -12,6 +12,7 @@ use flowhost_bus::Ulid;
 use flowhost_flow::planner::{Note, ReplayError, StepSummary};
 use flowhost_flow::{Call, Exit, RunSetup};
 use flowhost_ledger::{DataKey, Ledger, LedgerOptions, OpenError};
+use flowhost_words::{SECOND_KEYS, with_keys};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -20,6 +21,7 @@ use crate::base::finding::Finding;
 use crate::base::tasks::blocking;
 use crate::calls::channel::Channel;
 use crate::given::bundle::{self, BUNDLE, Bundle};
+use crate::given::keys::Turned;
 use crate::given::options::RunOptions;
 use crate::given::process::Process;
 use crate::given::project::{Project, at_member};
@@ -62,6 +64,16 @@ pub struct ResumeOptions {
     pub replaced: Vec<String>,
     /// Goes on only to be cancelled, for this reason: what the plan does after a cancellation is done.
     pub cancel: Option<String>,
+}
+
+impl ResumeOptions {
+    /// The second keys that it turns.
+    const fn turned(&self) -> Turned {
+        Turned {
+            private_network: self.allow_private_network,
+            process: self.allow_process,
+        }
+    }
 }
 
 /// Finds again what a run was made of: that needs the binary's plan loader.
@@ -151,6 +163,14 @@ impl Resumed {
             .collect()
     }
 
+    /// Whether a person may speak for a call: nobody knows how it ended, or somebody has said so and the run has not gone
+    /// on by that yet.
+    fn takes_a_word(&self, call: &Call) -> bool {
+        let made = self.past.calls.get(&call.id.0);
+        let said = made.is_some_and(|made| made.settled.is_some() && made.result.is_none());
+        said || matches!(self.fate(call), Fate::Doubtful)
+    }
+
     /// The calls that a person has to speak for before the run can go on.
     pub(crate) fn doubtful(&self) -> Vec<&Call> {
         let open = self.rebuilt.open.values().map(|call| &**call);
@@ -225,7 +245,8 @@ pub(crate) async fn execute(
         Some((key.clone(), member.inspection.digest.to_string()))
     });
     let replaced = replaced.collect();
-    journal.run_resume(&ledger, &resumed, replaced).await?;
+    let told = (replaced, options.turned().of(&project));
+    journal.run_resume(&ledger, &resumed, told).await?;
     if let Some(locked) = &prepared.locked {
         locked.told(&journal)?;
     }
@@ -245,6 +266,7 @@ pub(crate) async fn execute(
         resumed: Some((planner, resumed)),
         // What is still to be done is done: the run that it took from may be gone.
         reuse: None,
+        warnings: Vec::new(),
         follower,
     };
     conduct(host, work, run).await
@@ -292,6 +314,7 @@ fn find(
         None => kept.project(&dir, &fed.setup.inputs)?,
     };
     is_same(&project, &past, options, &made_of, hash.into_inner())?;
+    has_keys(&project, &past, options, run)?;
     if opened.seal.is_none() {
         is_exact(&project, &fed)?;
     }
@@ -414,6 +437,41 @@ fn is_same(
         "a profile that comes with flowhost may have changed with its version; resume it with the version that \
          began it, or start the plan again",
     ))
+}
+
+/// That this process has turned the second keys that the run had and its rights ask for. Without one it would be denied
+/// what it has begun and what takes its effects back, and be over by that.
+fn has_keys(
+    project: &Project,
+    past: &Past,
+    options: &ResumeOptions,
+    run: &str,
+) -> Result<(), Failure> {
+    let missing = options.turned().missing(project, |key| past.had(key));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let (verb, done) = match options.cancel {
+        Some(_) => ("cancel", "cancelled"),
+        None => ("resume", "resumed"),
+    };
+    // All that it had, because the command is to be typed as it stands.
+    let mut keys = missing.clone();
+    keys.extend(
+        SECOND_KEYS
+            .into_iter()
+            .filter(|key| options.turned().has(key)),
+    );
+    let command = with_keys(&format!("flowhost runs {verb} {run}"), &keys);
+    let failure = Failure::new(Exit::Denied, format!("the run cannot be {done}"));
+    Err(failure
+        .because(format!(
+            "its rights need `{}`, which it had, and this process was started without",
+            missing.join("` and `")
+        ))
+        .hint(format!(
+            "`{command}` is the whole command; nothing was done, and nothing was recorded"
+        )))
 }
 
 /// What stands in the place of what was taken out of a payload before it was stored. An agent may have written the same

@@ -5,6 +5,7 @@
 //! nothing is performed: a call whose intent is missing never started, because an intent is on the disk before
 //! its effect.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -124,9 +125,13 @@ pub(crate) struct Past {
     pub(crate) swapped: BTreeSet<String>,
     /// Tools that plugins showed it, by which it went on.
     pub(crate) shown: ToolHashes,
+    /// The second keys that processes of it had turned; none where no record says so.
+    pub(crate) second_keys: Option<BTreeSet<String>>,
     /// The step before which the run was forked from another.
     pub(crate) fork_at: Option<String>,
-    /// Whether that step, or an item of it, has begun.
+    /// How many events of its past have not come yet, where that does not end with the beginning of the step.
+    pub(crate) fork_events: Option<u64>,
+    /// Whether that step, or an item of it, has begun, or the last of those events has come.
     pub(crate) fork_reached: bool,
     /// Calls that an earlier run had made.
     pub(crate) reused: Vec<ReusedCall>,
@@ -148,6 +153,38 @@ pub(crate) struct Past {
     pub(crate) viewed: BTreeSet<String>,
     /// Bytes of records and payloads, for the run's account.
     pub(crate) bytes: u64,
+}
+
+impl Past {
+    /// A process of it said which second keys it had turned.
+    fn had_turned(&mut self, keys: Option<Vec<Cow<'_, str>>>) {
+        if let Some(keys) = keys {
+            let had = self.second_keys.get_or_insert_default();
+            had.extend(keys.into_iter().map(Cow::into_owned));
+        }
+    }
+
+    /// An event of the planner came, which may be the last of the past that the run was forked with.
+    fn fork_fed(&mut self) {
+        if let Some(left) = &mut self.fork_events {
+            *left = left.saturating_sub(1);
+            self.fork_reached |= *left == 0;
+        }
+    }
+
+    /// Whether the run had this second key. Of one whose records do not say it, because an older host made them: whether
+    /// nothing was denied for the want of it.
+    pub(crate) fn had(&self, key: &str) -> bool {
+        match &self.second_keys {
+            Some(had) => had.contains(key),
+            None => !self.denials.iter().any(|denial| denial.cure == key),
+        }
+    }
+
+    /// The second keys that it had, to be repeated where a command is printed.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.second_keys.iter().flatten().cloned().collect()
+    }
 }
 
 /// What the run in `dir` promised of its records; durable where it does not say.

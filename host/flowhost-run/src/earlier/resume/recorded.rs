@@ -29,12 +29,13 @@ impl Journal {
     }
 
     /// The run goes on in this process. On the disk of `ledger` before anything of it is begun, however relaxed that is:
-    /// the next process counts from it how many there were, and must not take this one's words for its own.
+    /// the next process counts from it how many there were, and must not take this one's words for its own. Told with it:
+    /// the plugins that were replaced, and the second keys that this process has turned.
     pub(crate) async fn run_resume(
         &self,
         ledger: &Ledger,
         resumed: &Resumed,
-        replaced: BTreeMap<String, String>,
+        (replaced, second_keys): (BTreeMap<String, String>, Option<Vec<String>>),
     ) -> Result<(), Failure> {
         let Told {
             again,
@@ -50,6 +51,7 @@ impl Journal {
             known: some(known),
             replaced: (!replaced.is_empty()).then_some(replaced),
             schema: Some(SCHEMA),
+            second_keys,
         };
         let cannot = |error: LedgerError| {
             ledger_failure("it cannot be recorded that the run goes on", &error)

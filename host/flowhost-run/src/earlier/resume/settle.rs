@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use flowhost_flow::{Exit, RunSetup};
+use flowhost_flow::plan::{Step, Work};
+use flowhost_flow::planner::Part;
+use flowhost_flow::{Call, Exit, OutputSchema, Plan, RunSetup};
 use flowhost_ledger::records::{RecordKind as _, RunSettle};
 use flowhost_ledger::{Fact, LedgerOptions, Recorder as _};
 use serde_json::Value;
@@ -15,6 +17,7 @@ use crate::earlier::resume::past::{self, Beside};
 use crate::earlier::resume::rebuild::rebuild;
 use crate::earlier::resume::{Kept, Resumed, foreign, open};
 use crate::given::process::Process;
+use crate::given::project::Project;
 
 /// What a person says of a call.
 #[derive(Debug, Clone)]
@@ -45,9 +48,11 @@ pub(crate) fn settle(
     run: &str,
     said: &Settlement,
 ) -> Result<(u64, usize), Failure> {
-    speak(host, kept, run, |resumed, actor| {
+    speak(host, kept, run, |resumed, project, actor| {
         let doubtful = resumed.doubtful();
-        let Some(call) = doubtful.iter().find(|call| call.path == said.step) else {
+        let open = resumed.rebuilt.open.values().map(|call| &**call);
+        let mut taking = open.filter(|call| resumed.takes_a_word(call));
+        let Some(call) = taking.find(|call| call.path == said.step) else {
             let waiting: Vec<String> = doubtful.iter().map(|it| format!("`{}`", it.path)).collect();
             let why = match waiting.is_empty() {
                 true => "no step of it waits for a word".to_owned(),
@@ -59,8 +64,11 @@ pub(crate) fn settle(
                     )
                 }
             };
-            return Err(Failure::new(Exit::Internal, "nothing was settled").because(why));
+            return Err(unsettled(why));
         };
+        if let Verdict::Done(output) = &said.verdict {
+            fits(project, call, output)?;
+        }
         let (word, payload) = match &said.verdict {
             Verdict::Done(output) => ("done", Some(output.to_string())),
             Verdict::Failed(why) => ("failed", Some(why.clone())),
@@ -78,8 +86,81 @@ pub(crate) fn settle(
             Some(payload) => fact.payload(payload.into_bytes()),
             None => fact,
         };
-        Ok((fact, (call.id.0, doubtful.len() - 1)))
+        let others = doubtful.iter().filter(|it| it.id != call.id);
+        Ok((fact, (call.id.0, others.count())))
     })
+}
+
+fn unsettled(why: impl Into<String>) -> Failure {
+    Failure::new(Exit::Internal, "nothing was settled").because(why)
+}
+
+/// That what a call is said to have handed on is what its tool would have given, and has what the plan reads of it: the
+/// run would else fail by the word, and could not be gone on with.
+fn fits(project: &Project, call: &Call, output: &Value) -> Result<(), Failure> {
+    // Of a consensus one agent is meant, and nobody reads what a handler or a compensation gives.
+    let Some((plan, prefix, step)) = (call.part == Part::Work)
+        .then(|| placed(&project.plan, &call.path))
+        .flatten()
+    else {
+        return Ok(());
+    };
+    let misfit = |why: String| {
+        let said = match output.is_null() {
+            true => "it says nothing of what it handed on".to_owned(),
+            false => format!("`{output}` is not what it would have handed on"),
+        };
+        let cure = "say with `--output JSON` what the step would have handed on, or `--as failed`";
+        Err(unsettled(format!("{said}: {why}")).hint(cure))
+    };
+    let stated = plan.schema_of(step);
+    if let Some(what) = stated.and_then(|schema| schema.violations(output)) {
+        return misfit(format!("by the step's `output`, {what}"));
+    }
+    if let Some((plugin, tool)) = project.tool_of(&prefix, step)
+        && let Some(schema) = &tool.output
+        // One that cannot be used is told by who calls the tool.
+        && let Ok(schema) = OutputSchema::compile(schema.clone())
+        && let Some(what) = schema.violations(output)
+    {
+        return misfit(format!("by the schema of `{plugin}/{}`, {what}", tool.name));
+    }
+    // A guardrail may hand on something else.
+    let of_it = plan
+        .reads()
+        .iter()
+        .filter(|read| read.step == step.id && step.after.is_empty());
+    for read in of_it {
+        let mut at = Some(output);
+        for name in &read.path {
+            at = at.and_then(|it| it.get(name));
+        }
+        if at.is_none() {
+            let path = read.path.join(".");
+            let place = format!("{}:{}", plan.file, read.at.line);
+            return misfit(format!("{place} reads `{path}` of it"));
+        }
+    }
+    Ok(())
+}
+
+/// The step of this path, with its plan and the beginning of the keys of its plugins.
+fn placed<'p>(root: &'p Plan, path: &str) -> Option<(&'p Plan, String, &'p Step)> {
+    let (mut plan, mut prefix) = (root, String::new());
+    let mut parts = path.split('/').peekable();
+    loop {
+        // Without the item of a `foreach`, and how often a state was visited.
+        let id = parts.next()?.split(['[', '#']).next()?;
+        let step = plan.step(id)?;
+        if parts.peek().is_none() {
+            return Some((plan, prefix, step));
+        }
+        let Work::Plan { reference } = &step.work else {
+            return None;
+        };
+        prefix = format!("{prefix}{reference}::");
+        plan = plan.sub_plan(reference)?;
+    }
 }
 
 /// Lets somebody say something of a run that nobody works on: `say` gives the fact, which is recorded and
@@ -88,7 +169,7 @@ pub(super) fn speak<T>(
     host: &Process,
     kept: &dyn Kept,
     run: &str,
-    say: impl FnOnce(&Resumed, String) -> Result<(Fact, T), Failure>,
+    say: impl FnOnce(&Resumed, &Project, String) -> Result<(Fact, T), Failure>,
 ) -> Result<T, Failure> {
     let state = &host.config.state;
     let dir = state.run_dir(run);
@@ -100,12 +181,12 @@ pub(super) fn speak<T>(
         ..failure
     };
     let ledger = open(host, &options).map_err(unsaid)?;
-    let resumed = read(kept, &dir).map_err(unsaid)?;
+    let (resumed, project) = read(kept, &dir).map_err(unsaid)?;
     if let Some(status) = &resumed.past.ended {
         return Err(Failure::new(Exit::Internal, "nothing was recorded")
             .because(format!("the run has ended: {status}")));
     }
-    let (fact, told) = say(&resumed, format!("{}/host", state.tenant()))?;
+    let (fact, told) = say(&resumed, &project, format!("{}/host", state.tenant()))?;
     let broken = |error: &dyn std::error::Error| ledger_failure("the ledger takes no more", error);
     ledger.append(fact).map_err(|error| broken(&error))?;
     let sealed = ledger.close_blocking().map_err(|error| broken(&error))?;
@@ -116,8 +197,8 @@ pub(super) fn speak<T>(
     Ok(told)
 }
 
-/// The run as it stands.
-fn read(kept: &dyn Kept, dir: &Path) -> Result<Resumed, Failure> {
+/// The run as it stands, and what it is made of.
+fn read(kept: &dyn Kept, dir: &Path) -> Result<(Resumed, Project), Failure> {
     let key = kept.key(dir)?;
     let loaded = OnceLock::new();
     let plan = |setup: &RunSetup| {
@@ -127,11 +208,11 @@ fn read(kept: &dyn Kept, dir: &Path) -> Result<Resumed, Failure> {
     let Beside { past, fed, .. } = past::read_beside(dir, key.as_ref(), None, &plan)?;
     let FedBeside { fed, rebuilt } = fed;
     let fed = fed?;
-    let plan = match loaded.into_inner() {
-        Some(project) => project?.plan,
-        None => kept.project(dir, &fed.setup.inputs)?.plan,
+    let project = match loaded.into_inner() {
+        Some(project) => project?,
+        None => kept.project(dir, &fed.setup.inputs)?,
     };
-    let rebuilt = rebuilt.unwrap_or_else(|| rebuild(plan, &fed));
+    let rebuilt = rebuilt.unwrap_or_else(|| rebuild(project.plan.clone(), &fed));
     let (_planner, rebuilt) = rebuilt.map_err(|error| foreign(&error))?;
-    Ok(Resumed { past, rebuilt, fed })
+    Ok((Resumed { past, rebuilt, fed }, project))
 }

@@ -2,9 +2,10 @@
 //!
 //! A call's result is taken when the same would be asked of the same: component, rights, configuration,
 //! function, input, prompt, schema and seed have one hash ([`keys`]), the plan or the tool says that nothing
-//! is lost when it is not done (`effects` is `none` or `idempotent`), and what the call met outside of its
-//! input ([`touched`]) is as it was or may be taken as it was. Whatever cannot be told apart for sure is done
-//! again. What is taken is recorded with the run and the record that it comes from.
+//! is lost when it is not done (`effects` is `none` or `idempotent`), what the call met outside of its
+//! input ([`touched`]) is as it was or may be taken as it was, and the earlier run did not take its step back.
+//! Whatever cannot be told apart for sure is done again. What is taken is recorded with the run and the record
+//! that it comes from.
 
 mod keys;
 mod touched;
@@ -14,7 +15,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_caps::files::{FileServices, still_shows};
-use flowhost_flow::planner::{CallId, Recorded, Replayer};
+use flowhost_flow::planner::fork::is_part_of;
+use flowhost_flow::planner::{CallId, Note, Recorded, Replayer};
 use flowhost_flow::{Action, Amounts, Call, CallResult, Exit};
 use flowhost_ledger::{Kind, read_run};
 
@@ -196,7 +198,8 @@ pub(crate) fn earlier(host: &Process, kept: &dyn Kept, run: &str) -> Result<Earl
     let keys = Keys::of(&project);
     let mut replayer = Replayer::new(project.plan.clone(), fed.setup.clone())
         .map_err(|error| foreign(error.to_string()))?;
-    let (mut asked, mut made) = (BTreeMap::<CallId, Box<Call>>::new(), HashMap::new());
+    let mut asked = BTreeMap::<CallId, Box<Call>>::new();
+    let (mut ended, mut undone) = (Vec::new(), Vec::new());
     for record in &fed.events {
         if let Recorded::CallFinished { call: id } = &record.event
             && let (Some(call), Some(end)) = (asked.remove(id), fed.ends.get(id))
@@ -204,21 +207,28 @@ pub(crate) fn earlier(host: &Process, kept: &dyn Kept, run: &str) -> Result<Earl
             && !matches!(end.result, CallResult::Failed(_))
             && let (Some(key), Some(source)) = (keys.of_call(&call), sources.get(&id.0))
         {
-            let touched = met.of(source);
-            let queue: &mut VecDeque<Made> = made.entry(key).or_default();
-            queue.push_back(Made {
+            let made = Made {
                 source: source.clone(),
                 result: end.result.clone(),
                 used: source.used,
-                touched,
-            });
+                touched: met.of(source),
+            };
+            ended.push((call.path.clone(), key, made));
         }
         let actions = replayer.feed(record, &fed.ends);
         for action in actions.map_err(|error| foreign(error.to_string()))? {
-            if let Action::Call(call) = action {
-                asked.insert(call.id, call);
+            match action {
+                Action::Call(call) => drop(asked.insert(call.id, call)),
+                Action::Note(Note::CompensationStarted { path }) => undone.push(path),
+                _ => {}
             }
         }
+    }
+    // However that ended: what was to be taken back is no result to build on.
+    ended.retain(|(path, ..)| !undone.iter().any(|step| is_part_of(path, step)));
+    let mut made = HashMap::<Key, VecDeque<Made>>::new();
+    for (_, key, call) in ended {
+        made.entry(key).or_default().push_back(call);
     }
     Ok(Earlier {
         run: run.to_owned(),

@@ -427,7 +427,8 @@ impl Simulated {
         resumed: Option<&TakenUp>,
     ) -> Result<RunSetup, crate::Failure> {
         if let Some((_, resumed)) = resumed {
-            journal.run_resume(ledger, resumed, BTreeMap::new()).await?;
+            let told = (BTreeMap::new(), None);
+            journal.run_resume(ledger, resumed, told).await?;
             return Ok(resumed.fed.setup.clone());
         }
         let (setup, options) = (self.setup(), RunOptions::default());
@@ -436,6 +437,7 @@ impl Simulated {
             documents: &BTreeMap::new(),
             options: &options,
             fork: None,
+            second_keys: None,
         };
         journal.run_start(&self.plan, &setup, begun)?;
         Ok(setup)

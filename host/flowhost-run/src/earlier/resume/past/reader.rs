@@ -103,6 +103,8 @@ impl<'p> Reader<'p> {
                 self.past.processes += 1;
                 self.past.plan_hash = owned(start.plan);
                 self.past.fork_at = start.fork_at.map(Cow::into_owned);
+                self.past.fork_events = start.fork_events;
+                self.past.had_turned(start.second_keys);
             }
             Some(Record::CallReuse(said)) => self.reused(said),
             Some(Record::RunEnd(end)) => self.past.ended = Some(end.status.into_owned()),
@@ -121,6 +123,7 @@ impl<'p> Reader<'p> {
                 self.failed = false;
                 let replaced = resume.replaced.unwrap_or_default().into_keys();
                 self.past.swapped.extend(replaced.map(Cow::into_owned));
+                self.past.had_turned(resume.second_keys);
             }
             Some(Record::Reload(reload)) => {
                 self.past.swapped.insert(reload.plugin.into_owned());
@@ -133,6 +136,7 @@ impl<'p> Reader<'p> {
                 self.taking_up = false;
                 self.failed |= event.event == "host_failed";
                 self.went_on();
+                self.past.fork_fed();
                 self.event(&event);
             }
             Some(Record::RunSettle(settle)) => self.settled(record, &settle)?,

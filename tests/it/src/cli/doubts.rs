@@ -1,0 +1,108 @@
+//! A call that is stopped while it is at work: whoever ends the run is told that nobody knows whether it had its effect.
+
+use std::io::Read as _;
+
+use serde_json::{Value, json};
+
+use super::interrupted::{ended, signal, sleeping, started};
+use super::resumed::{RUN, THREE, begun, home, killed_in, resume};
+use crate::counting::Counting;
+use crate::support::Home;
+
+const DOUBT: &str = "b: nobody knows whether it had its effect: it was stopped while it was at work; look whether it \
+                     happened, and take it back by hand if it must not stay";
+
+/// Of which steps the record of the only run says that a call of theirs is in doubt.
+fn recorded(home: &Home) -> Vec<String> {
+    let records = home.records().into_iter();
+    let warned = records.filter(|it| it["kind"] == "guard.verdict" && it["warning"] == "call");
+    warned
+        .map(|it| it["path"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_run_that_is_interrupted_says_of_which_call_nobody_knows_whether_it_had_its_effect() {
+    for effects in ["once", "keyed"] {
+        let server = Counting::new();
+        let steps = THREE.replace("POST:/b }", &format!("POST:/b, effects: {effects} }}"));
+        let steps = steps.replace("POST:/a }", "POST:/a, compensate: { POST:/undo-a } }");
+        let home = home(&server, &steps);
+        server.silence("/b", true);
+        let mut child = begun(&home);
+        server.wait("/b", 1);
+        let mut told = child.stdout.take().unwrap();
+        signal(&child, "INT");
+        assert_eq!(ended(child).code(), Some(130));
+        let mut text = String::new();
+        told.read_to_string(&mut text).unwrap();
+        let report: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(report["warnings"], json!([DOUBT]), "{report:#}");
+        assert_eq!(recorded(&home), ["b"], "{effects}");
+        let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+        assert!(shown.contains("nobody knows whether"), "{shown}");
+        // What was done for certain is taken back; of the other the person is told.
+        assert_eq!(server.paths(), ["/a", "/b", "/undo-a"]);
+        let page = report["evidence"]["report_html"].as_str().unwrap();
+        let page = std::fs::read_to_string(home.path().join(page)).unwrap();
+        assert!(page.contains("nobody knows whether the call of `b` had its effect"));
+        let settle = ["runs", "settle", "latest", "b", "--as", "done"];
+        home.flowhost(&settle).expect(1);
+        super::again::replays(&home);
+        home.flowhost(&["verify", ".flowhost"]).expect(0);
+    }
+}
+
+#[test]
+fn who_cancels_a_run_of_another_process_is_told_of_the_call_in_doubt() {
+    let server = Counting::new();
+    let home = home(
+        &server,
+        &THREE.replace("POST:/b }", "POST:/b, effects: once }"),
+    );
+    server.silence("/b", true);
+    let child = begun(&home);
+    server.wait("/b", 1);
+    let cancel = ["runs", "cancel", "latest", "--grace", "0", "--json"];
+    let cancelled = home.flowhost(&cancel).expect(0).json();
+    assert_eq!(cancelled["warnings"], json!([DOUBT]), "{cancelled:#}");
+    assert_eq!(ended(child).code(), Some(130));
+}
+
+#[test]
+fn a_run_that_waits_for_a_word_about_a_call_is_cancelled_and_says_that_nobody_knows() {
+    let server = Counting::new();
+    let home = home(
+        &server,
+        &THREE.replace("POST:/b }", "POST:/b, effects: once }"),
+    );
+    killed_in(&home, &server, "/b");
+    server.silence("/b", false);
+    resume(&home).expect(9);
+    let cancel = ["runs", "cancel", "latest", "--allow-private-network"];
+    let cancelled = home.flowhost(&cancel).expect(0);
+    assert!(
+        cancelled.all().contains(&format!("warning: {DOUBT}")),
+        "{}",
+        cancelled.all()
+    );
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list[0]["status"], "cancelled");
+    assert_eq!(server.paths(), ["/a", "/b"], "it is not made again");
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+}
+
+#[test]
+fn a_call_that_can_change_nothing_is_stopped_without_a_warning() {
+    let home = sleeping();
+    let child = started(&home);
+    let cancel = ["runs", "cancel", "latest", "--grace", "0", "--json"];
+    let cancelled = home.flowhost(&cancel).expect(0).json();
+    assert_eq!(cancelled["warnings"], json!([]), "{cancelled:#}");
+    assert_eq!(ended(child).code(), Some(130));
+    // And one that had come to its end has nothing in doubt either.
+    let server = Counting::new();
+    let other = super::resumed::home(&server, THREE);
+    let report = other.flowhost(RUN).expect(0).json();
+    assert_eq!(report["warnings"], json!([]), "{report:#}");
+}
