@@ -48,6 +48,6 @@ pub use kept::finished::{Evidence, Finished};
 pub use kept::journal::{Denial, view_fact};
 pub use kept::{memory, specs};
 pub use meters::detail::Detail;
-pub use plugins::installed::declared;
+pub use plugins::described::declared;
 pub use plugins::swap::{Swapped, widens};
 pub use plugins::wiring::plan_hash;

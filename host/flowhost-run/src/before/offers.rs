@@ -16,7 +16,8 @@ use crate::base::finding::Finding;
 use crate::before::functions::{ToolNames, check_functions};
 use crate::before::{kinds, reads};
 use crate::given::project::{Member, Project, at_member};
-use crate::plugins::installed::{checked, unasked};
+use crate::plugins::described::checked;
+use crate::plugins::installed::unasked;
 
 /// What is known of the tools of components without a manifest.
 #[derive(Debug, Clone, Default)]

@@ -173,7 +173,7 @@ pub(crate) fn branch(
             records,
             hash,
             at: of.at.clone(),
-            events: (!prefix.anew.is_empty()).then(|| prefix.events.len() as u64),
+            events: (!prefix.anew.is_empty()).then_some(prefix.events.len() as u64),
             anew: prefix.anew.clone(),
         },
         unread,

@@ -2,6 +2,7 @@
 //! them. What happens inside of a call is the engine's.
 
 pub(crate) mod content;
+pub(crate) mod described;
 pub(crate) mod guards;
 pub(crate) mod guest;
 pub(crate) mod installed;

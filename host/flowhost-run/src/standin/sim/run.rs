@@ -40,7 +40,8 @@ use crate::kept::books::Books;
 use crate::kept::journal::{Begun, Journal};
 use crate::kept::revealed::Revealed;
 use crate::meters::purse::Purse;
-use crate::plugins::installed::{Installed, declared};
+use crate::plugins::described::declared;
+use crate::plugins::installed::Installed;
 use crate::plugins::registry::Registry;
 use crate::plugins::wiring::{self, Machinery};
 
