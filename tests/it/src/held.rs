@@ -422,7 +422,7 @@ async fn a_plugin_that_acted_for_its_callers_is_not_swapped_for_one_that_does_no
 async fn a_run_that_is_open_to_requests_takes_nothing_of_another_and_begins_no_step_by_itself() {
     let home = crate::cli::home(
         &["ok_echo"],
-        "  first: { uses: ok_echo/run, with: {}, effects: none }",
+        "  first: { uses: ok_echo/run, with: {}, effects: idempotent }",
     );
     let (host, project) = (host(&home), project(&home));
     let earlier = host.start(project.clone(), options()).unwrap();

@@ -12,6 +12,11 @@ use crate::support::Home;
 const DOUBT: &str = "b: nobody knows whether it had its effect: it was stopped while it was at work; look whether it \
                      happened, and take it back by hand if it must not stay";
 
+/// A manifest of the tool that sends requests, by which a request with the same key has its effect once.
+const SENDS: &str = "version = 1\nname = \"ok_http\"\nkind = \"tool\"\nrelease = \"0.1.0\"\ndescription = \"Sends a \
+                     request.\"\n[needs]\nhttp = \"granted\"\n[[tools]]\nname = \"run\"\ndescription = \"Sends a \
+                     request.\"\neffects = \"keyed\"\ninput = {}\n";
+
 /// Of which steps the record of the only run says that a call of theirs is in doubt.
 fn recorded(home: &Home) -> Vec<String> {
     let records = home.records().into_iter();
@@ -28,6 +33,8 @@ fn a_run_that_is_interrupted_says_of_which_call_nobody_knows_whether_it_had_its_
         let steps = THREE.replace("POST:/b }", &format!("POST:/b, effects: {effects} }}"));
         let steps = steps.replace("POST:/a }", "POST:/a, compensate: { POST:/undo-a } }");
         let home = home(&server, &steps);
+        // Without a manifest it says of itself that it changes nothing.
+        home.file("ok_http.toml", SENDS);
         server.silence("/b", true);
         let mut child = begun(&home);
         server.wait("/b", 1);
