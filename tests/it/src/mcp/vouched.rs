@@ -93,7 +93,7 @@ fn a_lock_that_cannot_be_read_is_told_with_the_reason_and_the_cure() {
     let told = run(&home).expect(1).json()["problems"].to_string();
     assert!(told.contains("is not a lock file"), "{told}");
     assert!(told.contains("TOML parse error"), "{told}");
-    assert!(told.contains("flowhost plugin lock PLAN"), "{told}");
+    assert!(told.contains("flowhost plugin lock plan.yaml"), "{told}");
 }
 
 #[test]
