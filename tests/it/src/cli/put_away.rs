@@ -137,3 +137,65 @@ fn a_broken_archive_is_a_note_where_a_baseline_has_the_same_files() {
         assert!(noted.contains(part), "{part}: {noted}");
     }
 }
+
+#[test]
+fn an_output_that_its_run_did_not_write_is_not_handed_out() {
+    let home = example("spec-kit-900");
+    home.flowhost(&["run", "plan.yaml", "--seed", "7"])
+        .expect(0);
+    let sheet = |out: &str, more: &[&str]| {
+        let key = format!("{out}.json");
+        let head = ["experiment", "sheet", "--mock", "--stage", "plan"];
+        let places = ["--out", out, "--key", &key];
+        home.flowhost(&[&head[..], &places, more].concat())
+    };
+    let refuses = |out: &str, name: &str| {
+        let refused = sheet(out, &[]).expect(1).stderr;
+        // However its lines are broken.
+        let words: Vec<&str> = refused.split_whitespace().collect();
+        let refused = words.join(" ");
+        for part in [name, "of this content on record", "`flowhost verify "] {
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
+        assert!(!home.path().join(out).exists(), "nothing is handed out");
+        assert!(!home.path().join(format!("{out}.json")).exists());
+    };
+    let folder = home.path().join("evidence/consensus/SPEC-KIT-900");
+    let mut names = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|it| it.unwrap().file_name().into_string().unwrap());
+    let is_it =
+        |name: &String| name.starts_with("spec-plan_2") && name.ends_with("_synthesis.json");
+    let name = names.find(is_it).unwrap();
+    let path = format!("evidence/consensus/SPEC-KIT-900/{name}");
+    let honest = home.read(&path);
+    let mut value: Value = serde_json::from_str(&honest).unwrap();
+    value["output"]["summary"] = json!("what nobody said");
+    home.file(&path, value.to_string());
+    refuses("forged", &name);
+    // Without the run nobody can tell, and that is said.
+    let untold = sheet("untold", &["--state", "elsewhere"]).expect(0).stderr;
+    assert!(untold.contains("unverified: 1 output"), "{untold}");
+    home.file(&path, honest);
+    let told = sheet("honest", &[]).expect(0).all();
+    assert!(!told.contains("unverified"), "{told}");
+
+    let prune = ["evidence", "prune", "SPEC-KIT-900", "--keep", "0", "--yes"];
+    home.flowhost(&prune).expect(0);
+    sheet("put-away", &[]).expect(0);
+    let archive = archive(&home);
+    forged(&archive, "/spec-plan_2", &name, |value| {
+        value["output"]["summary"] = json!("what nobody said");
+    });
+    refuses("put-away-forged", &name);
+    let report = [
+        "telemetry",
+        "dashboard",
+        "--mock",
+        "--out",
+        "dashboard.html",
+    ];
+    home.flowhost(&report).expect(0);
+    let page = home.read("dashboard.html");
+    assert!(page.contains("Files are read as they lie there"));
+}
