@@ -1,9 +1,9 @@
 //! What older runs left, out of the archives that `evidence archive|prune`, `keep_runs` and baselines make of it: one reader
-//! for numbers over many runs, for experiments and for packets.
+//! for numbers over many runs, for experiments, for packets and for `verify`.
 //!
 //! Whatever is said of many runs would otherwise say less with each run that is put away. An archive is read as far as it is
-//! what the file beside it says, and within bounds: whatever is left out is told. Must never give a file twice: an
-//! archive may hold what is still there, and a baseline what another archive has.
+//! what the file beside it says, and within bounds: whatever is left out is told. Must never give a file twice to whoever
+//! counts: an archive may hold what is still there, and a baseline what another archive has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,7 +29,7 @@ const ALL_UNPACKED_BYTES_MAX: u64 = 4 << 30;
 /// Bytes of a `.sha256` file, which is a line.
 const HASH_BYTES_MAX: u64 = 4 << 10;
 /// Archives that are named one by one; more are counted, or the notes would push the numbers off the screen.
-const NAMED_MAX: usize = 5;
+pub(super) const NAMED_MAX: usize = 5;
 /// What says something in numbers over many runs, and in experiments.
 const ENDS: [&str; 3] = ["_telemetry.jsonl", "_synthesis.json", "_review.json"];
 
@@ -97,18 +97,23 @@ impl<'a> Archives<'a> {
 
     /// The files of an archive that nobody had yet, by their names in it.
     pub(super) fn fresh(&mut self, name: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut files = self.whole(name);
+        files.retain(|file, _| self.seen.insert(below(file)));
+        files
+    }
+
+    /// The files of an archive, whoever had them before: for whoever asks whether every copy is the same.
+    pub(super) fn whole(&mut self, name: &str) -> BTreeMap<String, Vec<u8>> {
         if !name.ends_with(ARCHIVE) {
             return BTreeMap::new();
         }
-        let mut files = match self.files(name) {
+        match self.files(name) {
             Ok(files) => files,
             Err(why) => {
                 self.left_out.push((name.to_owned(), why));
-                return BTreeMap::new();
+                BTreeMap::new()
             }
-        };
-        files.retain(|file, _| self.seen.insert(below(file)));
-        files
+        }
     }
 
     fn files(&mut self, name: &str) -> Result<BTreeMap<String, Vec<u8>>, String> {

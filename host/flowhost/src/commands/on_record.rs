@@ -175,17 +175,3 @@ fn read_files(dir: &Path) -> Result<(BTreeMap<String, String>, bool), String> {
     }
     Ok((files, ended))
 }
-
-/// SHA-256 of each evidence file that a run of this host wrote, by its path below the evidence root; none where the run
-/// is not here. Fails, with why, where its ledger does not stand.
-pub(super) fn views(
-    run: &str,
-    context: &Context,
-) -> Result<Option<BTreeMap<String, String>>, String> {
-    match files_of(run, context) {
-        Files::Away => Ok(None),
-        Files::Known(files) => Ok(Some(files)),
-        Files::Going => Err("it has not ended, and its ledger is not signed to its end".to_owned()),
-        Files::Broken(why) => Err(why),
-    }
-}

@@ -24,7 +24,7 @@ use crate::commands::tables::{cell, csv, plain_table};
 use crate::commands::telemetry_trends::of_whom;
 
 /// Whose numbers these are: files may be of many hosts, so that none is held against a run here.
-const AS_THEY_LIE: &str = "files are read as they lie there; `flowhost verify RUN` says whether those of a run are as it wrote them";
+pub(super) const AS_THEY_LIE: &str = "files are read as they lie there; `flowhost verify RUN` says whether those of a run are as it wrote them";
 
 /// How an answer is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -64,8 +64,11 @@ pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Fail
     // After trust: what a run says of others counts only where the run is believed.
     linked(&mut report, &target);
     // Of a run that goes on, a stage may be writing some.
-    if target.run.is_some() && report.ok && report.ledgers.iter().any(|it| it.ended) {
-        verify_files::compare(&mut report, &target.path, &context.ambient);
+    if let Some(run) = &target.run
+        && report.ok
+        && report.ledgers.iter().any(|it| it.ended)
+    {
+        verify_files::compare(&mut report, &target.path, run, &context.ambient);
     }
     if context.output.json {
         context.output.document(&report);

@@ -53,6 +53,7 @@ mod preflight;
 mod progress;
 mod prompts;
 mod providers;
+mod put_away;
 mod python;
 mod reached;
 mod readiness;

@@ -337,6 +337,12 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
         ])
         .expect(0)
         .json();
+    let table = home.flowhost(&["experiment", "report", "--mock"]);
+    let table = table.expect(0).stdout;
+    assert!(
+        table.contains("files are read as they lie there"),
+        "{table}"
+    );
     let rows = report["variants"].as_array().unwrap();
     assert_eq!(
         (&rows[0]["variant"], &rows[0]["overall"]),

@@ -47,7 +47,8 @@ pub fn page(overview: &Overview, refresh_s: Option<u32>) -> String {
         sections: &sections(overview),
         foot: html! {
             "Made by flowhost " (env!("CARGO_PKG_VERSION"))
-            " from evidence files, and from nothing else. Times are UTC. Exported charts have the colours of a light page."
+            " from evidence files, and from nothing else. Files are read as they lie there; " code { "flowhost verify RUN" }
+            " says whether those of a run are as it wrote them. Times are UTC. Exported charts have the colours of a light page."
         },
     };
     shell.page()

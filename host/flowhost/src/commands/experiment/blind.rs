@@ -9,18 +9,18 @@ use std::path::{Component, Path, PathBuf};
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::output::{counted, neutral};
-use flowhost_evidence::trials::{Key, Keyed, Outputs, Review, Scores, reviews};
+use flowhost_evidence::trials::{Key, Keyed, Outputs, Review, Scores, Sheet, reviews};
 use flowhost_flow::Exit;
 use flowhost_ledger::timestamp;
 use flowhost_words::shell_word;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::on_record;
+use super::super::on_record::{self, Files};
 use super::super::telemetry::FILE_BYTES_MAX;
 use super::each_file;
 use crate::cli::{ReviewArgs, SheetArgs};
-use crate::commands::Context;
+use crate::commands::{Context, settle};
 
 /// The plan of a run that records scores.
 const REVIEW: &str = include_str!("review.yaml");
@@ -28,6 +28,8 @@ const REVIEW: &str = include_str!("review.yaml");
 const SHEET_BYTES_MAX: u64 = 4 << 20;
 
 pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Failure> {
+    // A run that was killed is signed first: its outputs would be told as ones of a run that goes on.
+    settle(context);
     let ambient = &context.ambient;
     let (out, key) = (ambient.resolve(&args.out), ambient.resolve(&args.key));
     if settled(&key, context).starts_with(settled(&out, context)) {
@@ -43,10 +45,7 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
                 .hint("a sheet may be filled in: name another place, or move it away"));
         }
     }
-    let mut outputs = Outputs::default();
-    each_file(&args.evidence, context, |path, bytes| {
-        outputs.add(path, bytes)
-    })?;
+    let (outputs, there) = taken_in(&args.evidence, context)?;
     let seed = match &args.seed {
         Some(seed) => seed.clone(),
         // Nobody's choice, or who hands the sheet out would know which label is whose.
@@ -72,6 +71,7 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
         };
         return Err(Failure::new(Exit::Internal, message).hint(hint));
     }
+    let unverified = unverified(&sheet, &there, &args.evidence, context)?;
     ambient.create_dir(&out)?;
     for (name, bytes) in &sheet.files {
         ambient.write(&out.join(name), bytes)?;
@@ -82,11 +82,19 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
     bytes.push(b'\n');
     // For its owner alone: the reader may have an account on the same machine.
     ambient.create_secret(&key, &bytes)?;
+    if !unverified.is_empty() {
+        let outputs = counted(unverified.len(), "output");
+        let note = format!(
+            "note: unverified: {outputs}, of runs that are not in this state folder or have not ended: who had the files may \
+             have changed them\n"
+        );
+        context.output.message(&neutral(&note));
+    }
     let count = sheet.key.outputs.len();
     if context.output.json {
         context.output.document(&json!({
             "sheet": args.out.display().to_string(), "key": args.key.display().to_string(),
-            "outputs": sheet.key.outputs.keys().collect::<Vec<_>>(),
+            "outputs": sheet.key.outputs.keys().collect::<Vec<_>>(), "unverified": unverified,
         }));
     } else {
         let text = format!(
@@ -99,6 +107,53 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
         context.output.result(&neutral(&text));
     }
     Ok(Exit::Ok)
+}
+
+/// The outputs of an evidence folder and of its archives, and what each file of it is.
+fn taken_in(evidence: &Path, context: &Context) -> Result<(Outputs, Hashes), Failure> {
+    let (mut outputs, mut there) = (Outputs::default(), Hashes::new());
+    each_file(evidence, context, |path, bytes| {
+        outputs.add(path, bytes);
+        there.insert(path.to_owned(), hex::encode(Sha256::digest(bytes)));
+    })?;
+    Ok((outputs, there))
+}
+
+/// The labels of outputs that nobody here can hold against their runs. Fails where a run has another one on record: a
+/// person would read for days what no stage has said, and be told only when the scores come back.
+fn unverified(
+    sheet: &Sheet,
+    there: &Hashes,
+    evidence: &Path,
+    context: &Context,
+) -> Result<Vec<String>, Failure> {
+    let mut ledgers = Ledgers::default();
+    let mut unverified = Vec::new();
+    // By what is said: a ledger that does not stand is told once, and not with each stage of its run.
+    let mut faults: BTreeMap<String, Finding> = BTreeMap::new();
+    for (label, keyed) in &sheet.key.outputs {
+        match ledgers.holds(keyed, there, context) {
+            Held::AsWritten => {}
+            Held::Away | Held::Going => unverified.push(label.clone()),
+            Held::Otherwise(why) => {
+                let cure = format!(
+                    "`flowhost verify {}` names what was changed; put back what the run wrote, or take its files away",
+                    keyed.run_id
+                );
+                let file = evidence.join(&keyed.synthesis_path).display().to_string();
+                let finding = Finding::new(file, why.clone()).cure(cure);
+                faults.entry(why).or_insert(finding);
+            }
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(unverified),
+        false => {
+            let what = format!("the evidence below `{}`", evidence.display());
+            let findings = faults.into_values().collect();
+            Err(Failure::findings(&what, findings))
+        }
+    }
 }
 
 /// Where a path leads once links are followed; of what is not there yet, its names below what is. A key behind a link would
@@ -229,12 +284,7 @@ fn held_against(
 ) -> Result<Vec<Finding>, Failure> {
     let ambient = &context.ambient;
     let folder = args.scores.parent().unwrap_or(Path::new(""));
-    let mut known = Outputs::default();
-    let mut there = Hashes::new();
-    each_file(&args.evidence, context, |path, bytes| {
-        known.add(path, bytes);
-        there.insert(path.to_owned(), hex::encode(Sha256::digest(bytes)));
-    })?;
+    let (known, there) = taken_in(&args.evidence, context)?;
     let mut ledgers = Ledgers::default();
     let (mut findings, mut gone) = (Vec::new(), Vec::new());
     let (mut changed, mut twice) = (Vec::new(), Vec::new());
@@ -291,31 +341,63 @@ fn held_against(
 /// SHA-256 of each file of an evidence folder and of its archives, by its path below it.
 type Hashes = BTreeMap<String, String>;
 
+/// How an output stands beside what its run has on record.
+enum Held {
+    /// As the run wrote it.
+    AsWritten,
+    /// The run is not here: the evidence is all that there is.
+    Away,
+    /// The run has not ended, and nobody has signed what it wrote.
+    Going,
+    /// The run has something else on record, or is not believed; and why.
+    Otherwise(String),
+}
+
 /// What the runs of this host have on record of their evidence files, each run's ledger verified once.
 #[derive(Default)]
-struct Ledgers(BTreeMap<String, Result<Option<BTreeMap<String, String>>, String>>);
+struct Ledgers(BTreeMap<String, Files>);
 
 impl Ledgers {
-    /// What the ledger of a key's run says otherwise; none where it says the same, and where the run is not here: then
-    /// the evidence is all that there is.
-    fn differ(&mut self, keyed: &Keyed, there: &Hashes, context: &Context) -> Option<String> {
+    /// Holds an output, and what tells whose it is, against the ledger of its run.
+    fn holds(&mut self, keyed: &Keyed, there: &Hashes, context: &Context) -> Held {
         let run = &keyed.run_id;
-        let views = self.0.entry(run.clone());
-        let views = match views.or_insert_with(|| on_record::views(run, context)) {
-            Ok(views) => views.as_ref()?,
-            Err(why) => return Some(format!("the run `{run}` is not believed: {why}")),
+        let files = self.0.entry(run.clone());
+        let views = match files.or_insert_with(|| on_record::files_of(run, context)) {
+            Files::Away => return Held::Away,
+            Files::Going => return Held::Going,
+            Files::Broken(why) => {
+                return Held::Otherwise(format!("the run `{run}` is not believed: {why}"));
+            }
+            Files::Known(views) => &*views,
         };
         // Who answered, and as which variant, stands in the telemetry beside the output.
         let stem = keyed.synthesis_path.trim_end_matches("synthesis.json");
         let telemetry = format!("{stem}telemetry.jsonl");
         let beside = there.get(&telemetry).cloned().unwrap_or_default();
-        [
+        let differs = [
             (&keyed.synthesis_path, &keyed.synthesis_sha256),
             (&telemetry, &beside),
         ]
         .into_iter()
-        .find(|(path, sha256)| views.get(*path) != Some(*sha256))
-        .map(|(path, _)| format!("the run `{run}` has no `{path}` of this content on record"))
+        .find(|(path, sha256)| views.get(*path) != Some(*sha256));
+        match differs {
+            None => Held::AsWritten,
+            Some((path, _)) => Held::Otherwise(format!(
+                "the run `{run}` has no `{path}` of this content on record"
+            )),
+        }
+    }
+
+    /// What the ledger of a key's run says otherwise; none where it says the same, and where the run is not here.
+    fn differ(&mut self, keyed: &Keyed, there: &Hashes, context: &Context) -> Option<String> {
+        match self.holds(keyed, there, context) {
+            Held::AsWritten | Held::Away => None,
+            Held::Going => Some(format!(
+                "the run `{}` is not believed: it has not ended, and its ledger is not signed to its end",
+                keyed.run_id
+            )),
+            Held::Otherwise(why) => Some(why),
+        }
     }
 }
 

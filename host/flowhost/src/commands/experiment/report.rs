@@ -6,6 +6,7 @@ use flowhost_evidence::trials::{Change, Records, Report, VariantRow};
 use flowhost_flow::Exit;
 
 use super::super::tables::plain_table;
+use super::super::telemetry_numbers::AS_THEY_LIE;
 use super::each_file;
 use crate::cli::ExperimentReportArgs;
 use crate::commands::Context;
@@ -103,6 +104,7 @@ fn text(report: &Report) -> String {
     for row in &report.variants {
         text.push_str(&beside(row));
     }
+    text.push_str(&format!("\n{AS_THEY_LIE}\n"));
     text
 }
 
