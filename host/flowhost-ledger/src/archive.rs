@@ -77,7 +77,7 @@ pub fn packed(archive: &[u8]) -> io::Result<BTreeMap<String, String>> {
         let unpacked = zstd::stream::read::Decoder::new(archive)?;
         Ok(tar::Archive::new(unpacked.take(UNPACKED_BYTES_MAX)))
     };
-    check_entries(unpacked()?.entries()?)?;
+    check_entries(unpacked()?.entries()?, not_whole)?;
     let mut tar = unpacked()?;
     let mut files = BTreeMap::new();
     for entry in tar.entries()? {
@@ -107,7 +107,9 @@ pub fn unpacked(
         }))
     };
     let mut looked = unpack()?;
-    let checked = looked.entries().and_then(check_entries);
+    let checked = looked
+        .entries()
+        .and_then(|entries| check_entries(entries, not_whole));
     *left = looked.into_inner().left;
     checked?;
     let mut tar = unpack()?;
@@ -122,6 +124,12 @@ pub fn unpacked(
         }
     }
     Ok(files)
+}
+
+/// An archive of files is no bundle, and nobody is to look for the command that writes those.
+fn not_whole(error: &io::Error) -> io::Error {
+    let what = format!("it is not whole, or was altered: {error}");
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// Reads so many bytes, and fails at the next one: an archive that is cut there would pass for a shorter one.

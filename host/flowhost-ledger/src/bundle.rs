@@ -79,7 +79,7 @@ impl Bundle {
     }
 
     fn of(mut file: File) -> io::Result<Self> {
-        check_entries(tar::Archive::new(&file).entries_with_seek()?)?;
+        check_entries(tar::Archive::new(&file).entries_with_seek()?, not_a_bundle)?;
         file.rewind()?;
         let mut archive = tar::Archive::new(&file);
         let mut files = BTreeMap::new();
@@ -171,9 +171,13 @@ fn not_a_bundle(error: &io::Error) -> io::Error {
 /// That no entry makes its reader hold more than a name: tar reads what an entry says of the next one (`L`, `K`, `x`,
 /// `g`) into memory, whatever its size. Of those, only names are let through. `x` and sparse files also change where the
 /// next entry begins, and then this would look at other entries than who reads the archive after it.
-pub(crate) fn check_entries<R: Read>(entries: tar::Entries<'_, R>) -> io::Result<()> {
+/// `not_one` says of what cannot be read which kind of file was wanted.
+pub(crate) fn check_entries<R: Read>(
+    entries: tar::Entries<'_, R>,
+    not_one: fn(&io::Error) -> io::Error,
+) -> io::Result<()> {
     for (count, entry) in entries.raw(true).enumerate() {
-        let entry = entry.map_err(|error| not_a_bundle(&error))?;
+        let entry = entry.map_err(|error| not_one(&error))?;
         if count >= ENTRIES_MAX {
             return Err(refuse("the bundle has too many entries"));
         }

@@ -14,8 +14,9 @@ const ROLES: [&str; 5] = [
     "security",
     "data protection",
 ];
-/// Dollars by which two sums of the same calls may differ: half of the last place that is kept, for each of a thousand calls.
-const CENTS: f64 = 0.000_5;
+/// Dollars by which two sums of the same calls may differ. Costs are whole millionths of a dollar wherever they are written,
+/// so that sums of them are off by what binary fractions make of them, and by half a millionth never.
+const HALF_A_MICRO_USD: f64 = 0.000_000_5;
 
 /// The packet.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl Reconciled {
     /// Of two sums.
     fn of(one: Option<f64>, other: Option<f64>) -> Self {
         match (one, other) {
-            (Some(one), Some(other)) if (one - other).abs() <= CENTS => Self::Yes,
+            (Some(one), Some(other)) if (one - other).abs() < HALF_A_MICRO_USD => Self::Yes,
             (Some(_), Some(_)) => Self::No,
             _ => Self::Unknown,
         }
@@ -256,9 +257,14 @@ impl Spec<'_> {
         ];
         let mut text = format!("# {}: security reviews\n\n", self.id);
         let tasks = self.stages.iter().find(|it| it.stage == "tasks");
-        let none = match tasks.is_some_and(|it| it.status == "invalid") {
-            true => "The stage `tasks` is invalid, so that nobody knows which tasks are flagged.",
-            false => "No task is flagged for a security review.",
+        let none = match tasks {
+            Some(it) if it.status == "invalid" => {
+                "The stage `tasks` is invalid, so that nobody knows which tasks are flagged."
+            }
+            Some(it) if it.unverified => {
+                "The stage `tasks` is unverified, so that nobody knows which tasks are flagged."
+            }
+            _ => "No task is flagged for a security review.",
         };
         text.push_str(&table(&heads, &rows, none));
         for item in &self.security {
@@ -291,13 +297,6 @@ impl Spec<'_> {
             .map(|it| it.stage.as_str())
             .collect();
         let invalid: Vec<&str> = self.invalid.keys().map(String::as_str).collect();
-        // Their runs are elsewhere, or have not ended: what they say may be so, and nobody here can tell.
-        let unverified_stages: Vec<&str> = self
-            .stages
-            .iter()
-            .filter(|it| it.unverified)
-            .map(|it| it.stage.as_str())
-            .collect();
         let open_reviews = self.security.iter().filter(|it| it.says.word() == "open");
         let failed = self.security.iter().filter(|it| it.says.word() == "failed");
         let unverified = self.security.iter().filter(|it| it.is_unverified());
@@ -307,7 +306,7 @@ impl Spec<'_> {
             ("stages of older runs", list(&self.older())),
             ("stages that are not ok", list(&not_ok)),
             ("files that do not count", list(&invalid)),
-            ("stages that are unverified", list(&unverified_stages)),
+            ("stages that are unverified", list(&self.unverified())),
             ("open conflicts", self.open_conflicts().to_string()),
             (
                 "issues that are left to a person",

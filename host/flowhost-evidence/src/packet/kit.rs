@@ -8,6 +8,8 @@ use crate::packet::security::Says;
 use crate::stage::file_name;
 use crate::text::one_line;
 
+/// Why a stage is unverified.
+const NOBODY_KNOWS: &str = "its run is not in this state folder or has not ended";
 /// Characters of a text of an output that the synopsis shows: a paragraph. The whole is in `outputs/`.
 const SHOWN_CHARS: usize = 400;
 
@@ -24,7 +26,13 @@ impl Spec<'_> {
                 let mut bytes = serde_json::to_vec_pretty(output).unwrap_or_default();
                 bytes.push(b'\n');
                 // A name that somebody else wrote must not lead out of where a packet is unpacked.
-                files.insert(format!("outputs/{}.json", file_name(&stage.stage)), bytes);
+                let name = file_name(&stage.stage);
+                // A file is passed on without the page that says what it is worth.
+                let folder = match stage.unverified {
+                    true => "outputs/unverified",
+                    false => "outputs",
+                };
+                files.insert(format!("{folder}/{name}.json"), bytes);
             }
         }
         with_manifest(files, self, "context-kit")
@@ -58,6 +66,9 @@ impl Spec<'_> {
                 let (status, reason) = (cell(&stage.status), one_line(&stage.reason));
                 text.push_str(&format!("{status}: {reason}\n\n"));
             }
+            if stage.unverified {
+                text.push_str(&format!("Unverified: {NOBODY_KNOWS}.\n\n"));
+            }
             match &stage.output {
                 Some(output) => text.push_str(&outline(output)),
                 None if stage.asked.alone => {
@@ -78,7 +89,13 @@ impl Spec<'_> {
             text.push_str(&format!("- [{mark}] {}\n", one_line(what)));
         };
         item(!self.stages.is_empty(), "at least one stage has run");
-        item(self.invalid.is_empty(), "every file of the evidence counts");
+        let unverified = self.unverified();
+        let why = match unverified.as_slice() {
+            [] => String::new(),
+            stages => format!(": nobody here can say so of {}", stages.join(", ")),
+        };
+        let what = format!("every file of the evidence counts{why}");
+        item(self.invalid.is_empty() && unverified.is_empty(), &what);
         let ended = self.newest.as_ref().is_some_and(|it| it.status == "ok");
         let newest = format!("the newest run ended well: {}", self.newest_word());
         item(ended, &newest);
@@ -90,49 +107,9 @@ impl Spec<'_> {
         let what = format!("every stage is of the newest run{of_older}");
         item(older.is_empty(), &what);
         for stage in &self.stages {
-            let name = &stage.stage;
-            let what = match stage.asked.alone {
-                true => "the one agent that was asked has answered",
-                false => "the consensus is ok",
-            };
-            let why = match stage.unverified {
-                true => {
-                    ": what its files say is unverified, its run is not in this state folder or has not ended"
-                }
-                false => "",
-            };
-            item(
-                stage.status == "ok" && !stage.unverified,
-                &format!("{name}: {what}{why}"),
-            );
-            if let Some(open) = &stage.asked.open {
-                let ids = match open.as_slice() {
-                    [] => String::new(),
-                    open => format!(": {}", open.join(", ")),
-                };
-                let what = format!("{name}: no issue is left to a person{ids}");
-                item(open.is_empty(), &what);
+            for (done, what) in of_stage(stage) {
+                item(done, &format!("{}: {what}", stage.stage));
             }
-            // What a file that does not count has left out is not known not to be.
-            let known = stage.status != "invalid";
-            let mut open = stage.disputes.iter().filter(|it| it.settled.is_none());
-            item(
-                known && open.next().is_none(),
-                &format!("{name}: no conflict is open"),
-            );
-            item(
-                known && stage.missing.is_empty(),
-                &format!("{name}: nobody's answer is missing"),
-            );
-            let held = matches!(stage.checks, (Some(_), Some(0)));
-            item(held, &format!("{name}: every check held"));
-            let read = !stage.readings.is_empty();
-            let why = match !read && stage.readings_unverified > 0 {
-                true => ": what was said is unverified, its run is not in this state folder",
-                false => "",
-            };
-            let what = format!("{name}: somebody has read the output blind{why}");
-            item(read, &what);
         }
         for task in &self.security {
             let said = matches!(task.says, Says::Passed | Says::Accepted);
@@ -153,10 +130,17 @@ impl Spec<'_> {
             Some(newest) if self.ended_badly() => {
                 text.push_str(&of_run(newest, failed.is_empty()));
             }
-            _ if failed.is_empty() => {
+            _ if failed.is_empty() && self.unverified().is_empty() => {
                 text.push_str("Every stage that ran is ok: nothing has to be tried again.\n");
             }
             _ => {}
+        }
+        let unverified = self.unverified();
+        if !unverified.is_empty() {
+            let stages = one_line(&unverified.join(", "));
+            text.push_str(&format!(
+                "Whether anything of {stages} has to be tried again, nobody here can say: {NOBODY_KNOWS}.\n\n"
+            ));
         }
         if !failed.is_empty() {
             text.push_str("In commands below, `PLAN` stands for the plan's file.\n\n");
@@ -175,8 +159,8 @@ impl Spec<'_> {
                      comes back, a prompt that is unclear does not get clearer."
                 }
                 "invalid" => {
-                    "A file of it was changed, or another tool wrote it, so that nobody can say how the stage went. Give it back as \
-                     its run wrote it, or run the stage again; `flowhost telemetry validate` and `flowhost verify RUN` name such files."
+                    "A file of it was changed or is gone, or another tool wrote it, so that nobody can say how the stage went. Give the \
+                     files that are named above back as the run wrote them, or run the stage again."
                 }
                 _ => {
                     "Too few answered, or nobody made an output of it. Look at what the agents said, and whether their models \
@@ -205,6 +189,45 @@ impl Spec<'_> {
         }
         text
     }
+}
+
+/// What the checklist says of a stage, and whether it is so. What nobody here can say is not ticked.
+fn of_stage(stage: &StageState) -> Vec<(bool, String)> {
+    let mut items = Vec::new();
+    let vouched = !stage.unverified;
+    let what = match stage.asked.alone {
+        true => "the one agent that was asked has answered",
+        false => "the consensus is ok",
+    };
+    let why = match stage.unverified {
+        true => format!(": what its files say is unverified, {NOBODY_KNOWS}"),
+        false => String::new(),
+    };
+    items.push((vouched && stage.status == "ok", format!("{what}{why}")));
+    if let Some(open) = &stage.asked.open {
+        let ids = match open.as_slice() {
+            [] => String::new(),
+            open => format!(": {}", open.join(", ")),
+        };
+        let what = format!("no issue is left to a person{ids}");
+        items.push((vouched && open.is_empty(), what));
+    }
+    // What a file that does not count has left out is not known not to be.
+    let known = vouched && stage.status != "invalid";
+    let mut open = stage.disputes.iter().filter(|it| it.settled.is_none());
+    let is_open = open.next().is_some();
+    items.push((known && !is_open, "no conflict is open".to_owned()));
+    let answered = known && stage.missing.is_empty();
+    items.push((answered, "nobody's answer is missing".to_owned()));
+    let held = vouched && matches!(stage.checks, (Some(_), Some(0)));
+    items.push((held, "every check held".to_owned()));
+    let read = !stage.readings.is_empty();
+    let why = match !read && stage.readings_unverified > 0 {
+        true => ": what was said is unverified, its run is not in this state folder",
+        false => "",
+    };
+    items.push((read, format!("somebody has read the output blind{why}")));
+    items
 }
 
 /// A run that did not end well; `all_ok` where its stages do not say why.

@@ -34,6 +34,10 @@ pub use vouched::Wrote;
 /// Files by their names: those of a packet, or those of an evidence root by their paths below it.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
+/// The files of stages that runs have on record, by their paths below the evidence root, with the run of each; without those
+/// that the next run takes the place of, and those that are in an archive and not among the files.
+pub type Recorded = BTreeMap<String, String>;
+
 /// A file of a packet with its hash.
 #[derive(Debug, Serialize)]
 struct Listed<'f> {

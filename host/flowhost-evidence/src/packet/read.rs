@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Files;
 use super::security::{Item, Proof, Witness, items};
 use super::standing::{Asked, Newest};
 use super::vouched::{Wrote, of_costs, vouched};
+use super::{Files, Recorded};
 use crate::analysis::cost_of_stage;
 use crate::stage::{Form, Judged, judge};
 
 /// The order in which stages are told; others follow by their names.
 const ORDER: [&str; 6] = ["plan", "tasks", "implement", "validate", "audit", "unlock"];
+
+/// What the name of a stage's telemetry ends with.
+const TELEMETRY: &str = "_telemetry.jsonl";
 
 /// A spec as its files tell it.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub struct Spec<'f> {
     pub costs: Option<Value>,
     /// What needs a security review, and what was said of it.
     pub security: Vec<Item>,
-    /// Files that do not count, by their paths, with why: they are not what their form says, or no run said it.
+    /// Files that do not count, by their paths, with why: they are not what their form says, no run said it, or they are gone.
     pub invalid: BTreeMap<String, String>,
     /// How its newest run stands; none where nobody here knows.
     pub newest: Option<Newest>,
@@ -41,7 +44,7 @@ pub struct StageState {
     pub run_id: String,
     /// When it ended.
     pub ended: String,
-    /// `ok`, `degraded`, `conflict` or `missing`; `invalid` where a file of it is not what its form says.
+    /// `ok`, `degraded`, `conflict` or `missing`; `invalid` where a file of it does not count, or is gone.
     pub status: String,
     /// Why it is not ok, and what the plan did about it.
     pub reason: String,
@@ -106,6 +109,7 @@ fn latest<'f>(
     id: &str,
     costs_path: &str,
     files: &'f Files,
+    recorded: &'f Recorded,
 ) -> (Latest<'f>, BTreeMap<String, String>) {
     let (mut latest, mut invalid) = (Latest::new(), BTreeMap::new());
     let (consensus, commands) = (format!("consensus/{id}/"), format!("commands/{id}/"));
@@ -141,30 +145,80 @@ fn latest<'f>(
             invalid.insert(path.clone(), what.to_owned());
         }
     }
+    let lost = lost(&consensus, files, recorded);
     // Afterwards, because only the name of such a file says when it was: it is held against the name of the newest that could be
     // read, and of two of one time the one that cannot be read counts.
-    for (path, bytes) in files.iter().filter(|(path, _)| invalid.contains_key(*path)) {
+    let unreadable = files.keys().filter(|path| invalid.contains_key(*path));
+    let gone = recorded.keys().filter(|path| lost.contains_key(*path));
+    for path in unreadable.chain(gone) {
         let Some((stage, at)) = path.strip_prefix(&consensus).and_then(of_name) else {
             continue;
         };
         let known = latest.get(stage).and_then(|(_, path, _)| of_name(path));
         if known.is_none_or(|(_, before)| before <= at) {
-            let line = objects(bytes).into_iter().next().unwrap_or_default();
+            let line = line_of(path, files, recorded);
             let ended = word(&line, "timestamp");
             latest.insert(stage.to_owned(), (ended, path.as_str(), line));
+        }
+    }
+    // What is gone of a run before the one that is told of hides nothing.
+    let used: BTreeMap<&str, &str> = latest
+        .values()
+        .filter_map(|(_, path, _)| of_name(path))
+        .collect();
+    for (path, why) in lost {
+        let is_of_newest = of_file(&path)
+            .is_some_and(|(stage, at)| used.get(stage).is_none_or(|newest| *newest <= at));
+        if is_of_newest {
+            invalid.insert(path, why);
         }
     }
     (latest, invalid)
 }
 
+/// The files of stages that are on record and not there, with why they are missed. Nobody else would: what is gone says
+/// nothing, and the run before it would be shown in its place.
+fn lost(folder: &str, files: &Files, recorded: &Recorded) -> BTreeMap<String, String> {
+    let is_lost = |path: &str| {
+        path.starts_with(folder) && !files.contains_key(path) && of_file(path).is_some()
+    };
+    let lost = recorded.iter().filter(|(path, _)| is_lost(path));
+    lost.map(|(path, run)| {
+        let why = format!(
+            "the run {run} has it on record, and it is neither there nor in an archive that can be read"
+        );
+        (path.clone(), why)
+    })
+    .collect()
+}
+
+/// What is known of telemetry that cannot be read, or is gone: what its first line still says, and the run by that
+/// run's own records.
+fn line_of(path: &str, files: &Files, recorded: &Recorded) -> Value {
+    let first = files
+        .get(path)
+        .and_then(|it| objects(it).into_iter().next());
+    let mut line = first.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    if let (Value::Object(fields), Some(run)) = (&mut line, recorded.get(path)) {
+        fields.insert("runId".to_owned(), json!(run));
+    }
+    line
+}
+
 impl<'f> Spec<'f> {
     /// Reads the files of an evidence root that belong to the spec. A file that is not what its form says, or not what its run
-    /// wrote, makes its stage `invalid`: passed over, it would show the run before it, and nobody would learn that the newest
-    /// one went wrong.
+    /// wrote, makes its stage `invalid`, and so does one that is `recorded` and gone: passed over, it would show the run before
+    /// it, and nobody would learn that the newest one went wrong.
     #[must_use]
-    pub fn read(id: &str, files: &'f Files, witness: &Witness<'_>, wrote: &Wrote<'_>) -> Self {
+    pub fn read(
+        id: &str,
+        files: &'f Files,
+        recorded: &Recorded,
+        witness: &Witness<'_>,
+        wrote: &Wrote<'_>,
+    ) -> Self {
         let costs_path = costs_path(id);
-        let (latest, mut invalid) = latest(id, &costs_path, files);
+        let (latest, mut invalid) = latest(id, &costs_path, files, recorded);
         let mut stages: Vec<StageState> = latest
             .into_iter()
             .map(|(stage, (ended, path, line))| {
@@ -225,8 +279,18 @@ fn costs_path(id: &str) -> String {
 
 /// Stage and time of a telemetry's name, `spec-plan_20261126T073910Z_telemetry.jsonl`: all that a file says that cannot be read.
 fn of_name(path: &str) -> Option<(&str, &str)> {
+    of_ending(path, TELEMETRY)
+}
+
+/// The same of any file that a packet is read from.
+fn of_file(path: &str) -> Option<(&str, &str)> {
+    let ends = [TELEMETRY, "_verdict.json", "_synthesis.json"];
+    ends.iter().find_map(|end| of_ending(path, end))
+}
+
+fn of_ending<'p>(path: &'p str, end: &str) -> Option<(&'p str, &'p str)> {
     let name = path.rsplit('/').next()?;
-    let stem = name.strip_suffix("_telemetry.jsonl")?;
+    let stem = name.strip_suffix(end)?;
     let stem = stem.strip_prefix("spec-").unwrap_or(stem);
     Some(stem.rsplit_once('_').unwrap_or((stem, "")))
 }
@@ -273,7 +337,9 @@ fn state(stage: String, ended: String, path: &str, line: &Value, files: &Files) 
             .to_owned()
     };
     let (reason, decision) = (ruled("reason"), ruled("decision"));
-    let mut paths = vec![path.to_owned()];
+    // It may be on record alone.
+    let there = files.get_key_value(path).map(|(path, _)| path.clone());
+    let mut paths: Vec<String> = there.into_iter().collect();
     paths.extend(verdict.iter().map(|(path, _)| path.clone()));
     paths.extend(synthesis.iter().map(|(path, _)| path.clone()));
     let mut readings = Vec::new();

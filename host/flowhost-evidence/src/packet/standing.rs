@@ -82,6 +82,13 @@ impl Spec<'_> {
         self.newest.as_ref().is_some_and(|it| it.status != "ok")
     }
 
+    /// Stages of which nobody here can say that their runs wrote their files.
+    #[must_use]
+    pub fn unverified(&self) -> Vec<&str> {
+        let unverified = self.stages.iter().filter(|it| it.unverified);
+        unverified.map(|it| it.stage.as_str()).collect()
+    }
+
     /// Issues that are left to a person, of all stages.
     #[must_use]
     pub fn open_issues(&self) -> usize {

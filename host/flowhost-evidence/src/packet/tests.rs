@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::stage::{Form, Judged, judge};
 
+mod gone;
+
 fn put(files: &mut Files, path: &str, value: &Value) {
     files.insert(path.to_owned(), format!("{value}\n").into_bytes());
 }
@@ -56,7 +58,11 @@ fn evidence(conflicts: &Value) -> Files {
 }
 
 fn read(files: &Files) -> Spec<'_> {
-    Spec::read("S", files, &|_, _| Proof::Recorded, &|_, _, _| {
+    read_with(files, &Recorded::new())
+}
+
+fn read_with<'f>(files: &'f Files, recorded: &Recorded) -> Spec<'f> {
+    Spec::read("S", files, recorded, &|_, _| Proof::Recorded, &|_, _, _| {
         Proof::Recorded
     })
 }
@@ -146,10 +152,22 @@ fn costs_that_differ_are_said_and_unknown_ones_are_not_called_the_same() {
     other["total_cost_usd"] = json!(0.75);
     put(&mut files, path, &other);
     assert_eq!(of(&files), Reconciled::No);
+    let mut other_total = costs.clone();
     let mut other = costs;
     other["breakdown"][0]["cost_usd"] = Value::Null;
     put(&mut files, path, &other);
     assert_eq!(of(&files), Reconciled::Unknown);
+
+    // Small stages cost a cent: a part of it is not what rounding makes, as a binary fraction is.
+    for (total, same) in [
+        (0.500_04, Reconciled::No),
+        (0.500_001, Reconciled::No),
+        (0.1 + 0.4 + 1e-12, Reconciled::Yes),
+    ] {
+        other_total["total_cost_usd"] = json!(total);
+        put(&mut files, path, &other_total);
+        assert_eq!(of(&files), same, "{total}");
+    }
 }
 
 #[test]
@@ -263,7 +281,9 @@ fn a_word_on_security_counts_as_far_as_its_run_stands_behind_it() {
             true => Proof::Recorded,
             false => proof.clone(),
         };
-        let spec = Spec::read("S", &both, &witness, &|_, _, _| Proof::Recorded);
+        let spec = Spec::read("S", &both, &Recorded::new(), &witness, &|_, _, _| {
+            Proof::Recorded
+        });
         (
             spec.security[0].says,
             spec.invalid.contains_key(&later.path),
@@ -272,9 +292,13 @@ fn a_word_on_security_counts_as_far_as_its_run_stands_behind_it() {
     assert_eq!(of(Proof::Recorded), (Says::Passed, false));
     assert_eq!(of(Proof::Unverified), (Says::Failed, true));
     assert_eq!(of(Proof::Refused("no".to_owned())), (Says::Failed, true));
-    let spec = Spec::read("S", &both, &|_, _| Proof::Unverified, &|_, _, _| {
-        Proof::Recorded
-    });
+    let spec = Spec::read(
+        "S",
+        &both,
+        &Recorded::new(),
+        &|_, _| Proof::Unverified,
+        &|_, _, _| Proof::Recorded,
+    );
     assert_eq!(spec.security[0].shown(), "passed (unverified)");
     let checklist = page(&spec.kit(), "checklist.md");
     assert!(
@@ -298,6 +322,7 @@ fn a_file_counts_as_far_as_its_run_stands_behind_it() {
         Spec::read(
             "S",
             &files,
+            &Recorded::new(),
             &|_, _| Proof::Recorded,
             &move |run, path, sha256| {
                 assert!(!run.is_empty() && sha256.len() == 64, "{run} {sha256}");
@@ -381,7 +406,9 @@ fn scores_of_a_reader_count_as_far_as_the_run_stands_behind_it_that_has_them() {
             assert_eq!(said.get("recorded_by"), None);
             proof.clone()
         };
-        let spec = Spec::read("S", &files, &witness, &|_, _, _| Proof::Recorded);
+        let spec = Spec::read("S", &files, &Recorded::new(), &witness, &|_, _, _| {
+            Proof::Recorded
+        });
         let tasks = &spec.stages[1];
         let checklist = page(&spec.kit(), "checklist.md");
         let ticked = checklist.contains("- [x] tasks: somebody has read the output blind");

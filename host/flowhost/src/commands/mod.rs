@@ -50,6 +50,7 @@ mod runs_show;
 mod settle;
 mod speak;
 mod spec_files;
+mod spec_runs;
 mod specs;
 mod stages;
 mod standing;

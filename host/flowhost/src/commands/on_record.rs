@@ -159,6 +159,20 @@ pub(super) fn files_of(run: &str, context: &Context) -> Files {
     }
 }
 
+/// The paths below the evidence root of all files that the run of this id has on record as far as it has come; none where it
+/// is not here. Not verified: a record that names a file which is gone counts against it, whoever wrote the record.
+pub(super) fn paths_of(run: &str, context: &Context) -> Result<BTreeSet<String>, String> {
+    // A name that is no run's may be a path.
+    if run_began_ms(run).is_none() {
+        return Ok(BTreeSet::new());
+    }
+    let dir = context.state.run_dir(run);
+    match context.ambient.is_dir(&dir) {
+        true => Ok(read_files(&dir)?.0.into_keys().collect()),
+        false => Ok(BTreeSet::new()),
+    }
+}
+
 /// The evidence files that a ledger names, and whether it has the end of its run.
 fn read_files(dir: &Path) -> Result<(BTreeMap<String, String>, bool), String> {
     let (mut files, mut ended) = (BTreeMap::new(), false);

@@ -9,9 +9,7 @@ use flowhost::failure::Failure;
 use flowhost::host::world;
 use flowhost::kept::Kept;
 use flowhost::output::{counted, neutral};
-use flowhost_evidence::packet::{
-    Files, Item, Newest, Proof, Reconciled, Says, Spec as Told, finding,
-};
+use flowhost_evidence::packet::{Files, Item, Proof, Reconciled, Says, Spec as Told, finding};
 use flowhost_evidence::text::bytes;
 use flowhost_flow::Exit;
 use flowhost_ledger::{pack, timestamp};
@@ -22,8 +20,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::on_record;
-use super::runs_list::listed;
 use super::spec_files::{Gathered, gather, newest_runs, put_away, stages};
+use super::spec_runs::SpecRuns;
 use super::tables::plain_table;
 use super::telemetry::FILE_BYTES_MAX;
 use super::verify;
@@ -48,14 +46,29 @@ pub(super) fn kit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure>
         let document = json!({
             "spec": args.spec, "file": args.out.display().to_string(), "sha256": sha256,
             "stages": spec.stages.len(), "invalid_files": spec.invalid.len(),
+            "stages_unverified": spec.unverified().len(),
         });
         context.output.document(&document);
     } else {
         let text = format!("{}: SHA-256 {sha256}\n", args.out.display());
         context.output.result(&neutral(&text));
+        if let Some(note) = of_unverified(&spec) {
+            context.output.message(&format!("note: {note}\n"));
+        }
         note_invalid(&spec, context);
     }
     Ok(Exit::Ok)
+}
+
+/// What is said of stages that nobody here can vouch for; none where there are none.
+fn of_unverified(spec: &Told<'_>) -> Option<String> {
+    let unverified = spec.unverified().len();
+    (unverified > 0).then(|| {
+        format!(
+            "{} whose run is not in this state folder, or has not ended: nobody vouches for its files",
+            counted(unverified, "stage")
+        )
+    })
 }
 
 pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure> {
@@ -65,13 +78,16 @@ pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failur
     let sha256 = write(&args.out, &audit.files, context)?;
     let open = spec.security.iter().filter(|it| it.says == Says::Open);
     let open = open.count();
-    let unverified = spec.stages.iter().filter(|it| it.unverified).count();
+    let (left, unverified) = (spec.open_issues(), of_unverified(&spec));
+    let newest = spec.newest.as_ref();
     if context.output.json {
+        let newest = newest.map(|it| json!({ "run_id": it.run_id, "status": it.status }));
         let document = json!({
             "spec": args.spec, "file": args.out.display().to_string(), "sha256": sha256,
             "stages_not_ok": audit.not_ok, "open_conflicts": audit.open_conflicts,
             "costs_reconciled": audit.reconciled.word(), "security_reviews_open": open,
-            "invalid_files": spec.invalid.len(), "stages_unverified": unverified,
+            "invalid_files": spec.invalid.len(), "stages_unverified": spec.unverified().len(),
+            "newest_run": newest, "stages_of_older_runs": spec.older(), "open_issues": left,
         });
         context.output.document(&document);
         // Ok also where stages are open: an audit says how things stand, and was made.
@@ -79,27 +95,27 @@ pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failur
     }
     let text = format!("{}: SHA-256 {sha256}\n", args.out.display());
     context.output.result(&neutral(&text));
+    let ended = match newest {
+        Some(it) => format!("the newest run, {}: {}", it.run_id, it.status),
+        None => "how the newest run ended is unknown: it is not in this state folder".to_owned(),
+    };
     for (is_so, note) in [
+        (newest.is_none() || spec.ended_badly(), ended),
         (audit.not_ok > 0, counted(audit.not_ok, "stage") + " not ok"),
         (
             audit.open_conflicts > 0,
             counted(audit.open_conflicts, "open conflict"),
         ),
+        (left > 0, counted(left, "issue") + " left to a person"),
         (open > 0, counted(open, "open security review")),
-        (
-            unverified > 0,
-            format!(
-                "{} whose run is not in this state folder, or has not ended: nobody vouches for its files",
-                counted(unverified, "stage")
-            ),
-        ),
+        (unverified.is_some(), unverified.unwrap_or_default()),
         (
             audit.reconciled != Reconciled::Yes,
             format!("costs reconciled: {}", audit.reconciled.word()),
         ),
     ] {
         if is_so {
-            context.output.message(&format!("note: {note}\n"));
+            context.output.message(&neutral(&format!("note: {note}\n")));
         }
     }
     note_invalid(&spec, context);
@@ -343,9 +359,15 @@ fn told<'f>(
         let ledger = ledger.or_insert_with(|| on_record::files_of(run, context));
         has_written(ledger, run, path, sha256)
     };
+    let runs = SpecRuns::find(spec, evidence, gathered, context).unwrap_or_else(|failure| {
+        let note = format!("note: how runs ended is not known: {}\n", failure.message);
+        context.output.message(&neutral(&note));
+        SpecRuns::unknown(gathered)
+    });
     let mut told = Told::read(
         spec,
         files,
+        &runs.recorded(spec, gathered, context),
         &|run, said| on_record_of(run, said, context),
         &wrote,
     );
@@ -354,7 +376,7 @@ fn told<'f>(
         (name.clone(), what)
     });
     told.invalid.extend(unreadable);
-    told.newest = newest(spec, &told, context);
+    told.newest = runs.newest(&told);
     match told.stages.is_empty() {
         false => Ok(told),
         true => {
@@ -367,27 +389,6 @@ fn told<'f>(
             }))
         }
     }
-}
-
-/// How the newest run of the spec stands, by the index of runs; none where runs that are not here have left newer
-/// files.
-fn newest(spec: &str, told: &Told<'_>, context: &Context) -> Option<Newest> {
-    let runs = match listed(context) {
-        Ok(runs) => runs,
-        Err(failure) => {
-            let note = format!("note: how runs ended is not known: {}\n", failure.message);
-            context.output.message(&neutral(&note));
-            return None;
-        }
-    };
-    let mut of_spec = runs.into_iter().rev();
-    let run = of_spec.find(|it| it.spec.as_deref() == Some(spec))?;
-    // Ids of runs are in the order of time.
-    let is_newest = told.stages.iter().all(|it| it.run_id <= run.run_id);
-    is_newest.then_some(Newest {
-        run_id: run.run_id,
-        status: run.status,
-    })
 }
 
 /// Whether the run has on record that it wrote a file of this path and content.

@@ -21,6 +21,8 @@ const TELEMETRY: &str = "_telemetry.jsonl";
 pub(super) struct Gathered {
     /// Those that are there, and of each stage those of its newest run in an archive.
     pub(super) files: Files,
+    /// Paths of all files of stages that archives have, as far as they could be read.
+    pub(super) archived: BTreeSet<String>,
     /// Archives that could not be read, with why.
     pub(super) left_out: Vec<(String, String)>,
 }
@@ -51,8 +53,10 @@ pub(super) fn gather(spec: &Spec, id: &str) -> io::Result<Gathered> {
     files.keys().for_each(|path| archives.there(path));
     let there = told_of(&files);
     let mut newest: BTreeMap<String, Newest> = BTreeMap::new();
+    let mut archived = BTreeSet::new();
     for archive in spec.archives()? {
         let fresh = archives.fresh(&archive);
+        archived.extend(fresh.keys().cloned());
         let told = told_of(&fresh);
         for (path, bytes) in fresh {
             let Some((stage, at)) = stage_and_time(&path) else {
@@ -82,6 +86,7 @@ pub(super) fn gather(spec: &Spec, id: &str) -> io::Result<Gathered> {
     files.extend(newest.into_values().flat_map(|it| it.files));
     Ok(Gathered {
         files,
+        archived,
         left_out: archives.left_out(),
     })
 }

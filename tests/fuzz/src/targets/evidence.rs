@@ -146,9 +146,14 @@ fn packed(bytes: &[u8]) {
     .into_iter()
     .map(|path| (path.to_owned(), bytes.to_vec()))
     .collect();
-    let spec = Spec::read("S", &files, &|_, _| Proof::Unverified, &|_, _, _| {
-        Proof::Unverified
+    let recorded = ["telemetry.jsonl", "verdict.json"].map(|end| {
+        let path = format!("consensus/S/spec-plan_y_{end}");
+        (path, "R".to_owned())
     });
+    let recorded = BTreeMap::from(recorded);
+    let witness = |_: &str, _: &serde_json::Value| Proof::Unverified;
+    let wrote = |_: &str, _: &str, _: &str| Proof::Unverified;
+    let spec = Spec::read("S", &files, &recorded, &witness, &wrote);
     for name in spec.kit().keys().chain(spec.audit().files.keys()) {
         assert!(
             !name.split('/').any(|part| matches!(part, "" | "." | "..")),

@@ -3,6 +3,7 @@
 use std::io::{Cursor, Read as _};
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::examples::example;
 use crate::support::Home;
@@ -297,6 +298,18 @@ fn evidence_that_was_changed_does_not_count_and_its_run_does_not_verify() {
     assert!(files["sign-off.md"].contains("costs reconciled: unknown"));
     home.file(costs, written);
 
+    // Telemetry that cannot be read is of the run that has it on record, and that run is here.
+    let path = format!(
+        "evidence/consensus/SPEC-KIT-900/{}",
+        find("_telemetry.jsonl")
+    );
+    let written = home.read(&path);
+    home.file(&path, "{");
+    let (told, _) = packet(&[]);
+    assert!(told.contains("1 stage not ok"), "{told}");
+    assert!(!told.contains("nobody vouches"), "{told}");
+    home.file(&path, written);
+
     // Where the runs are elsewhere nobody can tell, and that is said. What the next run has taken the place of is no fault.
     let (told, files) = packet(&["--state", "elsewhere"]);
     assert!(told.contains("nobody vouches for its files"), "{told}");
@@ -305,6 +318,15 @@ fn evidence_that_was_changed_does_not_count_and_its_run_does_not_verify() {
         sign.contains("stages that are unverified: plan, tasks"),
         "{sign}"
     );
+    let kit = ["evidence", "kit", "SPEC-KIT-900", "--out", "kit.zip"];
+    let told = home.flowhost(&[&kit[..], &["--state", "elsewhere"]].concat());
+    let told = told.expect(0).all();
+    assert!(told.contains("nobody vouches for its files"), "{told}");
+    let files = unzipped(&home, "kit.zip");
+    assert!(files.contains_key("outputs/unverified/unlock.json"));
+    assert!(!files.contains_key("outputs/unlock.json"));
+    let checklist = &files["checklist.md"];
+    assert!(!checklist.contains("- [x] unlock"), "{checklist}");
     let first = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
     let first = first[0]["run_id"].as_str().unwrap().to_owned();
     run(&home, "8", 0);
@@ -496,4 +518,109 @@ fn a_kit_tells_of_a_run_that_a_person_rejected_though_every_stage_is_ok() {
     let retry = &rejected["retry.md"];
     assert!(retry.contains("flowhost runs show "), "{retry}");
     assert!(!retry.contains("nothing has to be tried"), "{retry}");
+    let audit = ["evidence", "audit", "GATES-1", "--out", "audit.zip"];
+    let told = home.flowhost(&audit).expect(0).all();
+    for part in ["note: the newest run, ", ": halted", "left to a person"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let said = home.flowhost(&[&audit[..], &["--json"]].concat());
+    let said = said.expect(0).json();
+    assert_eq!(said["newest_run"]["status"], "halted", "{said:#}");
+    assert!(said["open_issues"].as_u64() > Some(0), "{said:#}");
+    assert_eq!(said["stages_of_older_runs"], json!(["plan", "analyze"]));
+
+    // A later run of the spec whose evidence is in another folder says nothing of this one.
+    let plan = home.read("plan.yaml");
+    let other = plan.replace("GATES-1, spec:", "GATES-1, root: other, spec:");
+    assert_ne!(plan, other);
+    home.file("other.yaml", other);
+    home.flowhost(&["run", "other.yaml", "--seed", "9"])
+        .expect(9);
+    let status = |more: &[&str]| {
+        let said = home.flowhost(&[&audit[..], &["--json"], more].concat());
+        said.expect(0).json()["newest_run"]["status"].clone()
+    };
+    assert_eq!(status(&[]), "halted");
+    assert_eq!(status(&["--evidence", "other"]), "waiting");
+}
+
+/// Whoever takes files away must not have the run before them signed for in their place.
+#[test]
+fn evidence_that_is_gone_is_missed_in_folders_and_in_archives() {
+    let home = example("spec-kit-900");
+    run(&home, "7", 0);
+    run(&home, "8", 0);
+    let folder = home.path().join("evidence/consensus/SPEC-KIT-900");
+    let names = || {
+        let entries = std::fs::read_dir(&folder).unwrap();
+        entries.map(|it| it.unwrap().file_name().into_string().unwrap())
+    };
+    let stem = |name: String| {
+        let stem = name.strip_suffix("_telemetry.jsonl")?;
+        stem.starts_with("spec-validate_").then(|| stem.to_owned())
+    };
+    let newest = names().filter_map(stem).max().unwrap();
+    let packet = |kind: &str, page: &str| {
+        let made = ["evidence", kind, "SPEC-KIT-900", "--out", "packet.zip"];
+        let told = home.flowhost(&made).expect(0).all();
+        let told: Vec<&str> = told.split_whitespace().collect();
+        let mut files = unzipped(&home, "packet.zip");
+        (told.join(" "), files.remove(page).unwrap_or_default())
+    };
+    let well = "stages that are not ok: none";
+    assert!(packet("audit", "sign-off.md").1.contains(well));
+    let ends = ["_telemetry.jsonl", "_verdict.json", "_synthesis.json"];
+    for gone in [&ends[..], &ends[..1], &ends[1..2], &ends[2..]] {
+        let paths = gone.iter().map(|end| folder.join(format!("{newest}{end}")));
+        let kept: Vec<_> = paths
+            .map(|path| (std::fs::read(&path).unwrap(), path))
+            .collect();
+        for (_, path) in &kept {
+            std::fs::remove_file(path).unwrap();
+        }
+        let (told, sign) = packet("audit", "sign-off.md");
+        let why = "it is neither there nor in an archive that can be read";
+        assert!(told.contains(why), "{gone:?}: {told}");
+        let named = "stages that are not ok: validate\n";
+        assert!(sign.contains(named), "{gone:?}: {sign}");
+        for end in gone {
+            assert!(sign.contains(&format!("{newest}{end}")), "{sign}");
+        }
+        let (_, retry) = packet("kit", "retry.md");
+        assert!(retry.contains("## validate: invalid"), "{retry}");
+        for (bytes, path) in kept {
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+
+    let keep = ["evidence", "prune", "SPEC-KIT-900", "--keep", "0", "--yes"];
+    home.flowhost(&keep).expect(0);
+    assert!(packet("audit", "sign-off.md").1.contains(well));
+    let archives = std::fs::read_dir(home.path().join("evidence/archive")).unwrap();
+    let archives = archives.map(|it| it.unwrap().path());
+    let mut archives: Vec<_> = archives
+        .filter(|it| it.extension().is_some_and(|it| it == "zst"))
+        .collect();
+    // Without what stands behind their time, of two in one second.
+    archives.sort_by_key(|it| it.to_str().unwrap().replace(".tar.zst", ""));
+    assert_eq!(archives.len(), 2);
+    let beside = |path: &std::path::Path| format!("{}.sha256", path.display());
+    std::fs::remove_file(&archives[1]).unwrap();
+    std::fs::remove_file(beside(&archives[1])).unwrap();
+    let (_, sign) = packet("audit", "sign-off.md");
+    assert!(
+        sign.contains("stages that are not ok: plan, tasks"),
+        "{sign}"
+    );
+
+    // A part of an archive with a hash that is right for it.
+    let mut bytes = std::fs::read(&archives[0]).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    let hash = Sha256::digest(&bytes);
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(&archives[0], bytes).unwrap();
+    std::fs::write(beside(&archives[0]), format!("{hash}  a.tar.zst\n")).unwrap();
+    let (told, _) = packet("audit", "sign-off.md");
+    assert!(told.contains("it is not whole, or was altered"), "{told}");
+    assert!(!told.contains("a bundle of evidence"), "{told}");
 }
