@@ -51,6 +51,19 @@ fn a_view_of_a_run_that_waits_is_compared_in_its_folder_and_in_its_export() {
         std::fs::remove_file(home.path().join("run.fhb")).unwrap();
         std::fs::write(dir.join(name), whole).unwrap();
     }
+    let bundle = std::fs::read(dir.join("bundle.json")).unwrap();
+    std::fs::remove_file(dir.join("bundle.json")).unwrap();
+    home.flowhost(&["evidence", "export", "latest", "--out", "run.fhb"])
+        .expect(0);
+    for target in ["latest", "run.fhb"] {
+        let told = home.flowhost(&["verify", target]).expect(1);
+        says(&told, "bundle.json");
+        says(&told, "it is missing, and the run has not ended");
+        for wrong in ["can be resumed", "nothing rests on views"] {
+            assert!(!told.all().contains(wrong), "{}", told.all());
+        }
+    }
+    std::fs::write(dir.join("bundle.json"), bundle).unwrap();
     std::fs::write(dir.join("more.html"), "<p>").unwrap();
     let told = home.flowhost(&["verify", "latest"]).expect(0);
     says(&told, "no record names `more.html`");
