@@ -178,17 +178,26 @@ fn failed(run: &Finished) -> Value {
     let mut lines = Vec::new();
     if let Some(failure) = &end.failure {
         lines.push(failure.message.clone());
+        let goes_on = run.outcome.paused.is_some();
         if !failure.hint.is_empty() {
-            lines.push(format!("hint: {}", failure.hint));
+            // Commands that neither the client nor its model can type.
+            let whose = match goes_on {
+                true => "for whoever runs the server: ",
+                false => "",
+            };
+            lines.push(format!("hint: {whose}{}", failure.hint));
         }
-        lines.push(format!(
-            "run {} ended as `{}` (exit code {}, {}); `flowhost runs show {}` shows it",
-            run.run,
-            status_word(&run.outcome),
-            end.exit.code(),
-            failure.class.word(),
-            run.run
-        ));
+        let (id, status, code) = (&run.run, status_word(&run.outcome), end.exit.code());
+        lines.push(match goes_on {
+            true => format!(
+                "run {id} has not ended: it stands as `{status}`, and what it gives is not known before it goes on; \
+                 `flowhost runs show {id}` shows it"
+            ),
+            false => format!(
+                "run {id} ended as `{status}` (exit code {code}, {}); `flowhost runs show {id}` shows it",
+                failure.class.word()
+            ),
+        });
     }
     json!({ "content": [text(&lines.join("\n"))], "isError": true })
 }

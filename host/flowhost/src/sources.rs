@@ -609,10 +609,11 @@ impl<'a> Sources<'a> {
     #[must_use]
     pub fn shown(&self, path: &Path) -> String {
         let path: PathBuf = self.ambient.resolve(path).components().collect(); // without `/./`
-        path.strip_prefix(self.ambient.cwd())
-            .unwrap_or(&path)
-            .display()
-            .to_string()
+        let here = self.ambient.cwd();
+        let below = path.strip_prefix(here).ok();
+        // Everything is below the root, where clients of MCP start servers: whoever reads it is elsewhere.
+        let below = below.filter(|_| here.parent().is_some());
+        below.unwrap_or(&path).display().to_string()
     }
 
     /// Where a profile of the user's own would go that begins with a shipped one: a file that is not there, under a

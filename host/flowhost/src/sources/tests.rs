@@ -36,6 +36,20 @@ fn refuses_remote_sources_and_names_that_climb() {
 }
 
 #[test]
+fn a_path_is_told_whole_where_everything_is_below_the_working_directory() {
+    let config = Config::default();
+    for (here, expected) in [
+        ("/", "/work/plans/plan.yaml"),
+        ("/work", "plans/plan.yaml"),
+        ("/other", "/work/plans/plan.yaml"),
+    ] {
+        let ambient = Ambient::with(BTreeMap::new(), here.into(), None);
+        let shown = Sources::new(&ambient, &config, None).shown(Path::new("/work/plans/plan.yaml"));
+        assert_eq!(shown, expected, "from {here}");
+    }
+}
+
+#[test]
 fn where_signatures_are_asked_for_only_what_is_part_of_the_build_needs_none() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
