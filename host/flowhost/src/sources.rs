@@ -205,6 +205,15 @@ impl<'a> Sources<'a> {
         self.unusable(path, error, || self.no_component(path))
     }
 
+    /// The same of one that a person typed: it stands in no plan.
+    pub(crate) fn of_no_use_as_typed(&self, path: &Path, error: Unusable) -> Finding {
+        self.unusable(path, error, || {
+            let here = self.ambient.cwd().display();
+            let hint = format!("check the path: a relative one is looked for from `{here}`");
+            self.no_component(path).cure(hint)
+        })
+    }
+
     fn no_component(&self, path: &Path) -> Finding {
         let message = format!("the component `{}` was not found", self.shown(path));
         Finding::new("", message).cure("check the path: it is relative to the plan")

@@ -103,6 +103,13 @@ fn refuses_what_cannot_be_served_with_its_cure() {
         assert!(refused.stderr.contains(says), "{}", refused.all());
         assert_eq!(refused.stdout, "");
     }
+    // No plan names it: it was typed here.
+    for command in [&["mcp", "serve", "--plugin"][..], &["inspect"]] {
+        let missing = home.flowhost(&[command, &["none.wasm"]].concat()).expect(1);
+        let here = home.path().canonicalize().unwrap();
+        let from = format!("a relative one is looked for from `{}`", here.display());
+        assert!(missing.stderr.contains(&from), "{}", missing.all());
+    }
     let listen = home.flowhost(&[
         "mcp",
         "serve",
