@@ -1,6 +1,7 @@
 //! From the end of a run, or of a step, to what a client is answered. Pure.
 
 use flowhost_flow::{FailureClass, StepStatus};
+use flowhost_run::document::hint_of;
 use flowhost_run::{Failure, Finished, Replied, status_word};
 use serde_json::{Map, Value, json};
 
@@ -162,7 +163,7 @@ fn tool(mut content: Value) -> Value {
 fn refused(run: &str, path: &str, failure: &flowhost_flow::Failure, status: StepStatus) -> Value {
     let mut lines = vec![failure.message.clone()];
     if !failure.hint.is_empty() {
-        lines.push(format!("hint: {}", failure.hint));
+        lines.push(format!("hint: {}", hint_of(failure, run)));
     }
     lines.push(format!(
         "the step `{path}` of run {run} ended as `{}` (exit code {}, {}); `flowhost runs show {run}` shows it",
@@ -185,7 +186,8 @@ fn failed(run: &Finished) -> Value {
                 true => "for whoever runs the server: ",
                 false => "",
             };
-            lines.push(format!("hint: {whose}{}", failure.hint));
+            let hint = hint_of(failure, &run.run);
+            lines.push(format!("hint: {whose}{hint}"));
         }
         let (id, status, code) = (&run.run, status_word(&run.outcome), end.exit.code());
         lines.push(match goes_on {
@@ -326,7 +328,9 @@ mod tests {
 
     #[test]
     fn who_asked_is_told_of_a_call_in_doubt_as_text_and_among_what_is_told_of_the_run() {
-        let failure = flowhost_flow::Failure::new(FailureClass::Cancelled, "stopped");
+        let mut failure = flowhost_flow::Failure::new(FailureClass::Cancelled, "stopped")
+            .with_hint("`flowhost runs show RUN --step STEP` says more");
+        failure.step = "charge[0]".to_owned();
         let replied = Replied {
             path: "charge[0]".to_owned(),
             result: Err(failure),
@@ -340,6 +344,10 @@ mod tests {
         assert_eq!(told["status"], "cancelled");
         let last = answer["content"].as_array().unwrap().last().unwrap();
         assert_eq!(last["text"], "warning: charge[0]: nobody knows");
+        // The planner that wrote the hint knew neither the run nor the step.
+        let said = answer["content"][0]["text"].as_str().unwrap();
+        let command = "`flowhost runs show 01A --step 'charge[0]'`";
+        assert!(said.contains(command), "{said}");
         let mut plain = json!({ "content": [], "_meta": { RUN: {} } });
         add_warnings(&mut plain, &[]);
         assert_eq!(plain["_meta"][RUN], json!({}));

@@ -290,9 +290,9 @@ async fn kept(run: &Run, ledger: &Ledger, alone: bool) -> Result<u64, Unheard> {
             Ok(_) => Ok(0),
             Err(failure) => Err(Unheard::Failed(failure)),
         },
-        Err(error) => Err(Unheard::Failed(ledger_failure(
-            "the call cannot be recorded",
-            &error,
-        ))),
+        Err(error) => {
+            let failure = ledger_failure("the call cannot be recorded", &error);
+            Err(Unheard::Failed(failure.named("RUN", run.id())))
+        }
     }
 }

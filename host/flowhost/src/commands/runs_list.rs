@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use flowhost::failure::Failure;
 use flowhost::output::one_line;
-use flowhost::report::problems::unreadable;
+use flowhost::report::problems::unreadable_index;
 use flowhost::state::{FindRuns as _, is_gone};
 use flowhost_evidence::runs::{self, GONE, RunEntry};
 use flowhost_flow::Exit;
@@ -46,7 +46,8 @@ pub(super) fn perform(args: &ListArgs, context: &Context) -> Result<Exit, Failur
 
 /// All runs of the index, oldest first.
 pub(super) fn listed(context: &Context) -> Result<Vec<RunEntry>, Failure> {
-    runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)
+    let root = context.state.root();
+    runs::list(root, context.state.tenant()).map_err(unreadable_index(root))
 }
 
 /// As [`listed`], where a run whose folder is gone is [`GONE`].

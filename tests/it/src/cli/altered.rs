@@ -113,6 +113,20 @@ fn a_ledger_that_was_cut_is_shown_with_a_warning_and_not_replayed() {
 }
 
 #[test]
+fn an_index_of_runs_that_cannot_be_read_names_the_folder_that_is_to_be_verified() {
+    let home = waiting();
+    let index = home
+        .path()
+        .join(".flowhost/default/runs.index/seg-00000000.jsonl");
+    let whole = std::fs::read_to_string(&index).unwrap();
+    std::fs::write(&index, whole.replacen("\"kind\"", "\"kynd\"", 1)).unwrap();
+    let refused = home.flowhost(&["runs", "list"]).expect(1);
+    says(&refused, "`flowhost verify ");
+    says(&refused, ".flowhost` names the exact place");
+    assert!(!refused.all().contains("verify RUN"), "{}", refused.all());
+}
+
+#[test]
 fn what_keeps_a_run_from_being_cancelled_is_told_in_those_words_and_with_a_cure() {
     let home = waiting();
     let bundle = run_dir(&home).join("bundle.json");
