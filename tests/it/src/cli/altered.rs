@@ -103,12 +103,24 @@ fn a_ledger_that_was_cut_is_shown_with_a_warning_and_not_replayed() {
     let shown = home.flowhost(&["runs", "show", "latest", "--json"]);
     let warning = shown.expect(0).json()["warning"].to_string();
     assert!(warning.contains("its ledger was cut"), "{warning}");
+    let listed = home.flowhost(&["runs", "list"]).expect(0);
+    assert!(listed.stdout.contains("waiting, cut"), "{}", listed.all());
+    assert!(
+        listed.stderr.contains("its ledger was cut: "),
+        "{}",
+        listed.all()
+    );
+    let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let warning = listed[0]["warning"].as_str().unwrap();
+    assert!(warning.contains("its ledger was cut"), "{warning}");
     let refused = home.flowhost(&["runs", "replay", "latest"]).expect(1);
     says(&refused, "cannot be replayed");
     says(&refused, "its ledger was cut");
     std::fs::write(&segment, &whole).unwrap();
     let shown = home.flowhost(&["runs", "show", "latest"]).expect(0);
     assert!(!shown.stderr.contains("warning"), "{}", shown.all());
+    let listed = home.flowhost(&["runs", "list"]).expect(0);
+    assert!(!listed.all().contains("cut"), "{}", listed.all());
     home.flowhost(&["runs", "replay", "latest"]).expect(0);
 }
 
