@@ -45,6 +45,9 @@ pub struct RunEntry {
     /// Set once it was removed on purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,
+    /// What is wrong with its ledger, where whoever lists runs has looked and found something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// What the index says of a run that was removed.
@@ -141,6 +144,7 @@ impl Listing {
                     labels: start.labels.unwrap_or_default(),
                     spec: start.spec,
                     removed: None,
+                    warning: None,
                 });
             }
             Ok(Some(Record::RunEnd(end))) => {

@@ -108,7 +108,7 @@ pub struct ViewCounts {
     pub checked: u64,
     /// Not there, which is no fault: everything in a view can be read from the records.
     pub missing: u64,
-    /// There, and not what was written.
+    /// There, and not what was written; or not there, where the run goes on by it.
     pub altered: u64,
     /// Files in the folder that no record names, which is no fault: nobody vouches for them.
     pub unnamed: u64,

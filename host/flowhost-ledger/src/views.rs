@@ -2,7 +2,7 @@
 //!
 //! A view is no evidence: the records are, and everything in a view can be read from them. So a view
 //! that is not there (somebody cleaned up, or only the ledger was copied) is worth a line and no
-//! fault. One that was altered is a fault: a reader believes a report that lies beside a verified
+//! fault, unless the run is to go on by it: what a run was made of stands in no record. One that was altered is a fault: a reader believes a report that lies beside a verified
 //! ledger. One that no record names is no fault either (a kill leaves it between the file and its record), and told:
 //! nobody vouches for it.
 
@@ -68,11 +68,13 @@ impl Views {
         self.0.insert(path.to_owned(), written);
     }
 
-    /// Compares every view with the file of its name in the ledger's folder; gives the first that is another.
+    /// Compares every view with the file of its name in the ledger's folder; gives the first that is another, or that is
+    /// `needed` and missing.
     pub(crate) fn compare(
         &self,
         source: &dyn Source,
         dir: &Path,
+        needed: Option<&str>,
         counts: &mut ViewCounts,
     ) -> Result<(), Problem> {
         let mut first = None;
@@ -98,8 +100,12 @@ impl Views {
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    counts.missing += 1;
-                    continue;
+                    if needed != Some(name.as_str()) {
+                        counts.missing += 1;
+                        continue;
+                    }
+                    "it is missing, and the run has not ended: nothing else says what it is made of"
+                        .to_owned()
                 }
                 Ok(false) => "it is not the view that was written".to_owned(),
                 Err(error) => error.to_string(),

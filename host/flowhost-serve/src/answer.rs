@@ -1,6 +1,7 @@
 //! From the end of a run, or of a step, to what a client is answered. Pure.
 
 use flowhost_flow::{FailureClass, StepStatus};
+use flowhost_run::document::hint_of;
 use flowhost_run::{Failure, Finished, Replied, status_word};
 use serde_json::{Map, Value, json};
 
@@ -59,12 +60,18 @@ pub(crate) fn of_run(run: &Finished) -> Value {
         "report": address(&run.run, Document::Report),
     });
     add_meta(&mut result, told);
+    add_warnings(&mut result, &run.outcome.warnings);
     result
 }
 
 /// The result of a call of a tool, by a step of a run that goes on.
 pub(crate) fn of_request(run: &str, replied: Replied) -> Value {
-    let Replied { path, result, .. } = replied;
+    let Replied {
+        path,
+        result,
+        warnings,
+        ..
+    } = replied;
     let (mut result, status) = match result {
         Ok(content) => (tool(content), StepStatus::Ok),
         Err(failure) => {
@@ -82,12 +89,29 @@ pub(crate) fn of_request(run: &str, replied: Replied) -> Value {
         "report": address(run, Document::Report),
     });
     add_meta(&mut result, told);
+    add_warnings(&mut result, &warnings);
     result
 }
 
 fn add_meta(result: &mut Value, run: Value) {
     if let Value::Object(result) = result {
         result.insert("_meta".to_owned(), json!({ RUN: run }));
+    }
+}
+
+/// Tells of what is worth knowing beside the result: to a model as text, to a program among what is told of the run.
+fn add_warnings(result: &mut Value, warnings: &[String]) {
+    if warnings.is_empty() {
+        return;
+    }
+    if let Some(content) = result.get_mut("content").and_then(Value::as_array_mut) {
+        content.extend(warnings.iter().map(|it| text(&format!("warning: {it}"))));
+    }
+    if let Some(told) = result.pointer_mut("/_meta/dev.flowhost~1run") {
+        debug_assert!(told.is_object(), "it was just added");
+        if let Value::Object(told) = told {
+            told.insert("warnings".to_owned(), Value::from(warnings));
+        }
     }
 }
 
@@ -104,15 +128,13 @@ fn plan(run: &Finished) -> Value {
         "cost": { "usd": cost.total_usd, "tokens": cost.tokens },
     });
     // Once more as text, as the protocol asks: a client from before structured content reads nothing else.
-    let mut content = vec![text(&structured.to_string())];
-    let warnings = run.outcome.warnings.iter();
-    content.extend(warnings.map(|warning| text(&format!("warning: {warning}"))));
-    content.push(json!({
+    let link = json!({
         "type": "resource_link",
         "uri": address(&run.run, Document::Page),
         "name": format!("Report of run {}", run.run),
         "mimeType": Document::Page.mime_type(),
-    }));
+    });
+    let content = [text(&structured.to_string()), link];
     json!({ "content": content, "structuredContent": structured, "isError": false })
 }
 
@@ -141,7 +163,7 @@ fn tool(mut content: Value) -> Value {
 fn refused(run: &str, path: &str, failure: &flowhost_flow::Failure, status: StepStatus) -> Value {
     let mut lines = vec![failure.message.clone()];
     if !failure.hint.is_empty() {
-        lines.push(format!("hint: {}", failure.hint));
+        lines.push(format!("hint: {}", hint_of(failure, run)));
     }
     lines.push(format!(
         "the step `{path}` of run {run} ended as `{}` (exit code {}, {}); `flowhost runs show {run}` shows it",
@@ -157,17 +179,27 @@ fn failed(run: &Finished) -> Value {
     let mut lines = Vec::new();
     if let Some(failure) = &end.failure {
         lines.push(failure.message.clone());
+        let goes_on = run.outcome.paused.is_some();
         if !failure.hint.is_empty() {
-            lines.push(format!("hint: {}", failure.hint));
+            // Commands that neither the client nor its model can type.
+            let whose = match goes_on {
+                true => "for whoever runs the server: ",
+                false => "",
+            };
+            let hint = hint_of(failure, &run.run);
+            lines.push(format!("hint: {whose}{hint}"));
         }
-        lines.push(format!(
-            "run {} ended as `{}` (exit code {}, {}); `flowhost runs show {}` shows it",
-            run.run,
-            status_word(&run.outcome),
-            end.exit.code(),
-            failure.class.word(),
-            run.run
-        ));
+        let (id, status, code) = (&run.run, status_word(&run.outcome), end.exit.code());
+        lines.push(match goes_on {
+            true => format!(
+                "run {id} has not ended: it stands as `{status}`, and what it gives is not known before it goes on; \
+                 `flowhost runs show {id}` shows it"
+            ),
+            false => format!(
+                "run {id} ended as `{status}` (exit code {code}, {}); `flowhost runs show {id}` shows it",
+                failure.class.word()
+            ),
+        });
     }
     json!({ "content": [text(&lines.join("\n"))], "isError": true })
 }
@@ -292,6 +324,33 @@ mod tests {
         assert_eq!(blocks[2]["type"], "audio");
         assert_eq!(blocks[3]["size"], 12);
         assert_eq!(blocks[4]["resource"]["text"], "t");
+    }
+
+    #[test]
+    fn who_asked_is_told_of_a_call_in_doubt_as_text_and_among_what_is_told_of_the_run() {
+        let mut failure = flowhost_flow::Failure::new(FailureClass::Cancelled, "stopped")
+            .with_hint("`flowhost runs show RUN --step STEP` says more");
+        failure.step = "charge[0]".to_owned();
+        let replied = Replied {
+            path: "charge[0]".to_owned(),
+            result: Err(failure),
+            warnings: vec!["charge[0]: nobody knows".to_owned()],
+            used: flowhost_flow::Amounts::default(),
+            run_bytes: 0,
+        };
+        let answer = of_request("01A", replied);
+        let told = &answer["_meta"][RUN];
+        assert_eq!(told["warnings"], json!(["charge[0]: nobody knows"]));
+        assert_eq!(told["status"], "cancelled");
+        let last = answer["content"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["text"], "warning: charge[0]: nobody knows");
+        // The planner that wrote the hint knew neither the run nor the step.
+        let said = answer["content"][0]["text"].as_str().unwrap();
+        let command = "`flowhost runs show 01A --step 'charge[0]'`";
+        assert!(said.contains(command), "{said}");
+        let mut plain = json!({ "content": [], "_meta": { RUN: {} } });
+        add_warnings(&mut plain, &[]);
+        assert_eq!(plain["_meta"][RUN], json!({}));
     }
 
     #[test]

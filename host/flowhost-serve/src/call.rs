@@ -134,7 +134,10 @@ async fn plan(
     // Also where the client is gone: the place that the call takes is free when its run is over, and not before.
     match run.outcome().await {
         Err(failure) => answer::refusal(&failure),
-        Ok(finished) => answer::of_run(&finished),
+        Ok(finished) => {
+            warn(&finished.run, &finished.outcome.warnings);
+            answer::of_run(&finished)
+        }
     }
 }
 
@@ -158,12 +161,22 @@ async fn tool(
         let replied = hear(requested, events, &mut waiting).await;
         session.replied(&run, replied.as_ref().ok()).await;
         match replied {
-            Ok(replied) => return answer::of_request(&run, replied),
+            Ok(replied) => {
+                warn(&run, &replied.warnings);
+                return answer::of_request(&run, replied);
+            }
             Err(Unheard::Failed(failure)) => return answer::refusal(&failure),
             Err(Unheard::Closed) => {}
         }
     }
     answer::refusal(&ended_before())
+}
+
+/// Tells whoever runs the server, too: a client that cancelled its call is not answered.
+fn warn(run: &str, warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(run, "{warning}");
+    }
 }
 
 /// Waits for the reply, and tells meanwhile how far the call is.

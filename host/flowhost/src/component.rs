@@ -42,7 +42,7 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
         Unusable::Refused(error) => {
             Failure::new(Exit::Internal, format!("`{shown}` is refused")).caused_by(&error)
         }
-        unread @ Unusable::Unread(_) => of(&sources.of_no_use(&path, unread)),
+        unread @ Unusable::Unread(_) => of(&sources.of_no_use_as_typed(&path, unread)),
     })?;
     let found = sources.described(source, dir, &path, inspection.manifest.as_deref());
     let manifest = found

@@ -29,7 +29,7 @@ use crate::finding::Finding;
 use crate::logins::Logins;
 use crate::plugin::trust::Trust;
 use crate::plugin::vouched::Shown;
-use crate::report::problems::unreadable;
+use crate::report::problems::unreadable_in;
 use crate::sources::{Sources, finding_of};
 use crate::state::State;
 use crate::{identities, keys, made_here, models, roots, services};
@@ -361,7 +361,7 @@ impl Views for Pages {
         if !self.at_end {
             return Ok(Vec::new());
         }
-        let story = story::read_signed(run_dir, sealed(signed)).map_err(unreadable)?;
+        let story = story::read_signed(run_dir, sealed(signed)).map_err(unreadable_in(run_dir))?;
         Ok(page_of(&story))
     }
 
@@ -372,7 +372,7 @@ impl Views for Pages {
 
     fn stages(&self, run_dir: &Path) -> Result<Box<dyn StageViews>, Failure> {
         Ok(Box::new(Stages(
-            stage::Stages::open(run_dir).map_err(unreadable)?,
+            stage::Stages::open(run_dir).map_err(unreadable_in(run_dir))?,
         )))
     }
 }
@@ -393,7 +393,7 @@ impl Listener for Page {
         AtHand { payloads, plan }: &AtHand<'_>,
     ) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         let story = self.0.told(run_dir, sealed(signed), payloads, *plan);
-        Ok(page_of(&story.map_err(unreadable)?))
+        Ok(page_of(&story.map_err(unreadable_in(run_dir))?))
     }
 }
 

@@ -94,6 +94,11 @@ pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut T
     loaded
 }
 
+/// The secrets that a project's plugins are given from a variable of the environment, and that variable.
+pub(crate) fn variables_of(config: &Config, project: &Project) -> BTreeMap<String, String> {
+    secrets::variables(config, &project.members)
+}
+
 /// A folder of profiles that is not there grants nothing, and where all profiles are shipped nobody would hear of it.
 fn no_folder(ambient: &Ambient, request: &Request) -> Option<Finding> {
     let folder = request.policies.as_deref()?;

@@ -51,12 +51,17 @@ pub fn secrets(
     Ok(Arc::new(Secrets(values)))
 }
 
+/// The variable that has a secret's value where the configuration says nothing of it.
+pub(crate) fn variable(name: &str) -> String {
+    format!("FLOWHOST_SECRET_{name}")
+}
+
 pub(crate) fn secret(
     ambient: &Ambient,
     source: Option<&SecretSource>,
     name: &str,
 ) -> Result<Option<Zeroizing<String>>, Failure> {
-    let variable = format!("FLOWHOST_SECRET_{name}");
+    let variable = variable(name);
     let from = |variable: &str| {
         ambient
             .var(variable)

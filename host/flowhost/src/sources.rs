@@ -205,6 +205,15 @@ impl<'a> Sources<'a> {
         self.unusable(path, error, || self.no_component(path))
     }
 
+    /// The same of one that a person typed: it stands in no plan.
+    pub(crate) fn of_no_use_as_typed(&self, path: &Path, error: Unusable) -> Finding {
+        self.unusable(path, error, || {
+            let here = self.ambient.cwd().display();
+            let hint = format!("check the path: a relative one is looked for from `{here}`");
+            self.no_component(path).cure(hint)
+        })
+    }
+
     fn no_component(&self, path: &Path) -> Finding {
         let message = format!("the component `{}` was not found", self.shown(path));
         Finding::new("", message).cure("check the path: it is relative to the plan")
@@ -609,10 +618,11 @@ impl<'a> Sources<'a> {
     #[must_use]
     pub fn shown(&self, path: &Path) -> String {
         let path: PathBuf = self.ambient.resolve(path).components().collect(); // without `/./`
-        path.strip_prefix(self.ambient.cwd())
-            .unwrap_or(&path)
-            .display()
-            .to_string()
+        let here = self.ambient.cwd();
+        let below = path.strip_prefix(here).ok();
+        // Everything is below the root, where clients of MCP start servers: whoever reads it is elsewhere.
+        let below = below.filter(|_| here.parent().is_some());
+        below.unwrap_or(&path).display().to_string()
     }
 
     /// Where a profile of the user's own would go that begins with a shipped one: a file that is not there, under a

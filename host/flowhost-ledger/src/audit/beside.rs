@@ -1,11 +1,13 @@
 //! A ledger and what lies beside it: its records are checked, then the views that they name are compared, and what no
 //! record names is counted.
 //!
-//! Whether the run has ended changes nothing of that: a report of a run that waits is believed as any other.
+//! Whether the run has ended changes nothing of that but for what it is made of: a report of a run that waits is believed as
+//! any other, and what such a run goes on by must be there.
 
 use std::path::Path;
 
 use super::{Walk, io_fault};
+use crate::layout::PLAN_BUNDLE;
 use crate::record::View;
 use crate::report::{Code, LedgerReport, Problem};
 use crate::verify::Floor;
@@ -59,6 +61,7 @@ impl Walk<'_> {
             unnamed.truncate(UNNAMED_MAX);
             report.unnamed = unnamed;
         }
-        views.compare(self.source, dir, &mut report.views)
+        let needed = (!report.ended).then_some(PLAN_BUNDLE);
+        views.compare(self.source, dir, needed, &mut report.views)
     }
 }

@@ -104,6 +104,9 @@ pub struct Replied {
     /// What the step gives: of a tool its whole content, `{"value": …, "parts": […]}`. As the ledger keeps it: without
     /// secrets, and without what the plan has redacted.
     pub result: Result<Value, flowhost_flow::Failure>,
+    /// What whoever asked should know beside that, a sentence each: of a call that was stopped, that nobody knows whether it
+    /// had its effect.
+    pub warnings: Vec<String>,
     /// What its calls used.
     pub used: Amounts,
     /// Bytes of all records and payloads of the run when this is on record; zero where they are kept in memory, and where
@@ -287,9 +290,9 @@ async fn kept(run: &Run, ledger: &Ledger, alone: bool) -> Result<u64, Unheard> {
             Ok(_) => Ok(0),
             Err(failure) => Err(Unheard::Failed(failure)),
         },
-        Err(error) => Err(Unheard::Failed(ledger_failure(
-            "the call cannot be recorded",
-            &error,
-        ))),
+        Err(error) => {
+            let failure = ledger_failure("the call cannot be recorded", &error);
+            Err(Unheard::Failed(failure.named("RUN", run.id())))
+        }
     }
 }

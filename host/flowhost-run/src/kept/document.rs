@@ -265,15 +265,18 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
                 class: failure.class.word(),
                 owner: failure.owner.word(),
                 message: &failure.message,
-                hint: filled(
-                    &filled(&failure.hint, "RUN", &run.run),
-                    "STEP",
-                    &failure.step,
-                ),
+                hint: hint_of(failure, &run.run),
                 step: &failure.step,
             }),
         }
     }
+}
+
+/// What could be done about a failure of this run, with the run and the step in its commands: the planner that wrote them
+/// knew neither.
+#[must_use]
+pub fn hint_of(failure: &flowhost_flow::Failure, run: &str) -> String {
+    filled(&filled(&failure.hint, "RUN", run), "STEP", &failure.step)
 }
 
 impl Cost {

@@ -156,12 +156,17 @@ impl Journal {
             }
             Err(failure) => {
                 for text in [&mut failure.message, &mut failure.hint] {
-                    self.revealed.clean_text(text);
-                    if self.redacts {
-                        clean(text);
-                    }
+                    self.shown_text(text);
                 }
             }
+        }
+    }
+
+    /// As [`Journal::shown`], of one text.
+    pub(crate) fn shown_text(&self, text: &mut String) {
+        self.revealed.clean_text(text);
+        if self.redacts {
+            clean(text);
         }
     }
 

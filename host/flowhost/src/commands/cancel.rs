@@ -33,6 +33,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(2);
 /// are compensated, pages are written.
 const END_MAX: Duration = Duration::from_secs(120);
 
+/// What a run says that is refused when it is to go on only to be cancelled.
+const NOT_CANCELLED: &str = "the run cannot be cancelled";
+
 pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Failure> {
     let run = resume::found(&args.run, context)?;
     let entries = listed(context)?;
@@ -43,8 +46,7 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
         UNFINISHED => ask(&run, &reason, args.grace, context)?,
         WAITING => end_here(&run, reason, args.keys, context)?,
         status => {
-            let failure =
-                Failure::new(Exit::Internal, format!("the run {run} cannot be cancelled"));
+            let failure = Failure::new(Exit::Internal, not_cancelled_text(&run));
             return Err(match status {
                 "" => failure
                     .because("the index of runs does not know it")
@@ -219,11 +221,16 @@ fn end_here(
     Ok(status_word(&outcome).to_owned())
 }
 
+fn not_cancelled_text(run: &str) -> String {
+    format!("the run {run} cannot be cancelled")
+}
+
 /// A run that waits goes on to be cancelled. What keeps it from that is told as what was asked for.
 fn not_cancelled(run: &str, mut failure: Failure) -> Failure {
-    let what = format!("the run {run} cannot be cancelled");
+    let what = not_cancelled_text(run);
     let instead = std::mem::replace(&mut failure.message, what);
-    if instead != NOT_RESUMED {
+    // The same without the run's name is no cause.
+    if ![NOT_RESUMED, NOT_CANCELLED].contains(&instead.as_str()) {
         failure.causes.insert(0, instead);
     }
     failure

@@ -8,7 +8,7 @@ use flowhost::ambient::Ambient;
 use flowhost::config::Config;
 use flowhost::failure::Failure;
 use flowhost::preflight::Asking;
-use flowhost::shelf;
+use flowhost::shelf::{self, Held};
 use flowhost::sources::program_name;
 use flowhost_author::remote::Place;
 use flowhost_flow::Exit;
@@ -56,15 +56,15 @@ pub(crate) fn perform(args: &InstallArgs, context: &mut Context) -> Result<Exit,
         state,
     };
     // Before a line is printed: whoever puts it into a file learns of what is wrong where nobody looks.
-    let paths = shelf::paths(asking, &wanted(offer), texts)?;
+    let held = shelf::held(asking, &wanted(offer), texts)?;
     let started = Started {
         program: ambient
             .exe()
             .map_or("flowhost".to_owned(), |exe| exe.display().to_string()),
-        arguments: arguments(args, &paths, ambient, state.root()),
+        arguments: arguments(args, &held.paths, ambient, state.root()),
         variables: variables(ambient),
     };
-    let notes = notes(offer, ambient, config);
+    let notes = notes(offer, &held, ambient, config);
     let lines = lines(args.client, &args.name, &started);
     if context.output.json {
         let document = json!({ "client": lines.client, "where": lines.place, "text": lines.text,
@@ -118,8 +118,8 @@ fn variables(ambient: &Ambient) -> Vec<(&'static str, String)> {
     all
 }
 
-/// What is found from where the server is started, and no option says.
-fn notes(offer: &OfferArgs, ambient: &Ambient, config: &Config) -> Vec<String> {
+/// What is found from where the server is started, and no option says; and what nobody has looked at yet.
+fn notes(offer: &OfferArgs, held: &Held, ambient: &Ambient, config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(file) = &config.folder_file {
         notes.push(format!(
@@ -133,6 +133,19 @@ fn notes(offer: &OfferArgs, ambient: &Ambient, config: &Config) -> Vec<String> {
         notes.push(format!(
             "profiles are looked for in `{OWN}` of the folder in which the client starts the server; \
              `--policies {OWN}` names this one, once you have read what is in it"
+        ));
+    }
+    for (name, variable) in &held.secrets {
+        notes.push(format!(
+            "the secret `{name}` is read from the variable `{variable}`, which is not in the line: whoever starts the \
+             client sets it"
+        ));
+    }
+    let away = offer.plugins.iter().map(|(_, source)| source);
+    for source in away.filter(|it| Place::is_meant(it)) {
+        notes.push(format!(
+            "`{source}` was not fetched: the server looks at it when it starts, and whether its profile gives what it \
+             asks for"
         ));
     }
     notes

@@ -286,6 +286,7 @@ mod tests {
             labels: BTreeMap::new(),
             spec: None,
             removed: None,
+            warning: None,
         }
     }
 

@@ -8,7 +8,6 @@ use flowhost::failure::Failure;
 use flowhost::host::host;
 use flowhost::kept::Kept;
 use flowhost::project::Project;
-use flowhost::report::problems::unreadable;
 use flowhost::state::{FindRuns as _, gone, is_gone};
 use flowhost_engine::PoolConfig;
 use flowhost_evidence::runs::{self, INTERRUPTED, RunEntry, WAITING};
@@ -18,6 +17,7 @@ use flowhost_run::{Host, Kept as _, ResumeOptions, at_work};
 
 use crate::cli::{ResumeArgs, RunningArgs};
 use crate::commands::run::without_keys;
+use crate::commands::runs_list::listed;
 use crate::commands::standing::resume_command;
 use crate::commands::{Context, running};
 
@@ -114,7 +114,7 @@ pub(crate) fn newest(
         return offer(project, context).map(|()| None);
     }
     let hash = flowhost_run::plan_hash(project)?;
-    let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
+    let all = listed(context)?;
     let mut same = all
         .iter()
         .rev()

@@ -13,7 +13,6 @@ use flowhost::output::one_line;
 use flowhost::plugin::lock;
 use flowhost::preflight::{Asking, findings_of};
 use flowhost::project::{self, Loaded, Project, Request, SecondKeys, without_key};
-use flowhost::report::problems::unreadable;
 use flowhost::state::{gone, is_gone};
 use flowhost::worktree;
 use flowhost_evidence::runs;
@@ -24,6 +23,7 @@ use serde_json::json;
 
 use crate::cli::{DurabilityArg, KeyArgs, LogFormat, PlanArgs, RunArgs, RunningArgs};
 use crate::commands::Context;
+use crate::commands::runs_list::listed;
 
 pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
     if args.watch {
@@ -98,7 +98,7 @@ fn earlier(wanted: &str, project: &Project, context: &Context) -> Result<Option<
         return super::resume::found(wanted, context).map(Some);
     }
     super::settle(context);
-    let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
+    let all = listed(context)?;
     let mut same = all.into_iter().rev();
     let newest = same.find(|run| {
         // One that goes on is another process's, and its last results are still to come.

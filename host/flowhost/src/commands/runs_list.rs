@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 
 use flowhost::failure::Failure;
 use flowhost::output::one_line;
-use flowhost::report::problems::unreadable;
+use flowhost::report::problems::unreadable_index;
 use flowhost::state::{FindRuns as _, is_gone};
-use flowhost_evidence::runs::{self, GONE, RunEntry};
+use flowhost_evidence::runs::{self, GONE, INTERRUPTED, RunEntry, WAITING};
 use flowhost_flow::Exit;
 use flowhost_flow::units::parse_duration_ms;
-use flowhost_ledger::timestamp;
+use flowhost_ledger::{KILLED, RealDisk, size_at_end, timestamp};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cli::{FilterArgs, ListArgs};
 use crate::commands::Context;
-use crate::commands::runs_show::seconds;
+use crate::commands::runs_show::{cut_short, seconds};
 use crate::commands::tables::plain_table;
 
 pub(super) fn perform(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
@@ -31,6 +31,9 @@ pub(super) fn perform(args: &ListArgs, context: &Context) -> Result<Exit, Failur
             && since.as_ref().is_none_or(|since| run.started >= *since)
     });
     entries.reverse();
+    for entry in &mut entries {
+        entry.warning = cut(entry, context);
+    }
     if context.output.json {
         context.output.document(&entries);
     } else if entries.is_empty() {
@@ -39,14 +42,34 @@ pub(super) fn perform(args: &ListArgs, context: &Context) -> Result<Exit, Failur
             false => "no run yet\n",
         });
     } else {
+        for (run, warning) in entries
+            .iter()
+            .filter_map(|it| Some((&it.run_id, it.warning.as_ref()?)))
+        {
+            let text =
+                format!("warning: run {run}: {warning}; `flowhost verify {run}` says more\n");
+            context.output.message(&context.state.told(&text));
+        }
         context.output.result(&table(&entries));
     }
     Ok(Exit::Ok)
 }
 
+/// That records are gone of a run that is said to be able to go on. Of those alone: most runs have ended, and each costs a
+/// look at its folder.
+fn cut(run: &RunEntry, context: &Context) -> Option<String> {
+    let goes_on = [WAITING, INTERRUPTED, KILLED].contains(&run.status.as_str());
+    if !goes_on || run.removed.is_some() {
+        return None;
+    }
+    let there = size_at_end(&RealDisk, &context.state.run_dir(&run.run_id))?;
+    cut_short(run.records, usize::try_from(there).unwrap_or(usize::MAX))
+}
+
 /// All runs of the index, oldest first.
 pub(super) fn listed(context: &Context) -> Result<Vec<RunEntry>, Failure> {
-    runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)
+    let root = context.state.root();
+    runs::list(root, context.state.tenant()).map_err(unreadable_index(root))
 }
 
 /// As [`listed`], where a run whose folder is gone is [`GONE`].
@@ -84,6 +107,7 @@ fn table(entries: &[RunEntry]) -> String {
     for entry in entries {
         let records = entry.records.map_or("-".to_owned(), |n| n.to_string());
         let status = match &entry.removed {
+            None if entry.warning.is_some() => format!("{}, cut", entry.status),
             None => entry.status.clone(),
             Some(removed) => match removed.archive {
                 Some(_) => format!("{}, archived", entry.status),

@@ -26,6 +26,10 @@ mod order;
 
 /// Characters of one payload that a step's view prints: two screens. `--payload` prints all of it.
 const SHOWN_MAX: usize = 4_000;
+/// Warnings in the head of a whole run: more would hide its steps.
+const WARNINGS_MAX: usize = 10;
+/// What a warning is about that says of a step that the run went on without it.
+const CONTINUED: &str = "continued";
 
 pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
     let files = context.state.files_of_run(&context.ambient, &args.run)?;
@@ -76,6 +80,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     let grounds = gate.map_or_else(String::new, |gate| {
         grounds(run, gate, &records, &shelf, context)
     });
+    let warned = warnings(&records, &shelf);
     // Of a step alone and of all its records: whoever asks for some kinds has asked for those.
     let all_kinds = filter.kinds.is_empty() && !filter.denials;
     let answers = match filter.step.is_some() && all_kinds && !context.output.json {
@@ -98,7 +103,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
             })
             .collect();
         let mut document = json!({
-            "run_id": run, "run": head_document(run, &head, standing.as_ref(), word), "steps": steps, "records": shown,
+            "run_id": run, "run": head_document(run, &head, standing.as_ref(), word, &warned), "steps": steps, "records": shown,
         });
         if let (Some(fields), Some(cut)) = (document.as_object_mut(), cut) {
             fields.insert("warning".to_owned(), cut.into());
@@ -109,7 +114,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     let mut text = String::new();
     if all {
         let stands = standing.as_ref().map(|it| (it, why(it, &shelf)));
-        text.push_str(&head_text(run, &head, stands, word.as_deref()));
+        text.push_str(&head_text(run, &head, stands, word.as_deref(), &warned));
         // The step that ended the run is told in its head.
         let told = words(&head.failure).map_or("", |_| head.failed_step.as_str());
         text.push_str(&whole(&steps, &records, told, &shelf));
@@ -500,6 +505,7 @@ fn head_text(
     head: &Head,
     stands: Option<(&Standing, String)>,
     word: Option<&str>,
+    warned: &[Warned],
 ) -> String {
     let Head {
         plan,
@@ -545,7 +551,49 @@ fn head_text(
     for sentence in head.sentences() {
         let _infallible = writeln!(text, "  {}", one_line(&sentence));
     }
+    text.push_str(&warned_text(warned));
     text.push('\n');
+    text
+}
+
+/// What a warning is about, in a word, and what it says, with its step in front.
+type Warned = (String, String);
+
+/// What the run's record warns of.
+fn warnings(records: &[RecordEntry], shelf: &Shelf<'_>) -> Vec<Warned> {
+    let said = records.iter().filter_map(|record| {
+        let (place, about) = match record.said.as_ref()? {
+            Record::GuardVerdict(said) => (&said.place, said.warning.as_ref()?),
+            Record::Budget(said) => (&said.place, said.warning.as_ref()?),
+            _ => return None,
+        };
+        let text = match shelf.take(record)? {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(why) => why,
+        };
+        let said = match place.path.as_deref() {
+            None | Some("") => text,
+            Some(path) => format!("{path}: {text}"),
+        };
+        Some((about.clone(), said))
+    });
+    said.collect()
+}
+
+/// The first of them, a line each. Why a run went on without a step stands below its steps.
+fn warned_text(warned: &[Warned]) -> String {
+    let shown = warned.iter().filter(|(about, _)| about != CONTINUED);
+    let (mut text, all) = (String::new(), shown.clone().count());
+    for (_, said) in shown.take(WARNINGS_MAX) {
+        let _infallible = writeln!(text, "  warning: {}", one_line(said));
+    }
+    if all > WARNINGS_MAX {
+        let more = all - WARNINGS_MAX;
+        let _infallible = writeln!(
+            text,
+            "  … and {more} more warnings: --kind guard.verdict --kind budget"
+        );
+    }
     text
 }
 
@@ -562,6 +610,7 @@ fn head_document(
     head: &Head,
     standing: Option<&Standing>,
     word: Option<String>,
+    warned: &[Warned],
 ) -> Value {
     let paused = standing.map(|it| &it.pause);
     let status = head.status.as_ref().or(paused.map(|it| &it.status));
@@ -574,6 +623,7 @@ fn head_document(
         "duration_ms": head.took_us / 1_000, "failed_step": head.failed_step,
         "failure": words(&head.failure), "hint": head.hint, "taken": head.taken.sentences(),
         "only": head.only, "note": head.note,
+        "warnings": warned.iter().map(|(_, said)| said).collect::<Vec<_>>(),
     })
 }
 

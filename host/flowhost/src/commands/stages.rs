@@ -11,7 +11,6 @@ use flowhost::failure::Failure;
 use flowhost::kept::Kept;
 use flowhost::output::one_line;
 use flowhost::project::Project;
-use flowhost::report::problems::unreadable;
 use flowhost_evidence::runs;
 use flowhost_flow::hash::work_hash;
 use flowhost_flow::plan::{Body, Step};
@@ -20,6 +19,7 @@ use flowhost_run::{Kept as _, plan_hash};
 
 use crate::cli::StageArgs;
 use crate::commands::Context;
+use crate::commands::runs_list::listed;
 
 /// Where the run begins, and how far it goes.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ fn earlier(
     // What a kill left as if it were at work is over, and may be the newest.
     super::settle(context);
     let spec = project.plan.evidence.as_ref().map(|it| &it.spec_id);
-    let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
+    let all = listed(context)?;
     let mut newest = all.into_iter().rev().filter(|run| {
         let same = run.plan == project.plan.name && run.spec.as_ref() == spec;
         same && run.removed.is_none() && run.status != runs::UNFINISHED

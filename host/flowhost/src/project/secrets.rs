@@ -54,6 +54,37 @@ pub(super) fn look(
     notes
 }
 
+/// The secrets that these plugins use, of models' providers too, and the variables of the environment that have their
+/// values; not those that have theirs in a file.
+pub(super) fn variables(
+    config: &Config,
+    members: &BTreeMap<String, Member>,
+) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for member in members.values() {
+        let secrets = &member.effective.grants.secrets;
+        let given = secrets.names.iter().chain(&secrets.reveal);
+        for name in given.chain(key_of(config, member)) {
+            let variable = match config.secrets.get(name) {
+                None => Some(services::variable(name)),
+                Some(source) => source.env.clone(),
+            };
+            all.extend(variable.map(|variable| (name.clone(), variable)));
+        }
+    }
+    all
+}
+
+/// The secret by which the provider of the model that a plugin is configured to ask knows the operator.
+fn key_of<'a>(config: &'a Config, member: &Member) -> Option<&'a String> {
+    if member.effective.grants.model.allow.is_empty() {
+        return None;
+    }
+    let written: Value = serde_json::from_str(&member.config).ok()?;
+    let provider = written.get("model")?.as_str()?.split('/').next()?;
+    config.models.providers.get(provider)?.key.as_ref()
+}
+
 /// The model that a plugin is configured to ask, where neither its key nor a stand-in is there: its step would fail
 /// after everything before it. No finding, because a plan is looked at on machines that hold no keys.
 fn no_key(ambient: &Ambient, config: &Config, key: &str, member: &Member) -> Option<String> {

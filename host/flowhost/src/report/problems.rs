@@ -3,6 +3,7 @@
 //! The order is fixed: `error:`, causes, places, an empty line, hints. Foreign text is neutralised.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
@@ -15,6 +16,7 @@ use textwrap::{WordSeparator, WordSplitter};
 use flowhost_evidence::Unreadable;
 use flowhost_flow::Exit;
 pub use flowhost_run::bundle::Texts;
+use flowhost_words::shell_word;
 
 use crate::failure::Failure;
 use crate::finding::Finding;
@@ -26,20 +28,32 @@ const WIDTH: usize = 100;
 /// More than twenty excerpts fill several screens, and nobody mends that many without running it again.
 const DETAILED_MAX: usize = 20;
 
-/// A ledger that cannot be shown, as a command fails of it.
-#[must_use]
-pub fn unreadable(error: Unreadable) -> Failure {
+/// A ledger that cannot be shown, as a command fails of it; `verified` names it to the command that says more.
+fn unreadable(error: Unreadable, verified: &str) -> Failure {
     let failure = Failure::new(Exit::Internal, error.to_string());
     let failure = match &error {
         Unreadable::Records(why) => failure.caused_by(why),
         Unreadable::Payloads(why) => failure.caused_by(why),
     };
-    failure.hint("`flowhost verify RUN` names the exact place")
+    failure.hint(format!(
+        "`flowhost verify {verified}` names the exact place"
+    ))
 }
 
-/// As [`unreadable`], of the ledger of this run.
+/// Why the ledger of this run cannot be shown.
 pub fn unreadable_of(run: &str) -> impl FnOnce(Unreadable) -> Failure {
-    move |error| unreadable(error).named("RUN", run)
+    move |error| unreadable(error, run)
+}
+
+/// As [`unreadable_of`], of the run that has this folder.
+pub fn unreadable_in(run_dir: &Path) -> impl FnOnce(Unreadable) -> Failure {
+    let run = run_dir.file_name().unwrap_or_default();
+    move |error| unreadable(error, &run.to_string_lossy())
+}
+
+/// As [`unreadable_of`], of the index of runs in a state folder.
+pub fn unreadable_index(root: &Path) -> impl FnOnce(Unreadable) -> Failure {
+    move |error| unreadable(error, &shell_word(&root.display().to_string()))
 }
 
 /// Prints a failure to standard error.

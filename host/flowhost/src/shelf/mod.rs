@@ -10,10 +10,11 @@ mod plans;
 mod programs;
 mod tools;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flowhost_author::remote::Place;
 use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 use flowhost_ledger::{Bundle, RealDisk};
@@ -125,22 +126,34 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
     })
 }
 
-/// Which of the operator's inputs are paths to the plans that are wanted, when each plan has been held against everything
-/// for which it would be refused when it is served. Components are not looked at.
+/// What whoever writes down how it is served has to know of what is wanted.
+#[derive(Debug)]
+pub struct Held {
+    /// Which of the operator's inputs are paths to the plans.
+    pub paths: BTreeSet<String>,
+    /// The secrets that are read from a variable of the environment, and that variable.
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// Holds the plans and components that are wanted against everything for which they would be refused when they are served.
+/// A component at an address is not fetched for it: the server that starts looks at it.
 ///
 /// # Errors
-/// All problems of the plans at once; an input that is a path to one plan and no path to another.
-pub fn paths(
-    asking: Asking<'_>,
-    wanted: &Wanted,
-    texts: &mut Texts,
-) -> Result<BTreeSet<String>, Failure> {
-    let plans = Wanted {
-        plugins: Vec::new(),
-        code_mode: None,
+/// All problems of plans and components at once; an input that is a path to one plan and no path to another.
+pub fn held(asking: Asking<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<Held, Failure> {
+    let here = wanted.plugins.iter().filter(|(_, it)| !Place::is_meant(it));
+    let here: Vec<(Option<String>, String)> = here.cloned().collect();
+    let (plugins, code_mode) = match &wanted.code_mode {
+        // What the programs' profile names may be a tool of one that is not here.
+        Some(_) if here.len() < wanted.plugins.len() => (Vec::new(), None),
+        code_mode => (here, code_mode.clone()),
+    };
+    let is_here = Wanted {
+        plugins,
+        code_mode,
         ..wanted.clone()
     };
-    let mut filling = Filling::of(asking, &plans, texts)?;
+    let mut filling = Filling::of(asking, &is_here, texts)?;
     for (name, _) in &wanted.inputs {
         if filling.paths.contains(name) && filling.plain.contains(name) {
             let message =
@@ -150,7 +163,10 @@ pub fn paths(
         }
     }
     match filling.findings.is_empty() {
-        true => Ok(filling.paths),
+        true => Ok(Held {
+            paths: filling.paths,
+            secrets: filling.secrets,
+        }),
         false => Err(Failure::findings("what is to be served", filling.findings)),
     }
 }
@@ -171,6 +187,8 @@ struct Filling<'a> {
     /// Those of them that are paths to a plan, and those that are none.
     paths: BTreeSet<String>,
     plain: BTreeSet<String>,
+    /// Secrets that something of it is given, and the variables that have their values.
+    secrets: BTreeMap<String, String>,
 }
 
 impl<'a> Filling<'a> {
@@ -195,6 +213,7 @@ impl<'a> Filling<'a> {
             used: wanted.inputs.iter().map(|_| false).collect(),
             paths: BTreeSet::new(),
             plain: BTreeSet::new(),
+            secrets: BTreeMap::new(),
         };
         filling.plans();
         match &wanted.code_mode {
@@ -226,6 +245,8 @@ impl Filling<'_> {
             Err(failure) => findings_of(failure),
         };
         if found.is_empty() {
+            self.secrets
+                .extend(project::variables_of(self.config, &project));
             return Some(project);
         }
         // What is wrong with the configuration is so for each plan, and told once.

@@ -25,8 +25,12 @@ pub struct KeptRun {
 impl KeptRun {
     /// The text that the run had under this name.
     pub(crate) fn text(&self, file: &str) -> Result<&str, Finding> {
-        let text = self.bundle.files.get(file).map(String::as_str);
-        text.ok_or_else(|| {
+        let files = &self.bundle.files;
+        // A run that was begun at the root by an earlier host has its files by names from there.
+        let text = files
+            .get(file)
+            .or_else(|| files.get(file.strip_prefix('/')?));
+        text.map(String::as_str).ok_or_else(|| {
             let message = format!("`{file}` is not among the files that the run kept");
             Finding::new("", message).cure("`bundle.json` in the run's folder lists them")
         })

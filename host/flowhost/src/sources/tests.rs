@@ -36,6 +36,41 @@ fn refuses_remote_sources_and_names_that_climb() {
 }
 
 #[test]
+fn a_path_is_told_whole_where_everything_is_below_the_working_directory() {
+    let config = Config::default();
+    for (here, expected) in [
+        ("/", "/work/plans/plan.yaml"),
+        ("/work", "plans/plan.yaml"),
+        ("/other", "/work/plans/plan.yaml"),
+    ] {
+        let ambient = Ambient::with(BTreeMap::new(), here.into(), None);
+        let shown = Sources::new(&ambient, &config, None).shown(Path::new("/work/plans/plan.yaml"));
+        assert_eq!(shown, expected, "from {here}");
+    }
+}
+
+#[test]
+fn a_run_that_an_earlier_host_began_at_the_root_has_its_files_still() {
+    let files = [("work/plan.yaml", "early"), ("/more/plan.yaml", "late")];
+    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let kept = KeptRun {
+        bundle: flowhost_run::bundle::Bundle {
+            plan: "work/plan.yaml".to_owned(),
+            cwd: "/".into(),
+            folders: BTreeMap::new(),
+            files: BTreeMap::from(files),
+            plugins: BTreeMap::new(),
+        },
+        state: flowhost_run::State::new("/state".into(), "default"),
+        stand_ins: BTreeMap::new(),
+    };
+    assert_eq!(kept.text("/work/plan.yaml").unwrap(), "early");
+    assert_eq!(kept.text("work/plan.yaml").unwrap(), "early");
+    assert_eq!(kept.text("/more/plan.yaml").unwrap(), "late");
+    assert!(kept.text("more/plan.yaml").is_err());
+}
+
+#[test]
 fn where_signatures_are_asked_for_only_what_is_part_of_the_build_needs_none() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();

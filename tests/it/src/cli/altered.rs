@@ -51,6 +51,19 @@ fn a_view_of_a_run_that_waits_is_compared_in_its_folder_and_in_its_export() {
         std::fs::remove_file(home.path().join("run.fhb")).unwrap();
         std::fs::write(dir.join(name), whole).unwrap();
     }
+    let bundle = std::fs::read(dir.join("bundle.json")).unwrap();
+    std::fs::remove_file(dir.join("bundle.json")).unwrap();
+    home.flowhost(&["evidence", "export", "latest", "--out", "run.fhb"])
+        .expect(0);
+    for target in ["latest", "run.fhb"] {
+        let told = home.flowhost(&["verify", target]).expect(1);
+        says(&told, "bundle.json");
+        says(&told, "it is missing, and the run has not ended");
+        for wrong in ["can be resumed", "nothing rests on views"] {
+            assert!(!told.all().contains(wrong), "{}", told.all());
+        }
+    }
+    std::fs::write(dir.join("bundle.json"), bundle).unwrap();
     std::fs::write(dir.join("more.html"), "<p>").unwrap();
     let told = home.flowhost(&["verify", "latest"]).expect(0);
     says(&told, "no record names `more.html`");
@@ -90,13 +103,39 @@ fn a_ledger_that_was_cut_is_shown_with_a_warning_and_not_replayed() {
     let shown = home.flowhost(&["runs", "show", "latest", "--json"]);
     let warning = shown.expect(0).json()["warning"].to_string();
     assert!(warning.contains("its ledger was cut"), "{warning}");
+    let listed = home.flowhost(&["runs", "list"]).expect(0);
+    assert!(listed.stdout.contains("waiting, cut"), "{}", listed.all());
+    assert!(
+        listed.stderr.contains("its ledger was cut: "),
+        "{}",
+        listed.all()
+    );
+    let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let warning = listed[0]["warning"].as_str().unwrap();
+    assert!(warning.contains("its ledger was cut"), "{warning}");
     let refused = home.flowhost(&["runs", "replay", "latest"]).expect(1);
     says(&refused, "cannot be replayed");
     says(&refused, "its ledger was cut");
     std::fs::write(&segment, &whole).unwrap();
     let shown = home.flowhost(&["runs", "show", "latest"]).expect(0);
     assert!(!shown.stderr.contains("warning"), "{}", shown.all());
+    let listed = home.flowhost(&["runs", "list"]).expect(0);
+    assert!(!listed.all().contains("cut"), "{}", listed.all());
     home.flowhost(&["runs", "replay", "latest"]).expect(0);
+}
+
+#[test]
+fn an_index_of_runs_that_cannot_be_read_names_the_folder_that_is_to_be_verified() {
+    let home = waiting();
+    let index = home
+        .path()
+        .join(".flowhost/default/runs.index/seg-00000000.jsonl");
+    let whole = std::fs::read_to_string(&index).unwrap();
+    std::fs::write(&index, whole.replacen("\"kind\"", "\"kynd\"", 1)).unwrap();
+    let refused = home.flowhost(&["runs", "list"]).expect(1);
+    says(&refused, "`flowhost verify ");
+    says(&refused, ".flowhost` names the exact place");
+    assert!(!refused.all().contains("verify RUN"), "{}", refused.all());
 }
 
 #[test]

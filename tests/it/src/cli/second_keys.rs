@@ -94,6 +94,8 @@ fn who_cancels_a_run_that_waits_needs_its_second_key_to_take_back_what_it_did() 
     let refused = home.flowhost(&cancel).expect(6);
     let whole = format!("flowhost runs cancel {run} {KEY}");
     assert!(refused.all().contains(&whole), "{}", refused.all());
+    let said = refused.all().matches("cannot be cancelled").count();
+    assert_eq!(said, 1, "{}", refused.all());
     assert_eq!(server.paths(), ["/a"]);
     home.flowhost(&[&cancel[..], &[KEY]].concat()).expect(0);
     assert_eq!(server.paths(), ["/a", "/undo-a"]);

@@ -3,6 +3,7 @@
 //! `cargo xtask mcp-peers`.
 
 mod client;
+mod doubts;
 mod http;
 mod login;
 mod mutual;

@@ -103,6 +103,13 @@ fn refuses_what_cannot_be_served_with_its_cure() {
         assert!(refused.stderr.contains(says), "{}", refused.all());
         assert_eq!(refused.stdout, "");
     }
+    // No plan names it: it was typed here.
+    for command in [&["mcp", "serve", "--plugin"][..], &["inspect"]] {
+        let missing = home.flowhost(&[command, &["none.wasm"]].concat()).expect(1);
+        let here = home.path().canonicalize().unwrap();
+        let from = format!("a relative one is looked for from `{}`", here.display());
+        assert!(missing.stderr.contains(&from), "{}", missing.all());
+    }
     let listen = home.flowhost(&[
         "mcp",
         "serve",
@@ -318,6 +325,8 @@ fn install_prints_what_the_client_has_to_be_told() {
             "vscode",
             "--plugin",
             "tools.wasm",
+            "--profile",
+            "tool-pure",
             "--json",
         ])
         .expect(0);
@@ -339,6 +348,8 @@ fn install_prints_what_the_client_has_to_be_told() {
             "codex",
             "--plugin",
             "tools.wasm",
+            "--profile",
+            "tool-pure",
             "--name",
             "docs",
         ])
@@ -352,7 +363,7 @@ fn install_prints_what_the_client_has_to_be_told() {
     insta::assert_snapshot!(shown, @r#"
     [mcp_servers.docs]
     command = "[flowhost]"
-    args = ["mcp","serve","--plugin","[home]/tools.wasm","--profile","deny-all","--state","[home]/.flowhost"]
+    args = ["mcp","serve","--plugin","[home]/tools.wasm","--profile","tool-pure","--state","[home]/.flowhost"]
     env = { FLOWHOST_PLUGINS = "[plugins]" }
     "#);
 }
@@ -463,7 +474,7 @@ fn install_makes_a_path_of_what_is_a_file_and_of_nothing_else() {
     let install =
         |source: &str| home.flowhost(&["mcp", "install", "vscode", "--plugin", source, "--json"]);
     for source in [
-        "builtin:links",
+        "builtin:markdown",
         "https://plugins.example/a.wasm",
         "x=oci://plugins.example/a:1.0",
     ] {
@@ -471,6 +482,73 @@ fn install_makes_a_path_of_what_is_a_file_and_of_nothing_else() {
     }
     let refused = install("count=process:count").expect(64);
     assert!(refused.all().contains("--plan FILE"), "{}", refused.all());
+    let away = install("https://plugins.example/a.wasm").json();
+    let notes = away["notes"].to_string();
+    assert!(notes.contains("was not fetched"), "{notes}");
+}
+
+#[test]
+fn install_holds_components_against_their_profile_and_tells_where_their_secrets_are() {
+    let home = Home::new();
+    let install = |profile: &str| {
+        let source = "builtin:http-fetch";
+        home.flowhost(&[
+            "mcp",
+            "install",
+            "codex",
+            "--plugin",
+            source,
+            "--profile",
+            profile,
+            "--json",
+        ])
+    };
+    let refused = install("deny-all").expect(1);
+    assert!(
+        refused.all().contains("--profile http-fetch"),
+        "{}",
+        refused.all()
+    );
+    assert!(!refused.stdout.contains("args"), "{}", refused.all());
+
+    home.file(
+        "policies/own.toml",
+        "version = 1\nname = \"own\"\n\
+         [[http]]\nurl = \"https://a.example/\"\nmethods = [\"GET\", \"HEAD\"]\n\
+         inject = { header = \"authorization\", value = \"Bearer ${secret:HOUSE}\" }\n\
+         [[http]]\nurl = \"https://b.example/\"\nmethods = [\"GET\", \"HEAD\"]\n\
+         inject = { header = \"authorization\", value = \"Bearer ${secret:DOOR}\" }\n\
+         [[http]]\nurl = \"https://c.example/\"\nmethods = [\"GET\", \"HEAD\"]\n\
+         inject = { header = \"authorization\", value = \"Bearer ${secret:KEPT}\" }\n",
+    );
+    home.file("kept.txt", "s3cr3t-in-a-file");
+    home.file(
+        "operator.toml",
+        "[secrets]\nHOUSE = { env = \"OF_THE_HOUSE\" }\nKEPT = { file = \"kept.txt\" }\n",
+    );
+    let arguments = [
+        "mcp",
+        "install",
+        "codex",
+        "--plugin",
+        "builtin:http-fetch",
+        "--profile",
+        "own",
+        "--policies",
+        "policies",
+        "--json",
+    ];
+    let mut command = home.command(&arguments);
+    command
+        .env("FLOWHOST_CONFIG", "operator.toml")
+        .env("OF_THE_HOUSE", "s3cr3t-of-the-house");
+    let printed = home.ran(&command.output().unwrap(), &arguments).expect(0);
+    let notes = printed.json()["notes"].to_string();
+    for said in ["`OF_THE_HOUSE`", "`FLOWHOST_SECRET_DOOR`"] {
+        assert!(notes.contains(said), "{notes}");
+    }
+    assert!(!notes.contains("KEPT"), "{notes}");
+    assert!(!printed.all().contains("s3cr3t"), "{}", printed.all());
 }
 
 #[test]

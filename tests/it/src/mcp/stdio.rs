@@ -423,6 +423,37 @@ fn a_server_at_rest_that_is_told_to_end_says_by_which_signal() {
 }
 
 #[test]
+fn a_plan_that_waits_is_told_as_one_that_has_not_ended_and_who_can_go_on_with_it() {
+    let home = Home::new();
+    home.warm();
+    home.guest("ok_echo");
+    home.file(
+        "plan.yaml",
+        "flowhost: v1\nkind: workflow\nname: asks\nplugins:\n  ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: \
+         deny-all }\nsteps:\n  gate: { wait_for: approval, timeout: 4h }\n  only: { needs: [gate], uses: ok_echo/run, \
+         with: {} }\n",
+    );
+    let mut peer = Peer::start(&home, &["mcp", "serve", "--plan", "plan.yaml"]);
+    peer.ask(&initialize(1));
+    let answer = peer.ask(&call(2, "asks", json!({})));
+    let result = &answer["result"];
+    assert_eq!(result["isError"], true, "{answer}");
+    assert_eq!(result["_meta"]["dev.flowhost/run"]["status"], "waiting");
+    let text = result["content"][0]["text"].as_str().unwrap();
+    for said in [
+        "waits for",
+        "has not ended: it stands as `waiting`",
+        "hint: for whoever runs the server: `flowhost runs approve",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    for wrong in ["ended as", "cancelled"] {
+        assert!(!text.contains(wrong), "{wrong}: {text}");
+    }
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
 fn the_run_of_a_plan_is_let_go_by_a_server_that_is_told_to_end_and_cancelled_by_an_interrupt() {
     for (signal, code, status) in [("TERM", 143, "interrupted"), ("INT", 130, "cancelled")] {
         let home = sleeping();

@@ -123,9 +123,14 @@ impl Driver {
         };
         let mut result = result.map(|output| put_together(output, parts));
         self.journal.shown(&mut result);
+        let mut warnings = said_of(&self.warnings, &path);
+        for text in &mut warnings {
+            self.journal.shown_text(text);
+        }
         let step = self.steps.get(&path);
         let replied = Replied {
             result,
+            warnings,
             used: step.map(|step| step.summary.used).unwrap_or_default(),
             run_bytes: 0,
             path,
@@ -138,6 +143,15 @@ impl Driver {
             alone,
         })));
     }
+}
+
+/// What the run warns of the work at this path.
+fn said_of(warnings: &[String], path: &str) -> Vec<String> {
+    let is_of = |it: &&String| {
+        let rest = it.strip_prefix(path);
+        rest.is_some_and(|rest| rest.starts_with(": "))
+    };
+    warnings.iter().filter(is_of).cloned().collect()
 }
 
 /// The next wish; never one where nobody can wish anything.
