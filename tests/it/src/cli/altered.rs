@@ -3,9 +3,13 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::evidence::run_dir;
 use super::home;
 use super::interrupted::{ended, signal, sleeping, started};
+use super::resumed::RUN;
+use crate::counting::Counting;
 use crate::support::{Home, Ran};
 
 /// A folder with a run that waits for a person.
@@ -97,6 +101,38 @@ fn a_ledger_that_was_cut_is_shown_with_a_warning_and_not_replayed() {
     let shown = home.flowhost(&["runs", "show", "latest"]).expect(0);
     assert!(!shown.stderr.contains("warning"), "{}", shown.all());
     home.flowhost(&["runs", "replay", "latest"]).expect(0);
+}
+
+#[test]
+fn of_a_ledger_that_was_cut_no_run_begins() {
+    let server = Counting::new();
+    let steps = "  a: { POST:/a, compensate: { POST:/undo-a } }\n  b: { needs: [a], POST:/b, checks: [ { id: well, that: \
+                 \"output.ok.status == 200\" } ] }";
+    let home = super::resumed::home(&server, steps);
+    server.fail("/b", true);
+    home.flowhost(RUN).expect(4);
+    assert_eq!(server.paths(), ["/a", "/b", "/undo-a"]);
+    // Cut before what was done is taken back: what is left looks as if it were still done.
+    let begun = |record: &Value| record["kind"] == "step.start" && record["path"] == "b";
+    let last = home.records().iter().position(begun).unwrap();
+    let segment = run_dir(&home).join("seg-00000000.jsonl");
+    let whole = std::fs::read_to_string(&segment).unwrap();
+    let left: String = whole.split_inclusive('\n').take(last + 1).collect();
+    std::fs::write(&segment, left).unwrap();
+    server.fail("/b", false);
+    let key = "--allow-private-network";
+    for line in [
+        &["runs", "fork", "latest", "--at", "b", key][..],
+        &["run", "plan.yaml", "--reuse", "latest", key],
+    ] {
+        let refused = home.flowhost(line).expect(1);
+        says(&refused, "its ledger was cut");
+        says(&refused, "`flowhost verify");
+        assert_eq!(server.paths().len(), 3, "{}", refused.all());
+    }
+    std::fs::write(&segment, whole).unwrap();
+    home.flowhost(&["runs", "fork", "latest", "--at", "b", key])
+        .expect(0);
 }
 
 #[test]
