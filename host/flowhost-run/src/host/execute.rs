@@ -59,6 +59,9 @@ pub(crate) async fn execute(
         }
         None => None,
     };
+    if let Some((parent, of)) = &forked {
+        parent.has_keys(&project, options, of)?;
+    }
     let parent = forked.as_ref().map(|(parent, _)| parent);
     let seed = chosen_seed(host, options, parent)?;
     // Whom the operator does not believe is not even compiled.
