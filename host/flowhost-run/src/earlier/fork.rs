@@ -23,6 +23,7 @@ use serde_json::json;
 use crate::base::failure::{Failure, ledger_failure};
 use crate::calls::mailbox;
 use crate::calls::order::Answered;
+use crate::earlier::family::{self, TakenBack};
 use crate::earlier::resume::past::{Past, Unread, read_to};
 use crate::earlier::resume::rebuild::{Rebuilt, rebuild};
 use crate::earlier::resume::{Fed, Kept, Resumed};
@@ -60,6 +61,8 @@ pub(crate) struct Parent {
     sources: Sources,
     /// Those that its processes had turned, as they said.
     second_keys: BTreeSet<String>,
+    /// What other runs took back of it.
+    taken_back: Vec<TakenBack>,
 }
 
 /// An agent of the new run: its key, and what it subscribes to.
@@ -118,12 +121,14 @@ pub(crate) fn read(host: &Process, of: &Of) -> Result<Parent, Failure> {
         .map_err(cannot)?
         .plan;
     let sources = sources(&of.run, &dir, key.as_ref()).map_err(cannot)?;
+    let taken_back = family::taken_back(&host.config.state, &of.run).map_err(cannot)?;
     Ok(Parent {
         dir,
         plan,
         fed,
         sources,
         second_keys,
+        taken_back,
     })
 }
 
@@ -197,6 +202,7 @@ pub(crate) fn branch(
     let (seq, hash) = hash_of_event(&parent.dir, last)?
         .ok_or_else(|| cannot("its records end before the step begins"))?;
     let records = seq + 1;
+    stands(of, &parent.taken_back, records, &prefix)?;
     let key = of.kept.key(&parent.dir)?;
     let mut past = read_to(&parent.dir, key.as_ref(), records)?;
     let here = prefix.calls.iter();
@@ -238,6 +244,21 @@ pub(crate) fn branch(
         rebuilt,
         prefix,
         sources: parent.sources,
+    })
+}
+
+/// That no other run took back what is to be the past: so many records of the run that is forked.
+fn stands(of: &Of, taken_back: &[TakenBack], records: u64, prefix: &Prefix) -> Result<(), Failure> {
+    let taken = taken_back.iter();
+    let taken = taken.filter(|it| it.ended < records && !prefix.anew.contains(&it.step));
+    let taken: Vec<&TakenBack> = taken.collect();
+    let Some((why, command)) = family::told(&taken, Some(&of.at)) else {
+        return Ok(());
+    };
+    let failure = Failure::new(Exit::Internal, cannot_be_forked(&of.run)).because(why);
+    Err(match command {
+        Some(command) => failure.hint(format!("`{command}` does it anew")),
+        None => failure,
     })
 }
 

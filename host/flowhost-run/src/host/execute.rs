@@ -97,7 +97,9 @@ pub(crate) async fn execute(
         None => None,
     };
     let opening = Opening::of(&project)?;
-    let ledger = opening.ledger(host, &project, &setup, options).await?;
+    let parent = branch.as_ref().map(|branch| branch.point.run.clone());
+    let ledger = opening.ledger(host, &project, &setup, options, parent);
+    let ledger = ledger.await?;
     let listener = host.config.views.listener();
     let run_dir = host.config.state.run_dir(run.id());
     let follower = listener.map(|it| Follower::of_new(it, run_dir, plan_of(&project)));
