@@ -418,6 +418,9 @@ fn refused(of: &Of, error: &ForkError) -> Failure {
                 "the new run wants {wants} first, which was not done there: fork it at that step"
             ))
         }
+        ForkError::TakesBack { step, .. } => failure.hint(format!(
+            "fork it at `{step}`, or at a step behind it, which does anew what was taken back"
+        )),
         ForkError::HalfTakenBack { step } => failure.hint(format!(
             "look whether it was taken back; a fork at `{step}`, or at a step before it, does it anew"
         )),

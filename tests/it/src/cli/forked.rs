@@ -266,6 +266,22 @@ fn a_fork_that_does_anew_goes_on_after_a_kill_also_before_it_came_to_its_step() 
     home.flowhost(&["verify", ".flowhost"]).expect(0);
 }
 
+#[test]
+fn what_takes_a_step_back_is_no_place_to_fork_at_and_nothing_begins() {
+    let server = Counting::new();
+    let steps = format!(
+        "  a: {{ POST:/a, compensate: {{ POST:/undo-a }} }}\n  b: {{ needs: [a], POST:/b, {WELL} }}"
+    );
+    let home = home(&server, &steps);
+    server.fail("/b", true);
+    home.flowhost(RUN).expect(4);
+    let refused = fork(&home, &["--at", "a!compensate"]).expect(1);
+    let told = refused.all();
+    assert!(told.contains("is no step to begin at"), "{told}");
+    assert!(told.contains("fork it at `a`"), "{told}");
+    assert_eq!(server.paths(), ["/a", "/b", "/undo-a"]);
+}
+
 /// A check that fails where the server does.
 const WELL: &str = "checks: [ { id: well, that: \"output.ok.status == 200\" } ]";
 
