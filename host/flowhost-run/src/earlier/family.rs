@@ -44,7 +44,7 @@ pub(crate) fn taken_back(state: &State, run: &str) -> Result<Vec<TakenBack>, Fai
         let theirs = match effects(&other) {
             Ok(theirs) => theirs,
             Err(error) => {
-                tracing::debug!(run = other, %error, "what it took back is not known");
+                tracing::debug!(run = other.as_str(), %error, "what it took back is not known");
                 continue;
             }
         };

@@ -130,6 +130,17 @@ fn of_a_ledger_that_was_cut_no_run_begins() {
         says(&refused, "`flowhost verify");
         assert_eq!(server.paths().len(), 3, "{}", refused.all());
     }
+    // Who only shows what is left of it, or keeps that, is told.
+    for line in [
+        &["runs", "report", "latest"][..],
+        &["plan", "graph", "latest"],
+        &["policy", "suggest", "latest"],
+        &["evidence", "export", "latest", "--out", "cut.fhb"],
+    ] {
+        let told = home.flowhost(line).expect(0);
+        let warned = told.stderr.contains("warning: its ledger was cut");
+        assert!(warned, "{}", told.all());
+    }
     std::fs::write(&segment, whole).unwrap();
     home.flowhost(&["runs", "fork", "latest", "--at", "b", key])
         .expect(0);
