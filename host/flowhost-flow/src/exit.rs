@@ -292,6 +292,9 @@ pub struct Failure {
     pub hint: String,
     /// The path of the step that failed; the planner fills it in.
     pub step: String,
+    /// Whether it is of a call that was at work when its time was up: nobody knows whether it had its effect.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 /// A failure as records have it: older hosts named no owner, which was that of the class.
@@ -302,6 +305,8 @@ struct Written {
     message: String,
     hint: String,
     step: String,
+    #[serde(default)]
+    in_doubt: bool,
 }
 
 impl From<Written> for Failure {
@@ -312,6 +317,7 @@ impl From<Written> for Failure {
             message,
             hint,
             step,
+            in_doubt,
         } = written;
         Self {
             class,
@@ -319,6 +325,7 @@ impl From<Written> for Failure {
             message,
             hint,
             step,
+            in_doubt,
         }
     }
 }
@@ -338,7 +345,30 @@ impl Failure {
     /// version may say it in other words.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
-        self.class == FailureClass::Cancelled && !self.hint.is_empty()
+        self.in_doubt || self.class == FailureClass::Cancelled && !self.hint.is_empty()
+    }
+
+    /// The same of a call that was at work when its time was up, and that said nothing itself.
+    #[must_use]
+    pub const fn left_in_doubt(mut self) -> Self {
+        self.in_doubt = true;
+        self
+    }
+
+    /// The same of a step with such a call: what to do about that comes first, because what else it says is for the
+    /// next run. `once` where the step must not be done twice.
+    #[must_use]
+    pub fn with_look(mut self, once: bool) -> Self {
+        let so = match once {
+            true => ", so that a step which says `effects: once` is not tried again",
+            false => "",
+        };
+        let look = format!("nobody knows whether its call had its effect{so}: {LOOK}");
+        self.hint = match self.hint.is_empty() {
+            true => look,
+            false => format!("{look}; {}", self.hint),
+        };
+        self
     }
 
     /// What it says to a person, in one sentence.
@@ -356,6 +386,7 @@ impl Failure {
             message: message.into(),
             hint: String::new(),
             step: String::new(),
+            in_doubt: false,
         }
     }
 
@@ -397,5 +428,13 @@ mod tests {
         assert!(!Failure::new(FailureClass::Cancelled, "stopped").is_in_doubt());
         let other = Failure::new(FailureClass::Failed, "no").with_hint("try again");
         assert!(!other.is_in_doubt());
+        // One whose time was up says so beside what it is, and only then: records of others stay as they are.
+        let late = Failure::new(FailureClass::Timeout, "late");
+        let written = serde_json::to_value(&late).unwrap();
+        assert_eq!(written.get("in_doubt"), None);
+        let late = late.left_in_doubt();
+        let again = serde_json::from_value(serde_json::to_value(&late).unwrap());
+        assert_eq!(again.unwrap(), late);
+        assert!(late.is_in_doubt());
     }
 }

@@ -1,7 +1,7 @@
 //! What all machines of one run share: its time, its timers, its budget and the actions of the answer
 //! that is being given. Must hold nothing that does not follow from plan, setup and events.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -81,6 +81,8 @@ pub(super) struct Core {
     failed_checks: u64,
     /// How many there may be; a plan that leaves no evidence of stages is no pipeline, and has no bound.
     failed_checks_max: Option<u64>,
+    /// Plans within plans in which a step that must not be done twice may have been done.
+    pub(super) doubtful: BTreeSet<ScopeId>,
     /// Steps, items and visits of the whole run that have ended, and how many may.
     steps_ended: u64,
     pub(super) steps_max: u64,
@@ -101,6 +103,7 @@ impl Core {
             freed: false,
             failed_checks: 0,
             failed_checks_max: plan.evidence.as_ref().map(|it| it.max_failed_checks),
+            doubtful: BTreeSet::new(),
             steps_ended: 0,
             steps_max: limits::RUN_STEPS_MAX,
             out: Vec::new(),

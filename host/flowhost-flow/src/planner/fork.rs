@@ -70,6 +70,14 @@ pub enum ForkError {
         /// What the new run would have to do first, and the recorded one never did: paths, sorted.
         wants: Vec<String>,
     },
+    /// What takes an effect back happens because a run fails, and no run begins there.
+    #[error("`{path}` takes back what `{step}` did, and is no step to begin at")]
+    TakesBack {
+        /// The path that was named.
+        path: String,
+        /// The step whose effect it takes back.
+        step: String,
+    },
     /// What takes the effect of a step back was begun there, and did not come to its end.
     #[error("nobody knows whether the effect of `{step}` was taken back there")]
     HalfTakenBack {
@@ -97,6 +105,12 @@ pub fn fork(
     started: Time,
     at: &str,
 ) -> Result<Prefix, ForkError> {
+    if let Some((step, _)) = at.split_once("!compensate") {
+        return Err(ForkError::TakesBack {
+            path: at.to_owned(),
+            step: step.to_owned(),
+        });
+    }
     let there = Recording::of(parent, at)?;
     let whole = there.past(parent, (plan.clone(), setup.clone()), started, at, None)?;
     // Only what was taken back behind the step: what was before it is a part of the past, with what took it back.
@@ -622,6 +636,13 @@ mod tests {
         };
         let prefix = saga(&plan, refused).unwrap();
         assert_eq!((prefix.anew.len(), prefix.calls.len()), (0, 2));
+    }
+
+    #[test]
+    fn what_takes_a_step_back_is_no_step_to_begin_at() {
+        let plan = Arc::new(harness::plan(BODY));
+        let refused = forked(&plan, &plan, "a!compensate").unwrap_err();
+        assert!(matches!(&refused, ForkError::TakesBack { step, .. } if step == "a"));
     }
 
     #[test]

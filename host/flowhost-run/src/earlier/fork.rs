@@ -15,18 +15,20 @@ use flowhost_caps::messaging::MESSAGE;
 use flowhost_flow::planner::fork::{ForkError, Parent as Recorded, Prefix, fork};
 use flowhost_flow::planner::{CallId, Replayer};
 use flowhost_flow::{Action, Amounts, Call, Event, Exit, Plan, Planner, RunSetup, Time};
-use flowhost_ledger::Fact;
-use flowhost_ledger::records::{Message, PlacePart, RecordKind as _};
-use flowhost_words::PluginKind;
+use flowhost_ledger::records::{Message, PlacePart, Record, RecordKind as _};
+use flowhost_ledger::{Fact, Kind, StoredRecord};
+use flowhost_words::{PluginKind, SECOND_KEYS, with_keys};
 use serde_json::json;
 
 use crate::base::failure::{Failure, ledger_failure};
 use crate::calls::mailbox;
 use crate::calls::order::Answered;
+use crate::earlier::family::{self, TakenBack};
 use crate::earlier::resume::past::{Past, Unread, read_to};
 use crate::earlier::resume::rebuild::{Rebuilt, rebuild};
 use crate::earlier::resume::{Fed, Kept, Resumed};
 use crate::earlier::reuse::{Sources, hash_of_event, sources};
+use crate::given::options::RunOptions;
 use crate::given::process::Process;
 use crate::given::project::Project;
 use crate::kept::journal::{Journal, append};
@@ -57,6 +59,10 @@ pub(crate) struct Parent {
     plan: Arc<Plan>,
     pub(crate) fed: Fed,
     sources: Sources,
+    /// Those that its processes had turned, as they said.
+    second_keys: BTreeSet<String>,
+    /// What other runs took back of it.
+    taken_back: Vec<TakenBack>,
 }
 
 /// An agent of the new run: its key, and what it subscribes to.
@@ -98,7 +104,12 @@ pub(crate) fn read(host: &Process, of: &Of) -> Result<Parent, Failure> {
         ..failure.named("RUN", &of.run)
     };
     let key = of.kept.key(&dir).map_err(cannot)?;
-    let fed = Fed::read(&dir, key.as_ref()).map_err(|error| cannot(error.into()))?;
+    let mut second_keys = BTreeSet::new();
+    let fed = Fed::read_whole(&dir, key.as_ref(), &mut |record, _| {
+        second_keys.extend(turned(record));
+        Ok(())
+    });
+    let fed = fed.map_err(|error| cannot(error.into()))?;
     if fed.setup.on_request {
         let why = "each of its steps was asked for by a client, and nothing of it follows from anything before";
         return Err(cannot(Failure::new(Exit::Internal, "").because(why))
@@ -110,12 +121,60 @@ pub(crate) fn read(host: &Process, of: &Of) -> Result<Parent, Failure> {
         .map_err(cannot)?
         .plan;
     let sources = sources(&of.run, &dir, key.as_ref()).map_err(cannot)?;
+    let taken_back = family::taken_back(&host.config.state, &of.run).map_err(cannot)?;
     Ok(Parent {
         dir,
         plan,
         fed,
         sources,
+        second_keys,
+        taken_back,
     })
+}
+
+/// The second keys that a process of a run had turned, if this is the record that says so.
+fn turned(record: &StoredRecord) -> Vec<String> {
+    if !matches!(record.kind(), Some(Kind::RunStart | Kind::RunResume)) {
+        return Vec::new();
+    }
+    let said = match record.read() {
+        Ok(Some(Record::RunStart(start))) => start.second_keys,
+        Ok(Some(Record::RunResume(resume))) => resume.second_keys,
+        _ => None,
+    };
+    said.unwrap_or_default()
+}
+
+impl Parent {
+    /// That this process has turned the second keys that the run had and rights of the new one ask for. Without one the
+    /// new run would be denied what it goes on with and what takes its past back, and be over by that.
+    pub(crate) fn has_keys(
+        &self,
+        project: &Project,
+        options: &RunOptions,
+        of: &Of,
+    ) -> Result<(), Failure> {
+        let turned = options.turned();
+        let missing = turned.missing(project, |key| self.second_keys.contains(key));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let lacks = missing.join("` and `");
+        // All of them, because the command is to be typed as it stands.
+        let mut keys = missing;
+        keys.extend(SECOND_KEYS.into_iter().filter(|key| turned.has(key)));
+        let hint = match &options.command {
+            Some(command) => format!("`{}` is the whole command", with_keys(command, &keys)),
+            None => format!("start it again with `{}`", keys.join(" ")),
+        };
+        let run = &of.run;
+        let failure = Failure::new(Exit::Denied, cannot_be_forked(run));
+        Err(failure
+            .because(format!(
+                "its rights need `{lacks}`, which run {run} had, and this process was started without"
+            ))
+            .hint(format!("{hint}; nothing was done, and nothing was recorded")))
+    }
 }
 
 /// The past of a run of `plan` that begins now. Blocks on the disk.
@@ -143,6 +202,7 @@ pub(crate) fn branch(
     let (seq, hash) = hash_of_event(&parent.dir, last)?
         .ok_or_else(|| cannot("its records end before the step begins"))?;
     let records = seq + 1;
+    stands(of, &parent.taken_back, records, &prefix)?;
     let key = of.kept.key(&parent.dir)?;
     let mut past = read_to(&parent.dir, key.as_ref(), records)?;
     let here = prefix.calls.iter();
@@ -184,6 +244,21 @@ pub(crate) fn branch(
         rebuilt,
         prefix,
         sources: parent.sources,
+    })
+}
+
+/// That no other run took back what is to be the past: so many records of the run that is forked.
+fn stands(of: &Of, taken_back: &[TakenBack], records: u64, prefix: &Prefix) -> Result<(), Failure> {
+    let taken = taken_back.iter();
+    let taken = taken.filter(|it| it.ended < records && !prefix.anew.contains(&it.step));
+    let taken: Vec<&TakenBack> = taken.collect();
+    let Some((why, command)) = family::told(&taken, Some(&of.at)) else {
+        return Ok(());
+    };
+    let failure = Failure::new(Exit::Internal, cannot_be_forked(&of.run)).because(why);
+    Err(match command {
+        Some(command) => failure.hint(format!("`{command}` does it anew")),
+        None => failure,
     })
 }
 
@@ -343,6 +418,9 @@ fn refused(of: &Of, error: &ForkError) -> Failure {
                 "the new run wants {wants} first, which was not done there: fork it at that step"
             ))
         }
+        ForkError::TakesBack { step, .. } => failure.hint(format!(
+            "fork it at `{step}`, or at a step behind it, which does anew what was taken back"
+        )),
         ForkError::HalfTakenBack { step } => failure.hint(format!(
             "look whether it was taken back; a fork at `{step}`, or at a step before it, does it anew"
         )),

@@ -38,6 +38,9 @@ pub struct RunOptions {
     pub note: Option<String>,
     /// How the files stand that the plan was read from.
     pub work_tree: WorkTree,
+    /// The command that begins it, without second keys: who lacks one is told the whole. None where it is no command of
+    /// its own.
+    pub command: Option<String>,
 }
 
 impl RunOptions {

@@ -59,6 +59,9 @@ pub(crate) async fn execute(
         }
         None => None,
     };
+    if let Some((parent, of)) = &forked {
+        parent.has_keys(&project, options, of)?;
+    }
     let parent = forked.as_ref().map(|(parent, _)| parent);
     let seed = chosen_seed(host, options, parent)?;
     // Whom the operator does not believe is not even compiled.
@@ -94,7 +97,9 @@ pub(crate) async fn execute(
         None => None,
     };
     let opening = Opening::of(&project)?;
-    let ledger = opening.ledger(host, &project, &setup, options).await?;
+    let parent = branch.as_ref().map(|branch| branch.point.run.clone());
+    let ledger = opening.ledger(host, &project, &setup, options, parent);
+    let ledger = ledger.await?;
     let listener = host.config.views.listener();
     let run_dir = host.config.state.run_dir(run.id());
     let follower = listener.map(|it| Follower::of_new(it, run_dir, plan_of(&project)));
@@ -348,7 +353,7 @@ pub(crate) async fn conduct(
         Err(failure) => {
             let journal = (&journal, &ledger);
             let status = refused(host, &scope, journal, goes_on, &failure).await?;
-            return Err(named(revealed.clean_failure(failure), run.id(), status));
+            return Err(named(revealed.clean_failure(failure), run, status));
         }
     };
     registry.origins.set_estimate(&estimate.id());
@@ -425,16 +430,18 @@ async fn refused(
 }
 
 /// The failure with the run that has it on record: whoever looks at the list of runs finds one there.
-fn named(failure: Failure, run: &str, status: &'static str) -> Failure {
+fn named(failure: Failure, run: &Run, status: &'static str) -> Failure {
+    let id = run.id();
     let told = match status == RunStatus::Interrupted.word() {
-        true => {
-            format!("run {run} stands as `{status}`, and can be resumed once that is put right")
-        }
+        true => format!(
+            "run {id} stands as `{status}`; once that is put right, `{}` goes on with it",
+            run.resume_command()
+        ),
         false => format!(
-            "run {run} ended as `{status}` before its first step; `flowhost runs show {run}` shows what is on record of it"
+            "run {id} ended as `{status}` before its first step; `flowhost runs show {id}` shows what is on record of it"
         ),
     };
-    failure.of_run(run, status).hint(told)
+    failure.of_run(id, status).hint(told)
 }
 
 /// Leaves what people and programs read of a run beside its ledger, and signs that last: the seal covers them.
@@ -503,5 +510,22 @@ fn fresh_seed(host: &Process) -> Result<u64, Failure> {
         if matches!(flowhost_detect::redact(&seed.to_string()), Cow::Borrowed(_)) {
             return Ok(seed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_cannot_go_on_now_is_named_with_the_whole_command_that_goes_on_with_it() {
+        let run = Run::new("R");
+        run.turned(vec!["--allow-process".to_owned()]);
+        let failure = |status| named(Failure::new(Exit::Internal, "no"), &run, status).hints;
+        let hints = failure(RunStatus::Interrupted.word());
+        let whole = "`flowhost runs resume R --allow-process` goes on with it";
+        assert!(hints.iter().any(|hint| hint.contains(whole)), "{hints:?}");
+        let hints = failure(RunStatus::Denied.word());
+        assert!(!hints.iter().any(|hint| hint.contains(whole)), "{hints:?}");
     }
 }

@@ -38,19 +38,22 @@ impl Opening {
         })
     }
 
-    /// The run's ledger, with what the run is made of beside it.
+    /// The run's ledger, with what the run is made of beside it. `parent` is the run whose past it begins with: from the
+    /// index that one learns of it.
     pub(crate) async fn ledger(
         &self,
         host: &Arc<Process>,
         project: &Project,
         setup: &RunSetup,
         options: &RunOptions,
+        parent: Option<String>,
     ) -> Result<Ledger, Failure> {
         let entry = RunStart {
             plan: Some(project.plan.name.clone()),
             plan_hash: Some(setup.plan_hash.clone()),
             labels: Some(self.labels.clone()),
             spec: project.plan.evidence.as_ref().map(|it| it.spec_id.clone()),
+            parent,
             ..RunStart::default()
         };
         let kept = Kept {

@@ -18,6 +18,7 @@ use flowhost_ledger::{
 use flowhost_words::shell_word;
 
 use crate::cli::EvidenceCommand;
+use crate::commands::runs_show::warn_of_cut;
 use crate::commands::specs::{self, Then};
 use crate::commands::{Context, packets};
 
@@ -74,6 +75,7 @@ fn export(context: &Context, run: &str, out: &Path, sealed: bool) -> Result<Exit
     let (state, ambient) = (&context.state, &context.ambient);
     let files = state.files_of_run(ambient, run)?;
     let run = &files.run;
+    warn_of_cut(run, &*files.source, &files.dir, context);
     // Streamed: payloads of a run may be larger than memory.
     let bytes = ambient.write_with(out, |file| {
         Bundle::write(&*files.source, &files.dir, sealed, &[], file)

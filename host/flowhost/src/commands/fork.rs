@@ -11,6 +11,7 @@ use flowhost::worktree;
 use flowhost_flow::plan::InputType;
 use flowhost_flow::{Exit, Plan};
 use flowhost_run::{Kept as _, RunOptions, WorkTree};
+use flowhost_words::shell_word;
 use serde_json::{Map, Value};
 
 use crate::cli::ForkArgs;
@@ -55,12 +56,30 @@ pub(crate) fn perform(args: &ForkArgs, context: &mut Context) -> Result<Exit, Fa
         allow_process: args.running.keys.allow_process,
         witness: run::witness(&args.running, context),
         work_tree,
+        command: Some(context.state.told(&command(&parent, args))),
         ..RunOptions::default()
     };
     let (begun, kept) = (project.clone(), Arc::new(kept));
     running::perform(&project, &args.running, context, |host| {
         host.fork(begun, &parent, &args.at, kept, options)
     })
+}
+
+/// What was typed, without second keys and how it goes on.
+fn command(parent: &str, args: &ForkArgs) -> String {
+    let mut words = vec![format!("flowhost runs fork {parent} --at")];
+    words.push(shell_word(&args.at));
+    if let Some(plan) = &args.plan {
+        words.push("--plan".to_owned());
+        words.push(shell_word(&plan.display().to_string()));
+    }
+    let plugins = args.plugins.iter().map(|it| ("--plugin", it));
+    let inputs = args.inputs.iter().map(|it| ("--input", it));
+    for (option, (name, value)) in plugins.chain(inputs) {
+        words.push(option.to_owned());
+        words.push(shell_word(&format!("{name}={value}")));
+    }
+    words.join(" ")
 }
 
 /// The inputs that a person gives. A path is theirs, from where they are, and the run's plan may lie elsewhere.

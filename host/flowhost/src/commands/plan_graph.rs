@@ -12,11 +12,13 @@ use flowhost_evidence::story::{BUNDLE, BUNDLE_BYTES_MAX, plan_of};
 use flowhost_flow::graph::{Difference, Graph};
 use flowhost_flow::plan::limits::PLAN_BYTES_MAX;
 use flowhost_flow::{Exit, Plan};
+use flowhost_ledger::RealDisk;
 use flowhost_run::Finding;
 use serde_json::Value;
 
 use crate::cli::{GraphArgs, GraphFormat};
 use crate::commands::Context;
+use crate::commands::runs_show::warn_of_cut;
 
 pub(crate) fn perform(args: &GraphArgs, context: &mut Context) -> Result<Exit, Failure> {
     let (graph, is_run) = graph(&args.of, context)?;
@@ -78,6 +80,7 @@ fn graph(of: &str, context: &mut Context) -> Result<(Graph, bool), Failure> {
     let dir = context.state.run_dir(&run);
     let (file, text) = kept_plan(&run, context)?;
     let graph = plan(&text, &file)?;
+    warn_of_cut(&run, &RealDisk, &dir, context);
     let records = runs::show(&dir).map_err(unreadable_of(&run))?;
     let steps = runs::steps(&records);
     let ends = steps.iter().map(|step| {

@@ -19,11 +19,13 @@ use flowhost_policy::suggest::{Refusal, Suggestion, amend, suggest};
 use serde_json::json;
 
 use crate::commands::Context;
+use crate::commands::runs_show::warn_of_cut;
 use found::{Found, Loaded};
 
 pub(crate) fn perform(run: &str, context: &Context) -> Result<Exit, Failure> {
     let files = context.state.files_of_run(&context.ambient, run)?;
     let run = &files.run;
+    warn_of_cut(run, &*files.source, &files.dir, context);
     let records = runs::show_in(&*files.source, &files.dir).map_err(unreadable_of(run))?;
     let refusals: Vec<(&str, Refusal<'_>)> = records.iter().filter_map(refusal).collect();
     let dir = found::folder_of_plan(&files.dir, context);

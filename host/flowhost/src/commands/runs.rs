@@ -11,6 +11,7 @@ use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 
 use crate::cli::RunsCommand;
+use crate::commands::runs_show::warn_of_cut;
 use crate::commands::{Context, cancel, prune, replay, restore, runs_list, runs_show, watch};
 
 pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Exit, Failure> {
@@ -36,6 +37,7 @@ pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Ex
 
 fn report(run: &str, out: Option<&Path>, context: &Context) -> Result<Exit, Failure> {
     let files = context.state.files_of_run(&context.ambient, run)?;
+    warn_of_cut(&files.run, &*files.source, &files.dir, context);
     let story = story::read_in(&*files.source, &files.dir).map_err(unreadable_of(&files.run))?;
     let run = files.run;
     let page = html::page(&story);

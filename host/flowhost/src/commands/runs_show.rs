@@ -2,6 +2,7 @@
 //! or what a record holds.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::output::{neutral, one_line};
@@ -12,7 +13,7 @@ use flowhost_evidence::runs::{self, RecordEntry, StepEntry, UNFINISHED, steps};
 use flowhost_evidence::story::{self, Head, PayloadSource as _, Stored};
 use flowhost_flow::{Exit, Plan};
 use flowhost_ledger::records::Record;
-use flowhost_ledger::{Kind, Payloads, signed_size};
+use flowhost_ledger::{Kind, Payloads, Source, read_run_in, signed_size};
 use serde_json::{Value, json};
 
 use crate::cli::ShowArgs;
@@ -41,9 +42,8 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     let signed = signed_size(source, dir);
     let records = runs::show_in(source, dir).map_err(unreadable_of(run))?;
     let cut = cut_short(signed, records.len());
-    if let Some(cut) = cut.as_ref().filter(|_| !context.output.json) {
-        let text = format!("warning: {cut}; `flowhost verify {run}` says more\n");
-        context.output.message(&context.state.told(&text));
+    if let Some(cut) = &cut {
+        warn(run, cut, context);
     }
     let payloads = Payloads::open(source, dir).map_err(|error| unreadable_of(run)(error.into()))?;
     let shelf = Shelf {
@@ -641,6 +641,30 @@ pub(super) fn cut_short(signed: Option<u64>, there: usize) -> Option<String> {
     (there < signed).then(|| {
         format!("its ledger was cut: {signed} records were signed, and {there} of them are there")
     })
+}
+
+fn warn(run: &str, cut: &str, context: &Context) {
+    if !context.output.json {
+        let text = format!("warning: {cut}; `flowhost verify {run}` says more\n");
+        context.output.message(&context.state.told(&text));
+    }
+}
+
+/// Says that the ledger of a run was cut, where it was, for commands that show or keep what is left of it.
+pub(super) fn warn_of_cut(run: &str, source: &dyn Source, dir: &Path, context: &Context) {
+    // Before the records are counted, so that those of a writer at work are not missed.
+    let signed = signed_size(source, dir);
+    let there = match read_run_in(source, dir) {
+        Ok(records) => records.map_while(Result::ok).count(),
+        Err(error) => {
+            // The command itself reads it, and fails with that.
+            tracing::debug!(%error, run, "how much of its ledger is there is not known");
+            return;
+        }
+    };
+    if let Some(cut) = cut_short(signed, there) {
+        warn(run, &cut, context);
+    }
 }
 
 /// `2026-11-21T04:00:00.000000Z` without its fraction.

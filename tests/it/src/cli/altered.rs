@@ -3,9 +3,13 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::evidence::run_dir;
 use super::home;
 use super::interrupted::{ended, signal, sleeping, started};
+use super::resumed::RUN;
+use crate::counting::Counting;
 use crate::support::{Home, Ran};
 
 /// A folder with a run that waits for a person.
@@ -136,6 +140,49 @@ fn an_index_of_runs_that_cannot_be_read_names_the_folder_that_is_to_be_verified(
     says(&refused, "`flowhost verify ");
     says(&refused, ".flowhost` names the exact place");
     assert!(!refused.all().contains("verify RUN"), "{}", refused.all());
+}
+
+#[test]
+fn of_a_ledger_that_was_cut_no_run_begins() {
+    let server = Counting::new();
+    let steps = "  a: { POST:/a, compensate: { POST:/undo-a } }\n  b: { needs: [a], POST:/b, checks: [ { id: well, that: \
+                 \"output.ok.status == 200\" } ] }";
+    let home = super::resumed::home(&server, steps);
+    server.fail("/b", true);
+    home.flowhost(RUN).expect(4);
+    assert_eq!(server.paths(), ["/a", "/b", "/undo-a"]);
+    // Cut before what was done is taken back: what is left looks as if it were still done.
+    let begun = |record: &Value| record["kind"] == "step.start" && record["path"] == "b";
+    let last = home.records().iter().position(begun).unwrap();
+    let segment = run_dir(&home).join("seg-00000000.jsonl");
+    let whole = std::fs::read_to_string(&segment).unwrap();
+    let left: String = whole.split_inclusive('\n').take(last + 1).collect();
+    std::fs::write(&segment, left).unwrap();
+    server.fail("/b", false);
+    let key = "--allow-private-network";
+    for line in [
+        &["runs", "fork", "latest", "--at", "b", key][..],
+        &["run", "plan.yaml", "--reuse", "latest", key],
+    ] {
+        let refused = home.flowhost(line).expect(1);
+        says(&refused, "its ledger was cut");
+        says(&refused, "`flowhost verify");
+        assert_eq!(server.paths().len(), 3, "{}", refused.all());
+    }
+    // Who only shows what is left of it, or keeps that, is told.
+    for line in [
+        &["runs", "report", "latest"][..],
+        &["plan", "graph", "latest"],
+        &["policy", "suggest", "latest"],
+        &["evidence", "export", "latest", "--out", "cut.fhb"],
+    ] {
+        let told = home.flowhost(line).expect(0);
+        let warned = told.stderr.contains("warning: its ledger was cut");
+        assert!(warned, "{}", told.all());
+    }
+    std::fs::write(&segment, whole).unwrap();
+    home.flowhost(&["runs", "fork", "latest", "--at", "b", key])
+        .expect(0);
 }
 
 #[test]

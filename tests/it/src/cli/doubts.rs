@@ -117,3 +117,54 @@ fn a_call_that_can_change_nothing_is_stopped_without_a_warning() {
     let report = other.flowhost(RUN).expect(0).json();
     assert_eq!(report["warnings"], json!([]), "{report:#}");
 }
+
+/// A run whose second step says `more` and gets no answer within two seconds, by the step's own time or by that of its
+/// profile.
+fn too_late(server: &Counting, more: &str, by_profile: bool) -> Home {
+    let time = match by_profile {
+        true => "",
+        false => ", timeout: 2s",
+    };
+    let steps = THREE.replace("POST:/b }", &format!("POST:/b{time}, {more} }}"));
+    let steps = steps.replace("POST:/a }", "POST:/a, compensate: { POST:/undo-a } }");
+    let home = home(server, &steps);
+    home.file("ok_http.toml", SENDS);
+    if by_profile {
+        let profile = home.read("policies/loopback.toml") + "[limits]\ndeadline = \"2s\"\n";
+        home.file("policies/loopback.toml", profile);
+    }
+    server.silence("/b", true);
+    home
+}
+
+#[test]
+fn what_must_not_happen_twice_is_not_tried_again_when_its_time_was_up() {
+    for by_profile in [false, true] {
+        let server = Counting::new();
+        let more = "effects: once, retry: { max_attempts: 2, retry_on: [timeout, transient] }";
+        let home = too_late(&server, more, by_profile);
+        let report = home.flowhost(RUN).expect(7).json();
+        assert_eq!(report["warnings"], json!([DOUBT]), "{report:#}");
+        assert_eq!(recorded(&home), ["b"]);
+        let hint = report["error"]["hint"].as_str().unwrap();
+        assert!(hint.contains("look whether it happened"), "{hint}");
+        assert!(hint.contains("is not tried again"), "{hint}");
+        assert_eq!(server.paths(), ["/a", "/b", "/undo-a"], "{by_profile}");
+        super::again::replays(&home);
+        home.flowhost(&["verify", ".flowhost"]).expect(0);
+    }
+}
+
+#[test]
+fn what_is_keyed_is_tried_again_with_its_key_when_its_time_was_up_and_in_doubt_after_the_last() {
+    let server = Counting::new();
+    let more = "retry: { max_attempts: 2, retry_on: [timeout] }";
+    let home = too_late(&server, more, false);
+    let report = home.flowhost(RUN).expect(7).json();
+    assert_eq!(report["warnings"], json!([DOUBT]), "{report:#}");
+    assert_eq!(server.paths(), ["/a", "/b", "/b", "/undo-a"]);
+    let hits = server.hits();
+    assert_eq!(hits[1].key, hits[2].key);
+    assert!(!hits[1].key.is_empty(), "{hits:?}");
+    super::again::replays(&home);
+}

@@ -267,6 +267,89 @@ fn a_fork_that_does_anew_goes_on_after_a_kill_also_before_it_came_to_its_step() 
 }
 
 #[test]
+fn what_takes_a_step_back_is_no_place_to_fork_at_and_nothing_begins() {
+    let server = Counting::new();
+    let steps = format!(
+        "  a: {{ POST:/a, compensate: {{ POST:/undo-a }} }}\n  b: {{ needs: [a], POST:/b, {WELL} }}"
+    );
+    let home = home(&server, &steps);
+    server.fail("/b", true);
+    home.flowhost(RUN).expect(4);
+    let refused = fork(&home, &["--at", "a!compensate"]).expect(1);
+    let told = refused.all();
+    assert!(told.contains("is no step to begin at"), "{told}");
+    assert!(told.contains("fork it at `a`"), "{told}");
+    assert_eq!(server.paths(), ["/a", "/b", "/undo-a"]);
+}
+
+/// A check that fails where the server does.
+const WELL: &str = "checks: [ { id: well, that: \"output.ok.status == 200\" } ]";
+
+#[test]
+fn what_a_fork_took_back_is_not_done_in_the_run_that_it_came_from_either() {
+    let server = Counting::new();
+    let steps = format!(
+        "  a: {{ POST:/a, compensate: {{ POST:/undo-a }} }}\n  b: {{ needs: [a], POST:/b, {WELL} }}"
+    );
+    let home = home(&server, &steps);
+    let begun = |home: &Home| home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let parent = home.flowhost(RUN).expect(0).json()["run_id"].clone();
+    let parent = parent.as_str().unwrap();
+    server.fail("/b", true);
+    let failed = fork(&home, &["--at", "b"]).expect(4).json()["run_id"].clone();
+    let failed = failed.as_str().unwrap();
+    assert_eq!(server.paths(), ["/a", "/b", "/b", "/undo-a"]);
+    server.fail("/b", false);
+    let key = "--allow-private-network";
+    let refused = home.flowhost(&["runs", "fork", parent, "--at", "b", key]);
+    let told = refused.expect(1).all();
+    assert!(told.contains(&format!("run {failed}")), "{told}");
+    assert!(told.contains("took back `a`"), "{told}");
+    let command = format!("`flowhost runs fork {failed} --at b` does it anew");
+    assert!(told.contains(&command), "{told}");
+    assert_eq!(begun(&home).as_array().unwrap().len(), 2);
+    assert_eq!(server.paths().len(), 4);
+    // At the step itself nothing of it is past.
+    home.flowhost(&["runs", "fork", parent, "--at", "a", key])
+        .expect(0);
+    assert_eq!(server.paths()[4..], ["/a", "/b"]);
+    home.flowhost(&["runs", "fork", failed, "--at", "b", key])
+        .expect(0);
+    assert_eq!(server.paths()[6..], ["/a", "/b"]);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+}
+
+#[test]
+fn a_run_that_waits_does_not_go_on_behind_what_its_fork_took_back_and_can_be_cancelled() {
+    let server = Counting::new();
+    let steps = REVIEW.replace("POST:/a }", "POST:/a, compensate: { POST:/undo-a } }");
+    let steps = steps.replace("POST:/b }", &format!("POST:/b, {WELL} }}"));
+    let home = home(&server, &steps);
+    let id = |ran: Ran| ran.json()["run_id"].as_str().unwrap().to_owned();
+    let parent = id(home.flowhost(RUN).expect(9));
+    let forked = id(fork(&home, &["--at", "review"]).expect(9));
+    let key = "--allow-private-network";
+    let approve = |run: &str| {
+        home.flowhost(&["runs", "approve", run, "review", "--by", "ann"])
+            .expect(0);
+    };
+    approve(&forked);
+    server.fail("/b", true);
+    home.flowhost(&["runs", "resume", &forked, key]).expect(4);
+    assert_eq!(server.paths(), ["/a", "/b", "/undo-a"]);
+    server.fail("/b", false);
+    approve(&parent);
+    let told = home.flowhost(&["runs", "resume", &parent, key]);
+    let told = told.expect(1).all();
+    assert!(told.contains("took back `a`"), "{told}");
+    let command = format!("`flowhost runs fork {forked} --at review`");
+    assert!(told.contains(&command), "{told}");
+    assert_eq!(server.paths().len(), 3);
+    home.flowhost(&["runs", "cancel", &parent, key]).expect(0);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+}
+
+#[test]
 fn what_a_run_took_back_is_not_reused() {
     let home = super::home(
         &["ok_echo"],

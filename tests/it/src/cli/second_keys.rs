@@ -103,6 +103,29 @@ fn who_cancels_a_run_that_waits_needs_its_second_key_to_take_back_what_it_did() 
 }
 
 #[test]
+fn a_fork_without_the_second_key_of_its_run_is_refused_before_anything_happens() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    let run = home.flowhost(RUN).expect(0).json();
+    let run = run["run_id"].as_str().unwrap();
+    let fork = ["runs", "fork", "latest", "--at", "c"];
+    let plan = ["--plan", "plan.yaml"];
+    for more in [&[][..], &plan] {
+        let refused = home.flowhost(&[&fork[..], more].concat()).expect(6);
+        let all = refused.all();
+        assert!(all.contains(&format!("its rights need `{KEY}`")), "{all}");
+        let given: String = more.iter().map(|word| format!(" {word}")).collect();
+        let command = format!("`flowhost runs fork {run} --at c{given} {KEY}`");
+        assert!(all.contains(&command), "{all}");
+    }
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list.as_array().unwrap().len(), 1, "{list:#}");
+    assert_eq!(server.paths(), ["/a", "/b", "/c"]);
+    home.flowhost(&[&fork[..], &[KEY]].concat()).expect(0);
+    assert_eq!(server.paths(), ["/a", "/b", "/c", "/c"]);
+}
+
+#[test]
 fn a_run_that_began_without_a_second_key_goes_on_without_it_and_is_told_what_it_lacks() {
     let server = Counting::new();
     let steps = "  review: { wait_for: approval, timeout: 4h }\n  b: { needs: [review], uses: ok_echo/run, with: {} }\n  \

@@ -497,6 +497,9 @@ fn a_run_that_is_taken_up_is_not_gone_on_with_by_other_tools() {
             refused.all()
         );
         assert_eq!(told["status"], "interrupted", "{}", refused.all());
+        let id = told["run"].as_str().unwrap();
+        let command = format!("`flowhost runs resume {id} --allow-process` goes on with it");
+        assert!(refused.all().contains(&command), "{}", refused.all());
     }
     home.file("server/server.pl", script);
     resume().expect(0);

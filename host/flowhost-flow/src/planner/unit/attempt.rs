@@ -223,7 +223,10 @@ impl Unit {
         result: Result<Value, Failure>,
     ) -> Turn {
         let stop = match self.phase {
-            Phase::Sub { stop, .. } => stop,
+            Phase::Sub { scope, stop } => {
+                self.sub_was_in_doubt(desk.core, scope);
+                stop
+            }
             _ => {
                 debug_assert!(false, "only a unit whose sub-plan runs hears of its end");
                 None
@@ -356,6 +359,7 @@ impl Unit {
     pub(super) fn conclude(&mut self, desk: &mut Desk<'_>, end: End) -> Turn {
         match end {
             End::Done(output) => {
+                self.doubt.answered();
                 self.subject = Arc::new(output);
                 match self.spec.after.is_empty() {
                     true => self.judge(desk),
@@ -371,10 +375,13 @@ impl Unit {
                 self.fail(desk, failure)
             }
             // Not by `fail`: what is not wanted any more is not tried again.
-            End::Stopped(Stop::Cancelled) => Break(Err(self.placed(Failure::new(
-                FailureClass::Cancelled,
-                "stopped before its end",
-            )))),
+            End::Stopped(Stop::Cancelled) => {
+                self.tell_doubt(desk.core);
+                Break(Err(self.placed(Failure::new(
+                    FailureClass::Cancelled,
+                    "stopped before its end",
+                ))))
+            }
         }
     }
 
@@ -390,8 +397,9 @@ impl Unit {
         let wait = self.spec.retry.next(self.attempt, failure.class, seed);
         // What takes effects back works while its run stops, and because it does.
         let goes_on = !desk.scope.is_stopping() || self.seat.role == Role::Compensation;
-        let Some(wait) = wait.filter(|_| goes_on) else {
-            return Break(Err(failure));
+        let Some(wait) = wait.filter(|_| goes_on && !self.doubt.forbids_more()) else {
+            self.tell_doubt(desk.core);
+            return Break(Err(self.doubt.placed_on(failure)));
         };
         let at = desk.core.now.after(wait);
         desk.core.note(Note::Retrying {

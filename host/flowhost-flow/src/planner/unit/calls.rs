@@ -20,7 +20,7 @@ use crate::plan::{Effects, Guard, OnFail};
 use crate::planner::core::{Core, Purpose, ScopeId};
 use crate::planner::scope::Scope;
 use crate::planner::unit::{
-    Answer, Ask, Desk, End, GRACE_MS, Heard, Hungry, Open, Phase, Stop, Turn, Unit, Units, Work,
+    Answer, Ask, Desk, GRACE_MS, Heard, Hungry, Open, Phase, Turn, Unit, Units, Work,
 };
 use crate::planner::{Action, Call, CallId, CallResult, Note, Part, Verdict};
 use crate::schema_check::OutputSchema;
@@ -205,17 +205,15 @@ impl Unit {
         let phase = std::mem::replace(&mut self.phase, Phase::Backoff);
         // Also where the call overdrew its budget: nobody waits for it, and the next reservation is refused.
         if let Phase::Ending(end) = phase {
-            if let (End::Stopped(Stop::Cancelled), CallResult::Failed(failure)) =
-                (&end, &answer.result)
-                && failure.is_in_doubt()
-            {
-                desk.core.warn(&self.path, "call", failure.with_cure());
-            }
+            self.answered_at_end(desk, &end, &answer);
             if self.open.is_empty() {
                 return self.conclude(desk, end);
             }
             self.phase = Phase::Ending(end);
             return Continue(());
+        }
+        if matches!(&answer.result, CallResult::Failed(failure) if failure.is_in_doubt()) {
+            self.in_doubt(desk.core);
         }
         if let Some(failure) = answer.exceeded {
             return self.fail(desk, failure);
@@ -366,6 +364,7 @@ impl Units {
             part: open.part,
             result,
             exceeded,
+            given_up: false,
         })
     }
 
@@ -397,7 +396,10 @@ impl Units {
         let answer = self.settle(core, call, CallResult::Failed(failure), &allowed);
         let message = "a cancelled call did not answer and was given up";
         core.warn(&path, "call", message);
-        answer
+        answer.map(|answer| Answer {
+            given_up: true,
+            ..answer
+        })
     }
 
     /// Hands a booked answer to its unit.

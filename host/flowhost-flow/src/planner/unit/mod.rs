@@ -23,6 +23,7 @@ use crate::planner::{CallId, CallResult, GateId, Note, Part, StepSummary, Time, 
 
 mod attempt;
 mod calls;
+mod doubt;
 mod gate;
 mod panel;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod tests;
 mod work;
 
 pub(super) use attempt::as_value;
+use doubt::Doubt;
 use work::{Ask, Heard, Move, Work};
 
 /// How long a cancelled call may take to answer, in milliseconds, before it is given up: the engine
@@ -206,6 +208,7 @@ struct Unit {
     consensus: Option<Arc<Verdict>>,
     /// Whether a question of it may wait for budget.
     waits: bool,
+    doubt: Doubt,
     used: Amounts,
 }
 
@@ -238,6 +241,8 @@ pub(super) struct Answer {
     result: CallResult,
     /// The call spent more than the budget had.
     exceeded: Option<Failure>,
+    /// It did not answer at all.
+    given_up: bool,
 }
 
 /// All units of a run, their calls and who waits for budget.
@@ -294,6 +299,7 @@ impl Units {
             later: BTreeMap::new(),
             consensus: None,
             waits: false,
+            doubt: Doubt::default(),
             used: Amounts::default(),
         };
         self.by_scope.insert((unit.seat.scope, id));

@@ -1,5 +1,6 @@
-//! Calls that are stopped while they are at work. The world may have heard of them: whoever ends a run with one is told
-//! that nobody knows, because no later process asks about it as it does about a run that goes on.
+//! Calls that are stopped while they are at work, by whoever ends their run or because their time is up. The world may
+//! have heard of them: whoever holds the run is told that nobody knows, because no later process asks about it as it does
+//! about a run that goes on.
 
 use flowhost_flow::{Amounts, Call, CallResult, Failure, FailureClass};
 use flowhost_policy::Access;
@@ -49,6 +50,10 @@ pub(super) fn doubted(result: CallResult, stands: Stands) -> (CallResult, Stands
             };
             (CallResult::Failed(failure), Stands::Nowhere)
         }
+        // The host's own word, by a limit: no guest can say of itself that its time was up.
+        CallResult::Failed(failure) if failure.class == FailureClass::Timeout => {
+            (CallResult::Failed(failure.left_in_doubt()), Stands::Nowhere)
+        }
         result => (result, stands),
     }
 }
@@ -62,8 +67,13 @@ impl Driver {
             let said = matches!(made.settled, Some(Settled::Retry));
             made.begun && made.result.is_none() && !said
         });
+        begun && self.may_have_lasted(call)
+    }
+
+    /// Whether what a call of another process did may last.
+    pub(super) fn may_have_lasted(&self, call: &Call) -> bool {
         let installed = self.registry.current(&call.plugin);
-        begun && installed.is_some_and(|installed| may_last(call, &installed))
+        installed.is_some_and(|installed| may_last(call, &installed))
     }
 
     /// Keeps a call of before from being made again in a run that goes on only to be stopped: when the planner stops it,
@@ -100,6 +110,11 @@ mod tests {
             panic!("{told:?}");
         };
         assert!(failure.is_in_doubt() && stands == Stands::Nowhere);
+        // The time that its profile gives was up: it stays what it is, and says that nobody knows.
+        let (told, stands) = doubted(failed(FailureClass::Timeout), Stands::Nowhere);
+        assert!(matches!(&told, CallResult::Failed(it) if it.is_in_doubt()
+                && it.class == FailureClass::Timeout && it.message == "the call was stopped"));
+        assert!(stands == Stands::Nowhere);
         let (told, _) = doubted(failed(FailureClass::Failed), Stands::Nowhere);
         assert!(matches!(&told, CallResult::Failed(it) if it.message == "the call was stopped"));
         let (told, stands) = doubted(CallResult::Output(json!(1)), Stands::Content);

@@ -11,6 +11,7 @@ use flowhost_flow::{Amounts, Call, CallResult, Event, Exit, FailureClass, Time};
 use flowhost_words::shell_word;
 use tokio::time::Instant;
 
+use super::doubt::doubted;
 use crate::calls::desk::Recording;
 use crate::calls::driver::{Driver, Paused};
 use crate::calls::order::{Answered, Stands};
@@ -243,6 +244,10 @@ impl Driver {
         self.open.remove(&call.id.0);
         self.recording.heard(call.id.0);
         let (result, stands) = self.kept(&call.step_id, known.result, known.stands);
+        let (result, stands) = match self.may_have_lasted(call) {
+            true => doubted(result, stands),
+            false => (result, stands),
+        };
         let answered = Answered {
             stands,
             told_ms: detail.told_ms,

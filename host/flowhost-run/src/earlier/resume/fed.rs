@@ -14,7 +14,7 @@ use flowhost_ledger::records::FieldError;
 use flowhost_ledger::records::lent::{PlannerEvent, Record, RunStart};
 use flowhost_ledger::{
     DataKey, Kind, LentRecord, PayloadError, PayloadOf, Payloads, ReadError, RealDisk, Source,
-    StoredRecord, read_run_in,
+    StoredRecord, read_run_in, signed_size,
 };
 use serde::de::DeserializeOwned;
 
@@ -58,6 +58,15 @@ pub enum FedError {
         /// What is wrong with it.
         what: String,
     },
+    /// Records are gone that were signed: what is left of a run is not what it was, and what it took back may look as if
+    /// it had been done.
+    #[error("its ledger was cut: {signed} records were signed, and {there} of them are there")]
+    Cut {
+        /// How many were signed.
+        signed: u64,
+        /// How many are there.
+        there: u64,
+    },
     /// The run has no first record: its process was gone before it began anything, or has not come to it yet.
     #[error("nothing of it is on record: it was killed before its first step, or has just begun")]
     NotBegun,
@@ -77,7 +86,7 @@ impl From<FedError> for Failure {
             FedError::NotBegun => failure.hint(
                 "if it was killed, start its plan again with `flowhost run PLAN`: nothing was done",
             ),
-            FedError::Records(_) => failure.hint(DAMAGED),
+            FedError::Records(_) | FedError::Cut { .. } => failure.hint(DAMAGED),
             _ => failure,
         }
     }
@@ -90,10 +99,33 @@ impl Fed {
     /// # Errors
     /// [`FedError`]; a payload that was erased or redacted to something else cannot be fed.
     pub fn read(dir: &Path, key: Option<&DataKey>) -> Result<Self, FedError> {
-        Self::read_beside(dir, key, &mut |_, _| Ok(()))
+        Self::read_whole(dir, key, &mut |_, _| Ok(()))
     }
 
-    /// As [`Fed::read`], for somebody who wants the records themselves as well: `each` is handed each of them, with
+    /// As [`Fed::read_beside`], and nothing of a ledger that was cut: for whoever does something because of what a run
+    /// has done.
+    ///
+    /// # Errors
+    /// As [`Fed::read`]; what `each` says.
+    pub fn read_whole(
+        dir: &Path,
+        key: Option<&DataKey>,
+        each: &mut dyn FnMut(&StoredRecord, &Payloads<'_>) -> Result<(), PayloadError>,
+    ) -> Result<Self, FedError> {
+        // Before the records are read, so that those of a writer at work are not missed.
+        let signed = signed_size(&RealDisk, dir);
+        let mut there = 0_u64;
+        let fed = Self::read_beside(dir, key, &mut |record, payloads| {
+            there += 1;
+            each(record, payloads)
+        })?;
+        match signed {
+            Some(signed) if there < signed => Err(FedError::Cut { signed, there }),
+            _ => Ok(fed),
+        }
+    }
+
+    /// As [`Fed::read`] of a ledger that may have been cut, for somebody who wants the records themselves as well: `each` is handed each of them, with
     /// the payloads of all.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crate::base::failure::{Failure, ledger_failure};
 use crate::base::finding::Finding;
 use crate::base::tasks::blocking;
 use crate::calls::channel::Channel;
+use crate::earlier::family::{self, TakenBack};
 use crate::given::bundle::{self, BUNDLE, Bundle};
 use crate::given::keys::Turned;
 use crate::given::options::RunOptions;
@@ -315,6 +316,10 @@ fn find(
     };
     is_same(&project, &past, options, &made_of, hash.into_inner())?;
     has_keys(&project, &past, options, run)?;
+    // One that is only to come to its end is let: it could neither go on nor end else.
+    if options.cancel.is_none() {
+        stands(host, run)?;
+    }
     if opened.seal.is_none() {
         is_exact(&project, &fed)?;
     }
@@ -472,6 +477,20 @@ fn has_keys(
         .hint(format!(
             "`{command}` is the whole command; nothing was done, and nothing was recorded"
         )))
+}
+
+/// That no other run took back what this one has done: a fork of it does so with all of its past when it fails.
+fn stands(host: &Process, run: &str) -> Result<(), Failure> {
+    let taken = family::taken_back(&host.config.state, run)?;
+    let taken: Vec<&TakenBack> = taken.iter().collect();
+    let Some((why, command)) = family::told(&taken, None) else {
+        return Ok(());
+    };
+    let anew = command.map(|command| format!("`{command}` does it anew; "));
+    Err(cannot(why).hint(format!(
+        "{}`flowhost runs cancel {run}` ends this one, and takes back by its plan what it did",
+        anew.unwrap_or_default()
+    )))
 }
 
 /// What stands in the place of what was taken out of a payload before it was stored. An agent may have written the same

@@ -1,0 +1,209 @@
+//! Calls that were at work when their time was up, and said nothing themselves: nobody knows whether they had their
+//! effect, as after a crash.
+//!
+//! A step that says `effects: once` is not tried again after one, whatever its `retry` says, and neither is a step whose
+//! sub-plan has such a step. Another step is: its calls carry the same key, and one that answers settles what the
+//! ones before it left open. Must not judge whether a call can have had an effect: whoever made it says so.
+
+use crate::exit::Failure;
+use crate::plan::Effects;
+use crate::planner::CallResult;
+use crate::planner::core::{Core, ScopeId};
+use crate::planner::unit::{Answer, Desk, End, Stop, Unit};
+
+/// What is not known of a unit's work.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// A call of it is in doubt, and no later one has answered.
+    open: bool,
+    /// What must not be done twice may have been done.
+    once: bool,
+}
+
+impl Doubt {
+    /// A later attempt has answered: what had the effect before had it under the same key.
+    pub(super) const fn answered(&mut self) {
+        self.open = false;
+    }
+
+    pub(super) const fn forbids_more(&self) -> bool {
+        self.once
+    }
+
+    /// The failure of a unit that is over, with what to look for.
+    pub(super) fn placed_on(&self, failure: Failure) -> Failure {
+        match self.open {
+            true => failure.with_look(self.once),
+            false => failure,
+        }
+    }
+}
+
+impl Unit {
+    /// A call's time was up while it was at work.
+    pub(super) fn in_doubt(&mut self, core: &mut Core) {
+        self.doubt.open = true;
+        if self.spec.effects == Effects::Once {
+            self.never_again(core);
+        }
+    }
+
+    fn never_again(&mut self, core: &mut Core) {
+        self.doubt.once = true;
+        core.doubtful.insert(self.seat.scope);
+    }
+
+    /// A call of an attempt that is being ended has answered.
+    pub(super) fn answered_at_end(&mut self, desk: &mut Desk<'_>, end: &End, answer: &Answer) {
+        let End::Stopped(stop) = end else {
+            return; // the attempt has its result, and this call no part in it
+        };
+        let once = self.spec.effects == Effects::Once && !answer.part.is_guard();
+        match (&answer.result, stop) {
+            (CallResult::Failed(failure), Stop::Cancelled) if failure.is_in_doubt() => {
+                let told = match failure.in_doubt {
+                    true => Failure::in_doubt().with_cure(),
+                    false => failure.with_cure(),
+                };
+                desk.core.warn(&self.path, "call", told);
+                // Said already, also of an attempt before this one.
+                self.doubt.open = false;
+                if once {
+                    self.never_again(desk.core);
+                }
+            }
+            (CallResult::Failed(failure), Stop::Timeout)
+                if failure.is_in_doubt() || once && answer.given_up =>
+            {
+                self.in_doubt(desk.core);
+            }
+            // It came to its end in the moment in which its time was up.
+            (CallResult::Output(_), Stop::Timeout) if once => self.in_doubt(desk.core),
+            _ => {}
+        }
+    }
+
+    /// The sub-plan has ended: to do it anew would do anew what is in doubt in it.
+    pub(super) fn sub_was_in_doubt(&mut self, core: &mut Core, sub: ScopeId) {
+        if core.doubtful.remove(&sub) {
+            self.never_again(core);
+        }
+    }
+
+    /// Says of a unit that is over what nobody knows of it. Not before: an attempt that follows may still answer.
+    pub(super) fn tell_doubt(&self, core: &mut Core) {
+        if self.doubt.open {
+            core.warn(&self.path, "call", Failure::in_doubt().with_cure());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::exit::{Exit, FailureClass};
+    use crate::planner::Note;
+    use crate::planner::harness::{Run, plan};
+
+    const TRIES: &str = "timeout: 2s, retry: {max_attempts: 3, retry_on: [timeout, transient]}";
+
+    fn stopped() -> CallResult {
+        CallResult::Failed(Failure::in_doubt())
+    }
+
+    /// By the limit of its profile, which the host tells without the planner's word.
+    fn late() -> CallResult {
+        CallResult::Failed(Failure::new(FailureClass::Timeout, "deadline").left_in_doubt())
+    }
+
+    fn told(run: &Run) -> Vec<&str> {
+        let told = run.notes.iter().filter_map(|note| match note {
+            Note::Warning { path, about, .. } if *about == "call" => Some(path.as_str()),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn what_must_not_be_done_twice_is_not_tried_again_after_its_time_was_up() {
+        for by_limit in [false, true] {
+            let mut run = Run::of(&format!(
+                "steps:\n  a: {{uses: t, effects: once, {TRIES}}}\n"
+            ));
+            if by_limit {
+                run.answer("a", late());
+            } else {
+                run.tick();
+                run.answer("a", stopped());
+            }
+            assert!(run.calls.is_empty() && run.end.is_some(), "{by_limit}");
+            assert_eq!(run.exit(), Exit::Limit);
+            assert_eq!(told(&run), ["a"]);
+            let failure = run.summary("a").failure.clone().unwrap();
+            assert_eq!(failure.class, FailureClass::Timeout);
+            assert!(failure.hint.contains("look whether it happened"));
+            assert!(failure.hint.contains("is not tried again"));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_comes_when_its_time_is_up_does_not_let_it_be_done_twice_either() {
+        let mut run = Run::of(&format!(
+            "steps:\n  a: {{uses: t, effects: once, {TRIES}}}\n"
+        ));
+        run.tick();
+        run.ok("a", json!(1));
+        assert!(run.calls.is_empty());
+        assert_eq!(run.exit(), Exit::Limit);
+        assert_eq!(told(&run), ["a"]);
+    }
+
+    #[test]
+    fn a_failure_of_its_own_is_tried_again_also_where_it_must_not_be_done_twice() {
+        let mut run = Run::of(&format!(
+            "steps:\n  a: {{uses: t, effects: once, {TRIES}}}\n"
+        ));
+        run.fail("a", FailureClass::Transient);
+        run.tick();
+        run.ok("a", json!(1));
+        assert_eq!(run.exit(), Exit::Ok);
+        assert!(told(&run).is_empty());
+    }
+
+    #[test]
+    fn what_is_keyed_is_tried_again_and_an_answer_settles_the_doubt() {
+        let body = format!("steps:\n  a: {{uses: t, {TRIES}}}\n");
+        let mut run = Run::of(&body);
+        let key = run.call("a").idempotency_key.clone();
+        run.tick();
+        run.answer("a", stopped());
+        run.tick();
+        assert_eq!(run.call("a").idempotency_key, key);
+        run.ok("a", json!(1));
+        assert_eq!(run.exit(), Exit::Ok);
+        assert!(told(&run).is_empty());
+        // One that only fails settles nothing.
+        let mut run = Run::of(&body);
+        run.tick();
+        run.answer("a", stopped());
+        run.tick();
+        run.fail("a", FailureClass::Denied);
+        assert_eq!(run.exit(), Exit::Denied);
+        assert_eq!(told(&run), ["a"]);
+    }
+
+    #[test]
+    fn a_sub_plan_with_such_a_step_is_not_done_anew() {
+        let body = "steps:\n  a: {uses: 'plan:sub.yaml', timeout: 1m, retry: {max_attempts: 2, retry_on: [timeout]}}\n";
+        let mut outer = plan(body);
+        let inner = plan("steps:\n  b: {uses: t, effects: once, timeout: 2s}\n");
+        outer.attach_plan("sub.yaml", inner).unwrap();
+        let mut run = Run::new(outer);
+        run.tick();
+        run.answer("a/b", stopped());
+        assert!(run.calls.is_empty() && run.end.is_some());
+        assert_eq!(told(&run), ["a/b"]);
+    }
+}
