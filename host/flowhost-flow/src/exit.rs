@@ -433,7 +433,7 @@ mod tests {
         let written = serde_json::to_value(&late).unwrap();
         assert_eq!(written.get("in_doubt"), None);
         let late = late.left_in_doubt();
-        let again = serde_json::from_value(serde_json::to_value(&late).unwrap());
+        let again = serde_json::from_value::<Failure>(serde_json::to_value(&late).unwrap());
         assert_eq!(again.unwrap(), late);
         assert!(late.is_in_doubt());
     }
