@@ -413,7 +413,14 @@ impl Driver {
         };
         let (result, stands) = self.kept(&step, result, answer.stands);
         let lasts = out.as_ref().is_some_and(|out| out.lasting.is_some());
-        let (result, stands) = match lasts && self.recording.begun(answer.call) {
+        // A call that its limit of time ended has a result on record, the host's own word; one that was stopped has none.
+        let at_work = match &result {
+            CallResult::Failed(failure) if failure.class == FailureClass::Timeout => {
+                self.recording.had_begun(answer.call)
+            }
+            _ => self.recording.begun(answer.call),
+        };
+        let (result, stands) = match lasts && at_work {
             true => doubted(result, stands),
             false => (result, stands),
         };

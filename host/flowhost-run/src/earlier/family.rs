@@ -27,7 +27,8 @@ pub(crate) struct TakenBack {
     pub(crate) by: String,
     /// The step at which that run was forked; none where it is the one that the others begin with.
     pub(crate) fork_at: Option<String>,
-    /// The record of the step's end in the run that was asked about.
+    /// The event by which the step ended in the run that was asked about, by its record: a fork takes events, and the end
+    /// of the step is recorded behind the last of them.
     pub(crate) ended: u64,
 }
 
@@ -110,7 +111,9 @@ struct Effects {
     fork_at: Option<String>,
     /// Paths of the past that it began with, and the run that made the call.
     began_with: BTreeMap<String, String>,
-    /// Steps that ended well, and the record that says so.
+    /// The last event of the planner.
+    event: u64,
+    /// Steps that ended well, and the event by which they did.
     ended: BTreeMap<String, u64>,
     /// Steps that it took back, or began to: whether their effect stands, as the run said of it.
     back: BTreeMap<String, bool>,
@@ -122,23 +125,28 @@ impl Effects {
             run: run.to_owned(),
             fork_at: None,
             began_with: BTreeMap::new(),
+            event: 0,
             ended: BTreeMap::new(),
             back: BTreeMap::new(),
         };
         for record in read_run(dir)? {
             let record = record?;
+            if record.kind() == Some(Kind::PlannerEvent) {
+                effects.event = record.seq;
+                continue;
+            }
             let wanted = matches!(
                 record.kind(),
                 Some(Kind::RunStart | Kind::CallReuse | Kind::StepStart | Kind::StepEnd)
             );
             if wanted && let Ok(Some(said)) = record.read() {
-                effects.take(record.seq, said);
+                effects.take(said);
             }
         }
         Ok(effects)
     }
 
-    fn take(&mut self, seq: u64, said: Record) {
+    fn take(&mut self, said: Record) {
         match said {
             Record::RunStart(start) => self.fork_at.clone_from(&start.fork_at),
             Record::CallReuse(reuse) if reuse.counts == Some(true) => {
@@ -156,7 +164,7 @@ impl Effects {
                     self.back.insert(step.to_owned(), stands);
                 }
                 None if end.status == StepStatus::Ok.word() => {
-                    self.ended.insert(end.at.path.clone(), seq);
+                    self.ended.insert(end.at.path.clone(), self.event);
                 }
                 None => {}
             },

@@ -100,6 +100,14 @@ impl Recording {
         )
     }
 
+    /// Whether the record has the call's intent, and maybe its result.
+    pub(crate) fn had_begun(&self, call: u64) -> bool {
+        matches!(
+            self.calls().found.get(&call.to_string()),
+            Some(Found::Begun | Found::Ended(_))
+        )
+    }
+
     /// Agents that were started by another process of this run.
     pub(crate) fn knows(&self, agents: impl IntoIterator<Item = (String, u64)>) {
         self.calls().agents.extend(agents);

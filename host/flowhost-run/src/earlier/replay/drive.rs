@@ -9,7 +9,7 @@ use flowhost_engine::RunScope;
 use flowhost_flow::planner::{
     CallEnd, CallId, CallResult, Event, Recorded as Fed, RunEnd, planner_for,
 };
-use flowhost_flow::{Action, Call, Exit, Planner, RunSetup, Time};
+use flowhost_flow::{Action, Call, Exit, FailureClass, Planner, RunSetup, Time};
 use flowhost_ledger::Kind;
 
 use super::builds::Builds;
@@ -299,6 +299,11 @@ impl Replay {
             (true, _) if self.script.has_intent(&id) && !self.script.has_result(&id) => {
                 Some("it was stopped before its guest had answered")
             }
+            // Its answer was on record, and the word to stop it came first to the planner: by a timeout of a step that is
+            // as long as what the profile leaves.
+            (true, _) if was_stopped(told) && self.script.has_intent(&id) => {
+                Some("it was stopped in the moment in which its guest answered")
+            }
             _ => None,
         }
     }
@@ -357,4 +362,9 @@ impl Replay {
                 .note(Difference::new(seq, what, Some(expected), Some(got)));
         }
     }
+}
+
+/// Whether the planner heard of a call that it was stopped, whatever its guest had come to by then.
+fn was_stopped(told: &CallResult) -> bool {
+    matches!(told, CallResult::Failed(failure) if failure.class == FailureClass::Cancelled)
 }
