@@ -71,7 +71,7 @@ pub enum ForkError {
         wants: Vec<String>,
     },
     /// What takes an effect back happens because a run fails, and no run begins there.
-    #[error("`{path}` takes back what `{step}` did, and is no step to begin at")]
+    #[error("`{path}` takes back what `{step}` did, and cannot be begun at")]
     TakesBack {
         /// The path that was named.
         path: String,

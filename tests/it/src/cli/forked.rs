@@ -277,7 +277,7 @@ fn what_takes_a_step_back_is_no_place_to_fork_at_and_nothing_begins() {
     home.flowhost(RUN).expect(4);
     let refused = fork(&home, &["--at", "a!compensate"]).expect(1);
     let told = refused.all();
-    assert!(told.contains("is no step to begin at"), "{told}");
+    assert!(told.contains("cannot be begun at"), "{told}");
     assert!(told.contains("fork it at `a`"), "{told}");
     assert_eq!(server.paths(), ["/a", "/b", "/undo-a"]);
 }
