@@ -54,7 +54,7 @@ fn whole(folders: &Folders, kills: u64, seed: u64, flowhost: Option<&Path>) -> R
         },
     )?;
     // With the tests of `flowhost` itself, for which Cargo builds the executable.
-    let mut command = built::tests(folders, &["--test", "*"], "it", built::How::Shared)?;
+    let mut command = built::tests(folders, &["--tests"], "it", built::How::Shared)?;
     if let Some(named) = flowhost {
         command.env("FLOWHOST_UNDER_TEST", std::path::absolute(named)?);
     }

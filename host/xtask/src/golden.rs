@@ -22,7 +22,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     guests::all_plugins(folders)?;
     say::step("golden runs");
     // With the tests of `flowhost` itself, for which Cargo builds the executable.
-    let mut test = built::tests(folders, &["--test", "*"], "it", built::How::Shared)?;
+    let mut test = built::tests(folders, &["--tests"], "it", built::How::Shared)?;
     test.args(["cli::golden", "--nocapture"]);
     if options.accept {
         test.env(ACCEPT, "1");

@@ -26,7 +26,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         },
     )?;
     // With the tests of `flowhost` itself, for which Cargo builds the executable.
-    let mut command = built::tests(folders, &["--test", "*"], "it", built::How::Shared)?;
+    let mut command = built::tests(folders, &["--tests"], "it", built::How::Shared)?;
     say::step(format_args!("{} minutes of ten servers", options.minutes));
     process::run(command.args(["mcp::soak::", "--nocapture"]).env(
         "FLOWHOST_MCP_SOAK_SECONDS",
