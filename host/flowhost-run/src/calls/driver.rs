@@ -197,8 +197,11 @@ struct Driver {
     /// Set once the run has to come to its end: why, and until when calls may come to theirs.
     winding: Option<(Arc<str>, Instant)>,
     reuse: Option<Arc<Reuse>>,
-    /// Calls that an earlier run has made, until the turn is over in which they were asked for: what the planner
-    /// said in it is recorded before it hears of their ends.
+    /// What came up while a turn was performed, and the planner hears once the turn is over: whatever it said in the turn
+    /// is recorded before that, so that records have the order in which the planner spoke. A planner that is fed from
+    /// them speaks in the same order, and only the last of what it says can be missing.
+    arisen: VecDeque<Event>,
+    /// Calls that an earlier run has made, until the turn is over in which they were asked for.
     made: VecDeque<(Box<Call>, Made)>,
     reused: Vec<ReusedCall>,
     /// What the past that it was forked with used.
@@ -259,6 +262,7 @@ impl Driver {
             paused: None,
             winding: None,
             reuse: drive.reuse,
+            arisen: VecDeque::new(),
             made: VecDeque::new(),
             reused: Vec::new(),
             before: Amounts::default(),
@@ -289,6 +293,10 @@ impl Driver {
         let mut idle = Instant::now() + IDLE_MAX;
         let mut due = pin!(tokio::time::sleep_until(idle));
         while self.end.is_none() {
+            if let Some(event) = self.arisen.pop_front() {
+                self.feed(event).await;
+                continue;
+            }
             if let Some((call, made)) = self.made.pop_front() {
                 self.take_over(&call, made).await;
                 continue;
@@ -340,7 +348,7 @@ impl Driver {
                         let _gone = delivery.ack().await;
                         self.answered(envelope).await;
                     }
-                    Err(error) => self.broken(&error.to_string()).await,
+                    Err(error) => self.broken(&error.to_string()),
                 },
                 () = &mut due => {
                     idle = Instant::now() + IDLE_MAX;
@@ -393,7 +401,7 @@ impl Driver {
             Ok(answer) => answer,
             Err(error) => {
                 let message = format!("the answer to a call cannot be read: {error}");
-                return self.broken(&message).await;
+                return self.broken(&message);
             }
         };
         let Some(out) = self.open.remove(&answer.call) else {
@@ -467,16 +475,22 @@ impl Driver {
     }
 
     /// The event is a record before the planner sees it: feeding the records to a new planner gives the
-    /// same actions.
+    /// same actions. So is all that comes up while its turn is performed.
     async fn feed_recorded(&mut self, event: Event, answered: Answered) {
+        self.hears(event, &answered).await;
+        while let Some(event) = self.arisen.pop_front() {
+            self.hears(event, &Answered::default()).await;
+        }
+    }
+
+    async fn hears(&mut self, event: Event, answered: &Answered) {
         let now = self.clock.now();
-        if let Err(error) = self.journal.event(&event, now, &answered) {
+        if let Err(error) = self.journal.event(&event, now, answered) {
             // Told once; a planner that is told of the broken ledger itself goes on to the end.
             if self.broken.is_none() {
                 let failure = unrecorded(&error);
-                self.broken = Some(failure.clone());
-                self.waiting.clear();
-                return Box::pin(self.turn(Event::HostFailed { failure }, now)).await;
+                self.breaks(failure.clone());
+                return self.turn(Event::HostFailed { failure }, now).await;
             }
         }
         self.turn(event, now).await;
@@ -528,6 +542,7 @@ impl Driver {
         tracing::debug!(at = now.0, "a turn of the planner was cut short");
         let failure = flowhost_flow::Failure::new(class, message);
         let exit = failure.class.exit();
+        self.arisen.clear();
         self.end = Some(RunEnd {
             exit,
             status: exit.status(),
@@ -542,7 +557,7 @@ impl Driver {
             Action::Call(call) => {
                 self.open.insert(call.id.0, None);
                 self.waiting.push_back(call);
-                Box::pin(self.drain()).await;
+                self.drain().await;
             }
             Action::Cancel { call, reason } => self.cancel(call, reason).await,
             Action::SetTimer { timer, at } => {
@@ -556,7 +571,7 @@ impl Driver {
                     self.timers.remove(&(at, timer));
                 }
             }
-            Action::OpenGate(gate) => Box::pin(self.open_gate(*gate)).await,
+            Action::OpenGate(gate) => self.open_gate(*gate),
             Action::CloseGate { gate } => {
                 self.gates.remove(&gate);
             }
@@ -565,7 +580,7 @@ impl Driver {
                 path,
                 result,
             } => self.reply(request, path, result),
-            Action::Note(note) => Box::pin(self.note(note)).await,
+            Action::Note(note) => self.note(note).await,
             Action::Finish(end) => self.end = Some(self.as_it_ended(*end)),
         }
     }
@@ -581,7 +596,7 @@ impl Driver {
 
     async fn note(&mut self, note: Note) {
         if let Err(error) = self.journal.note(&note) {
-            return self.ledger_broken(&error).await;
+            return self.ledger_broken(&error);
         }
         self.run.note(&note);
         if let Note::Emitted { .. } = &note {
@@ -631,20 +646,25 @@ impl Driver {
         }
     }
 
-    async fn ledger_broken(&mut self, error: &LedgerError) {
-        self.broken(&error.to_string()).await;
+    fn ledger_broken(&mut self, error: &LedgerError) {
+        self.broken(&error.to_string());
     }
 
-    /// The host cannot go on: the planner is told once, and nothing new is started.
-    async fn broken(&mut self, message: &str) {
+    /// The host cannot go on: the planner is told once, before anything else that it has not heard yet, and nothing new
+    /// is started.
+    fn broken(&mut self, message: &str) {
         // Told once.
         if self.broken.is_some() {
             return;
         }
         let failure = host_failed(message);
-        self.broken = Some(failure.clone());
+        self.breaks(failure.clone());
+        self.arisen.push_front(Event::HostFailed { failure });
+    }
+
+    fn breaks(&mut self, failure: flowhost_flow::Failure) {
+        self.broken = Some(failure);
         self.waiting.clear();
-        Box::pin(self.feed(Event::HostFailed { failure })).await;
     }
 }
 

@@ -132,6 +132,11 @@ impl Purse {
         }
     }
 
+    /// What a call had spent before that does not begin again, which is forgotten here.
+    pub(crate) fn carried(&self, call: &str) -> Left {
+        self.inner().carried.remove(call).unwrap_or_default()
+    }
+
     /// What steps hand on to later ones.
     pub(crate) fn outputs(&self) -> &Outputs {
         &self.1

@@ -7,7 +7,7 @@ use flowhost_words::PluginKind;
 use crate::consensus::By;
 use crate::plan::consensus::{Consensus, Mode, React, Rule};
 use crate::plan::tree::{Data, Node};
-use crate::plan::{Step, limits};
+use crate::plan::{Effects, Step, limits};
 use crate::problem::At;
 
 use super::Check;
@@ -35,6 +35,7 @@ impl<'p> Check<'p> {
         self.points(spec, &place, own, defaults);
         self.reactions(spec, &place);
         self.selection(spec, &place);
+        self.once(step, spec, node);
         self.beside(step, node);
     }
 
@@ -208,6 +209,33 @@ impl<'p> Check<'p> {
             let cure = "how many raise an issue is what that rule goes by: ask all of them";
             self.problems.add(place("select"), message, cure);
         }
+    }
+
+    /// What must not be done twice must not be asked for twice. A step that calls one plugin knows from its failure that
+    /// nothing happened; of a consensus that failed, some agents have done their part.
+    fn once(&mut self, step: &Step, spec: &Consensus, node: &Node) {
+        if step.effects != Effects::Once {
+            return;
+        }
+        let lists = [
+            ("on_degraded", &spec.on_degraded),
+            ("on_conflict", &spec.on_conflict),
+            ("on_no_consensus", &spec.on_no_consensus),
+        ];
+        let mut lists = lists.into_iter();
+        let again = match step.retry.max_attempts > 1 {
+            true => Some("retry"),
+            false => lists.find_map(|(key, list)| list.contains(&React::Retry).then_some(key)),
+        };
+        let Some(again) = again else { return };
+        let id = &step.id;
+        let at = node.get("effects").map_or(node.at, |node| node.at);
+        let message = format!(
+            "step `{id}`: `effects: once` does not go with its `{again}`, which asks agents again"
+        );
+        let cure = "let nothing ask again (`retry: {max_attempts: 1}`, and no `retry` in `on_degraded`, `on_conflict` \
+                    and `on_no_consensus`), or leave what must be done once to a step of its own after this one";
+        self.problems.add(at, message, cure);
     }
 
     /// What else the step says.

@@ -269,7 +269,11 @@ impl Unit {
             return self.fail(desk, failure);
         }
         match self.check(desk, &output) {
-            Ok(()) => Break(Ok(Arc::unwrap_or_clone(output))),
+            Ok(()) => {
+                // Of agents that were asked, and that the others decided without.
+                self.tell_doubt(desk.core);
+                Break(Ok(Arc::unwrap_or_clone(output)))
+            }
             Err(failure) => self.fail(desk, failure),
         }
     }
@@ -359,7 +363,6 @@ impl Unit {
     pub(super) fn conclude(&mut self, desk: &mut Desk<'_>, end: End) -> Turn {
         match end {
             End::Done(output) => {
-                self.doubt.answered();
                 self.subject = Arc::new(output);
                 match self.spec.after.is_empty() {
                     true => self.judge(desk),

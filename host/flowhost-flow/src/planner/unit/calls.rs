@@ -212,8 +212,12 @@ impl Unit {
             self.phase = Phase::Ending(end);
             return Continue(());
         }
-        if matches!(&answer.result, CallResult::Failed(failure) if failure.is_in_doubt()) {
-            self.in_doubt(desk.core);
+        match &answer.result {
+            CallResult::Failed(failure) if failure.is_in_doubt() => {
+                self.in_doubt(desk.core, answer.part);
+            }
+            CallResult::Failed(_) | CallResult::Verdict(_) => {}
+            CallResult::Output(_) => self.doubt.answered(answer.part),
         }
         if let Some(failure) = answer.exceeded {
             return self.fail(desk, failure);
@@ -347,7 +351,15 @@ impl Units {
                 let message = format!("the answer took longer than {ms} ms");
                 let failure = Failure::new(FailureClass::Timeout, message)
                     .with_hint("raise `agent_timeout:`");
-                CallResult::Failed(failure)
+                let doubtful = match &result {
+                    CallResult::Failed(failure) => failure.is_in_doubt(),
+                    CallResult::Output(_) => unit.once(open.part),
+                    CallResult::Verdict(_) => false,
+                };
+                CallResult::Failed(match doubtful {
+                    true => failure.left_in_doubt(),
+                    false => failure,
+                })
             }
             None => result,
         };
@@ -364,7 +376,6 @@ impl Units {
             part: open.part,
             result,
             exceeded,
-            given_up: false,
         })
     }
 
@@ -390,16 +401,17 @@ impl Units {
     pub(in crate::planner) fn give_up(&mut self, core: &mut Core, call: CallId) -> Option<Answer> {
         let unit = self.units.get(self.calls.get(&call)?)?;
         // What it used is not known; it may be all of it.
-        let allowed = *unit.open.get(&call)?.reservation.amounts();
+        let open = unit.open.get(&call)?;
+        let allowed = *open.reservation.amounts();
         let path = unit.path.clone();
-        let failure = Failure::new(FailureClass::Cancelled, "given up");
+        let failure = match unit.once(open.part) {
+            true => Failure::in_doubt(),
+            false => Failure::new(FailureClass::Cancelled, "given up"),
+        };
         let answer = self.settle(core, call, CallResult::Failed(failure), &allowed);
         let message = "a cancelled call did not answer and was given up";
         core.warn(&path, "call", message);
-        answer.map(|answer| Answer {
-            given_up: true,
-            ..answer
-        })
+        answer
     }
 
     /// Hands a booked answer to its unit.

@@ -7,23 +7,24 @@
 
 use crate::exit::Failure;
 use crate::plan::Effects;
-use crate::planner::CallResult;
 use crate::planner::core::{Core, ScopeId};
 use crate::planner::unit::{Answer, Desk, End, Stop, Unit};
+use crate::planner::{CallResult, Part};
 
 /// What is not known of a unit's work.
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
-    /// A call of it is in doubt, and no later one has answered.
-    open: bool,
+    /// Parts of it with a call that is in doubt, where no later call has answered.
+    open: Vec<Part>,
     /// What must not be done twice may have been done.
     once: bool,
 }
 
 impl Doubt {
-    /// A later attempt has answered: what had the effect before had it under the same key.
-    pub(super) const fn answered(&mut self) {
-        self.open = false;
+    /// A later call of the same part has answered: what had the effect before had it under the same key. An agent of a
+    /// consensus that is asked again has another seat, and another key, since it is asked something else.
+    pub(super) fn answered(&mut self, part: Part) {
+        self.open.retain(|it| *it != part);
     }
 
     pub(super) const fn forbids_more(&self) -> bool {
@@ -32,17 +33,24 @@ impl Doubt {
 
     /// The failure of a unit that is over, with what to look for.
     pub(super) fn placed_on(&self, failure: Failure) -> Failure {
-        match self.open {
-            true => failure.with_look(self.once),
-            false => failure,
+        match self.open.is_empty() {
+            true => failure,
+            false => failure.with_look(self.once),
         }
     }
 }
 
 impl Unit {
-    /// A call's time was up while it was at work.
-    pub(super) fn in_doubt(&mut self, core: &mut Core) {
-        self.doubt.open = true;
+    /// Whether what this part of the step does must not be done twice.
+    pub(super) fn once(&self, part: Part) -> bool {
+        self.spec.effects == Effects::Once && !part.is_guard()
+    }
+
+    /// A call was ended while it was at work.
+    pub(super) fn in_doubt(&mut self, core: &mut Core, part: Part) {
+        if !self.doubt.open.contains(&part) {
+            self.doubt.open.push(part);
+        }
         if self.spec.effects == Effects::Once {
             self.never_again(core);
         }
@@ -55,30 +63,29 @@ impl Unit {
 
     /// A call of an attempt that is being ended has answered.
     pub(super) fn answered_at_end(&mut self, desk: &mut Desk<'_>, end: &End, answer: &Answer) {
-        let End::Stopped(stop) = end else {
-            return; // the attempt has its result, and this call no part in it
-        };
-        let once = self.spec.effects == Effects::Once && !answer.part.is_guard();
-        match (&answer.result, stop) {
-            (CallResult::Failed(failure), Stop::Cancelled) if failure.is_in_doubt() => {
+        let once = self.once(answer.part);
+        match (&answer.result, end) {
+            (CallResult::Failed(failure), End::Stopped(Stop::Cancelled))
+                if failure.is_in_doubt() =>
+            {
                 let told = match failure.in_doubt {
                     true => Failure::in_doubt().with_cure(),
                     false => failure.with_cure(),
                 };
                 desk.core.warn(&self.path, "call", told);
                 // Said already, also of an attempt before this one.
-                self.doubt.open = false;
+                self.doubt.open.clear();
                 if once {
                     self.never_again(desk.core);
                 }
             }
-            (CallResult::Failed(failure), Stop::Timeout)
-                if failure.is_in_doubt() || once && answer.given_up =>
-            {
-                self.in_doubt(desk.core);
+            (CallResult::Failed(failure), _) if failure.is_in_doubt() => {
+                self.in_doubt(desk.core, answer.part);
             }
             // It came to its end in the moment in which its time was up.
-            (CallResult::Output(_), Stop::Timeout) if once => self.in_doubt(desk.core),
+            (CallResult::Output(_), End::Stopped(Stop::Timeout)) if once => {
+                self.in_doubt(desk.core, answer.part);
+            }
             _ => {}
         }
     }
@@ -92,7 +99,7 @@ impl Unit {
 
     /// Says of a unit that is over what nobody knows of it. Not before: an attempt that follows may still answer.
     pub(super) fn tell_doubt(&self, core: &mut Core) {
-        if self.doubt.open {
+        if !self.doubt.open.is_empty() {
             core.warn(&self.path, "call", Failure::in_doubt().with_cure());
         }
     }
@@ -192,6 +199,29 @@ mod tests {
         run.fail("a", FailureClass::Denied);
         assert_eq!(run.exit(), Exit::Denied);
         assert_eq!(told(&run), ["a"]);
+    }
+
+    #[test]
+    fn an_agent_that_a_consensus_asks_again_settles_no_doubt_of_before() {
+        let body = "  a: {kind: agent, source: ./a.wasm, profile: p}\n  \
+                    b: {kind: agent, source: ./b.wasm, profile: p}\nsteps:\n  \
+                    s: {consensus: {agents: [a, b], rule: unanimous, vote: /n, agent_timeout: 2s}, \
+                    retry: {max_attempts: 2, retry_on: [timeout]}, timeout: 1m}\n";
+        for doubtful in [true, false] {
+            let mut run = Run::of(body);
+            run.answer("s", CallResult::Output(json!({ "n": 1 })));
+            run.tick();
+            let at_work = match doubtful {
+                true => stopped(),
+                false => CallResult::Failed(Failure::new(FailureClass::Cancelled, "stopped")),
+            };
+            run.answer("s", at_work);
+            run.tick();
+            run.answer("s", CallResult::Output(json!({ "n": 1 })));
+            assert_eq!(run.exit(), Exit::Ok);
+            let expected: &[&str] = if doubtful { &["s"] } else { &[] };
+            assert_eq!(told(&run), expected);
+        }
     }
 
     #[test]

@@ -241,8 +241,6 @@ pub(super) struct Answer {
     result: CallResult,
     /// The call spent more than the budget had.
     exceeded: Option<Failure>,
-    /// It did not answer at all.
-    given_up: bool,
 }
 
 /// All units of a run, their calls and who waits for budget.

@@ -28,10 +28,10 @@ impl Driver {
     }
 
     /// Opens a gate, from now on.
-    pub(super) async fn open_gate(&mut self, gate: OpenGate) {
+    pub(super) fn open_gate(&mut self, gate: OpenGate) {
         let until_ms = self.world.now_ms().saturating_add(gate.timeout_ms);
         if let Err(error) = self.journal.gate_opened(&gate, until_ms) {
-            return self.ledger_broken(&error).await;
+            return self.ledger_broken(&error);
         }
         self.gates.insert(gate.id, (gate, until_ms));
     }

@@ -30,14 +30,7 @@ impl Driver {
                 Err(SendError::Full) => return self.waiting.push_front(call),
                 Err(SendError::Made(made)) => self.made.push_back((call, *made)),
                 Err(SendError::Cannot(failure)) => {
-                    self.open.remove(&call.id.0);
-                    let (result, used) = (CallResult::Failed(failure), Amounts::default());
-                    Box::pin(self.feed(Event::CallFinished {
-                        call: call.id,
-                        result,
-                        used,
-                    }))
-                    .await;
+                    self.unsent(call.id, CallResult::Failed(failure), Amounts::default());
                 }
             }
         }
@@ -119,20 +112,42 @@ impl Driver {
         head.carry(Arc::new(order))
     }
 
-    /// Tells whoever performs a call to stop it. A call that still waits here is answered for at once.
+    /// A call that nobody performs is answered for here: its planner hears of it once the turn at hand is over.
+    fn unsent(&mut self, call: CallId, result: CallResult, used: Amounts) {
+        self.open.remove(&call.0);
+        self.arisen
+            .push_back(Event::CallFinished { call, result, used });
+    }
+
+    /// A call was stopped before it was made. Another process of the run may have begun it.
+    fn not_made(&mut self, call: &Call, reason: String) {
+        let begun = self.recording.begun(call.id.0);
+        self.recording.heard(call.id.0);
+        let before = self.purse.carried(&call.id.0.to_string());
+        let used = Amounts {
+            calls: u64::from(begun),
+            tokens: before.tokens,
+            micro_usd: before.micro_usd,
+            ..Amounts::default()
+        };
+        self.spent.add(&used);
+        let failure = match begun && self.may_have_lasted(call) {
+            true => flowhost_flow::Failure::in_doubt(),
+            false => flowhost_flow::Failure::new(FailureClass::Cancelled, reason),
+        };
+        self.unsent(call.id, CallResult::Failed(failure), used);
+    }
+
+    /// Tells whoever performs a call to stop it. A call that still waits here is answered for.
     pub(super) async fn cancel(&mut self, call: CallId, reason: String) {
-        if let Some(at) = self.waiting.iter().position(|it| it.id == call) {
-            self.waiting.remove(at);
-            self.open.remove(&call.0);
-            let failure = flowhost_flow::Failure::new(FailureClass::Cancelled, reason);
-            let (result, used) = (CallResult::Failed(failure), Amounts::default());
-            return Box::pin(self.feed(Event::CallFinished { call, result, used })).await;
+        let at = self.waiting.iter().position(|it| it.id == call);
+        if let Some(waiting) = at.and_then(|at| self.waiting.remove(at)) {
+            return self.not_made(&waiting, reason);
         }
         if let Some(used) = self.doubtful.remove(&call.0) {
-            self.open.remove(&call.0);
             self.recording.heard(call.0);
             let result = CallResult::Failed(flowhost_flow::Failure::in_doubt());
-            return Box::pin(self.feed(Event::CallFinished { call, result, used })).await;
+            return self.unsent(call, result, used);
         }
         if let Err(message) = self.publish_cancel(call, reason).await {
             // The planner's own time limit for a stopped call still holds.

@@ -12,7 +12,7 @@ impl Driver {
     pub(super) async fn take_over(&mut self, call: &Call, made: Made) {
         self.open.remove(&call.id.0);
         if let Err(error) = self.journal.reused(call, &made.source, false) {
-            return self.ledger_broken(&error).await;
+            return self.ledger_broken(&error);
         }
         self.reused.push(ReusedCall {
             path: call.path.clone(),

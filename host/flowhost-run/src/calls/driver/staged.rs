@@ -21,7 +21,7 @@ impl Driver {
             Err(failure) => {
                 let why: Vec<&str> = failure.causes.iter().map(String::as_str).collect();
                 let message = format!("{}: {}", failure.message, why.join("; "));
-                self.broken(&message).await;
+                self.broken(&message);
             }
         }
     }

@@ -76,6 +76,15 @@ impl Takeup {
     }
 }
 
+/// How a call ended whose end no record of its own holds.
+fn unrecorded(result: CallResult) -> Known {
+    Known {
+        result,
+        stands: Stands::Nowhere,
+        detail: Detail::default(),
+    }
+}
+
 impl Driver {
     /// Opens again what was open: calls by what is known of each, timers as they were set.
     pub(super) async fn take_up(&mut self, takeup: Takeup) {
@@ -127,16 +136,20 @@ impl Driver {
             self.emit(&note).await;
         }
         let open: Vec<Box<Call>> = resumed.rebuilt.open.values().cloned().collect();
-        for call in open {
+        // All of them before the planner hears how some ended: what it says then may stop others.
+        let ended = open.into_iter();
+        let ended = ended.filter_map(|call| self.take_up_call(call, &resumed));
+        let ended: Vec<(Box<Call>, Known)> = ended.collect();
+        for (call, known) in ended {
             if self.end.is_some() {
                 return;
             }
-            self.take_up_call(call, &resumed).await;
+            self.knew(&call, known, &resumed).await;
         }
         if stops {
             return; // nothing begins before the planner hears of it, which comes next
         }
-        Box::pin(self.drain()).await;
+        self.drain().await;
         self.take_up_gates(&resumed).await;
     }
 
@@ -158,20 +171,20 @@ impl Driver {
                 Some(known) => self.knew(&call, known, resumed).await,
                 None if self.is_doubtful(&call, resumed) => {
                     let ended = CallResult::Failed(flowhost_flow::Failure::in_doubt());
-                    self.ended_before(&call, ended, resumed).await;
+                    self.knew(&call, unrecorded(ended), resumed).await;
                 }
                 None => {
                     let why = "the process that performed it is gone, and what it came to is not on record";
                     let failure = flowhost_flow::Failure::new(FailureClass::Cancelled, why);
                     let ended = CallResult::Failed(failure);
-                    self.ended_before(&call, ended, resumed).await;
+                    self.knew(&call, unrecorded(ended), resumed).await;
                 }
             }
         }
     }
 
-    /// A call that was open is made, or made again, or its end is told to the planner.
-    async fn take_up_call(&mut self, call: Box<Call>, resumed: &Resumed) {
+    /// A call that was open is made, or made again; or it has ended, which the planner is to be told.
+    fn take_up_call(&mut self, call: Box<Call>, resumed: &Resumed) -> Option<(Box<Call>, Known)> {
         self.open.insert(call.id.0, None);
         let failed =
             |class, why: String| CallResult::Failed(flowhost_flow::Failure::new(class, why));
@@ -179,21 +192,25 @@ impl Driver {
         let ended = match resumed.fate(&call) {
             Fate::Make | Fate::Doubtful if doubtful && self.run.is_asked_to_stop() => {
                 let used = self.accounted(&call, &mut Detail::default(), resumed);
-                return self.set_aside(&call, used);
+                self.set_aside(&call, used);
+                return None;
             }
             Fate::Make | Fate::Doubtful | Fate::Settled(Settled::Retry) => {
-                return self.waiting.push_back(call);
+                self.waiting.push_back(call);
+                return None;
             }
-            Fate::Known(known) => return self.knew(&call, known.clone(), resumed).await,
-            Fate::Stopped if doubtful => CallResult::Failed(flowhost_flow::Failure::in_doubt()),
+            Fate::Known(known) => known.clone(),
+            Fate::Stopped if doubtful => {
+                unrecorded(CallResult::Failed(flowhost_flow::Failure::in_doubt()))
+            }
             Fate::Stopped => {
                 let why = "the process that performed it is gone".to_owned();
-                failed(FailureClass::Cancelled, why)
+                unrecorded(failed(FailureClass::Cancelled, why))
             }
-            Fate::Settled(Settled::Done(output)) => CallResult::Output(output),
-            Fate::Settled(Settled::Failed(why)) => failed(FailureClass::Failed, why),
+            Fate::Settled(Settled::Done(output)) => unrecorded(CallResult::Output(output)),
+            Fate::Settled(Settled::Failed(why)) => unrecorded(failed(FailureClass::Failed, why)),
         };
-        self.ended_before(&call, ended, resumed).await;
+        Some((call, ended))
     }
 
     /// Gates stay open until their time is up, whoever waits at them; what was said meanwhile is heard.
@@ -204,7 +221,7 @@ impl Driver {
             }
             match resumed.past.gates.get(&gate.id.0).cloned() {
                 // A kill came between the planner's word and the record.
-                None => self.open_gate(gate.clone()).await,
+                None => self.open_gate(gate.clone()),
                 Some(Reached {
                     answer: None,
                     until_ms,
@@ -216,25 +233,10 @@ impl Driver {
                     ..
                 }) => {
                     let gate = gate.id;
-                    Box::pin(self.feed(Event::GateAnswered { gate, answer })).await;
+                    self.feed(Event::GateAnswered { gate, answer }).await;
                 }
             }
         }
-    }
-
-    /// A call whose end no record of its own holds.
-    async fn ended_before(&mut self, call: &Call, result: CallResult, resumed: &Resumed) {
-        let (stands, detail) = (Stands::Nowhere, Detail::default());
-        self.knew(
-            call,
-            Known {
-                result,
-                stands,
-                detail,
-            },
-            resumed,
-        )
-        .await;
     }
 
     /// Tells the planner how a call ended that another process made.
@@ -256,7 +258,7 @@ impl Driver {
         };
         let call = call.id;
         let event = Event::CallFinished { call, result, used };
-        Box::pin(self.feed_recorded(event, answered)).await;
+        self.feed_recorded(event, answered).await;
     }
 
     /// What a call of another process used, with `detail` of its own result, to which what it called is added.

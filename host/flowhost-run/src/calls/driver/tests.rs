@@ -44,6 +44,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         pausing: None,
         paused: None,
         reuse: None,
+        arisen: VecDeque::new(),
         made: VecDeque::new(),
         reused: Vec::new(),
         before: Amounts::default(),
@@ -219,6 +220,28 @@ async fn a_call_of_a_plugin_that_is_not_there_is_answered_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_up_in_a_turn_stands_behind_all_that_the_planner_said_in_it() {
+    let note = || {
+        Action::Note(Note::Warning {
+            path: "greet".to_owned(),
+            about: "check",
+            message: "look".to_owned(),
+        })
+    };
+    let turns = vec![
+        vec![Action::Call(call()), note(), note()],
+        vec![note()],
+        vec![finish()],
+    ];
+    let (mut driver, ear, ledger) = scripted(turns);
+    driver.feed(Event::Started).await;
+    let kinds: Vec<Kind> = ledger.facts().iter().map(|fact| fact.kind).collect();
+    let (event, warning) = (Kind::PlannerEvent, Kind::GuardVerdict);
+    assert_eq!(kinds, [event, warning, warning, event, warning]);
+    assert_eq!(ear.all()[1].records, 4, "it hears of the call after that");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_still_waits_for_room_is_cancelled_on_the_spot() {
     let call = call();
     let id = call.id;
@@ -227,8 +250,9 @@ async fn a_call_that_still_waits_for_room_is_cancelled_on_the_spot() {
     driver.waiting.push_back(call);
     driver.cancel(id, "enough".to_owned()).await;
     assert!(driver.waiting.is_empty() && driver.open.is_empty());
-    let events = ear.events();
-    let Event::CallFinished { result, .. } = &events[0] else {
+    assert_eq!(answers_heard(&ear), 0, "the turn at hand is not over");
+    let events = &driver.arisen;
+    let [Event::CallFinished { result, .. }] = events.as_slices().0 else {
         panic!("{events:?}");
     };
     assert!(
@@ -263,14 +287,14 @@ async fn an_answer_to_a_call_that_nobody_made_is_not_heard() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_cannot_be_read_ends_the_host_and_is_told_once() {
-    let (mut driver, ear, _) = scripted(vec![]);
+    let (mut driver, _, _) = scripted(vec![]);
     driver.open.insert(3, None);
     let odd = envelope("say", "step.end", json!({ "call": "three" }));
     for _ in 0..2 {
         driver.answered(Arc::new(odd.clone())).await;
     }
-    let events = ear.events();
-    let [Event::HostFailed { failure }] = events.as_slice() else {
+    let events = &driver.arisen;
+    let [Event::HostFailed { failure }] = events.as_slices().0 else {
         panic!("{events:?}");
     };
     assert!(failure.message.contains("cannot be read"), "{failure:?}");

@@ -4,7 +4,7 @@
 //! it: calls without an answer, timers that have not fired, and notes that a kill kept from being
 //! written. Pure: reads nothing and performs nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use flowhost_flow::planner::{
@@ -164,7 +164,7 @@ const TELLING: [&str; 8] = [
 
 /// A note of the planner that is on record, as far as it is told from others: a run has any number of them, and most of
 /// a record is something else.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Written {
     kind: Kind,
     /// What it says in each of the [`TELLING`] fields that it has, each with its name and its length, so that no text can
@@ -225,26 +225,38 @@ impl Written {
     }
 }
 
-/// The facts of those notes that no record holds. They were written in their order, so that only the last of them can be
-/// missing; `fact_of` gives the fact of a note, where it is one.
+/// The facts of those notes that no record holds; `fact_of` gives the fact of a note, where it is one. They were written
+/// in their order, so that only the last of them are missing; hosts before this one wrote some of them in another order,
+/// which does not make them missing.
 pub(crate) fn unwritten(
     notes: &[Note],
     written: &[Written],
     fact_of: impl Fn(&Note) -> Option<Fact>,
 ) -> Vec<Fact> {
-    let (mut notes, mut written) = (notes.iter(), written.iter());
+    let mut written = written.iter();
+    let mut passed: HashMap<&Written, usize> = HashMap::new();
     let mut missing = Vec::new();
-    for note in notes.by_ref() {
+    for note in notes {
         let told = Written::of_note(note);
         let told = told.or_else(|| fact_of(note).as_ref().map(Written::of_fact));
         // A note that is no fact was never to be written.
         let Some(told) = told else { continue };
-        if !written.any(|note| *note == told) {
+        if let Some(left) = passed.get_mut(&told).filter(|left| **left > 0) {
+            *left -= 1;
+            continue;
+        }
+        let mut found = false;
+        for record in written.by_ref() {
+            if *record == told {
+                found = true;
+                break;
+            }
+            *passed.entry(record).or_default() += 1;
+        }
+        if !found {
             missing.extend(fact_of(note));
-            break;
         }
     }
-    missing.extend(notes.filter_map(fact_of));
     missing
 }
 
@@ -290,5 +302,40 @@ mod tests {
         let end = rebuilt.end.unwrap();
         assert_eq!(end.exit, Exit::Internal);
         assert_eq!(end.failure.unwrap().message, "no room for evidence");
+    }
+    /// The beginning of a step, and its record.
+    fn began(step: &str) -> (Note, Written) {
+        let note = Note::StepStarted {
+            step_id: step.to_owned(),
+            path: step.to_owned(),
+            stage: None,
+            attempt: 1,
+        };
+        let written = Written::of_note(&note).unwrap();
+        (note, written)
+    }
+
+    /// Which notes of `said` are missing in `written`, by what each begins.
+    fn missing(said: &[&str], written: &[&str]) -> Vec<String> {
+        let notes: Vec<Note> = said.iter().map(|step| began(step).0).collect();
+        let written: Vec<Written> = written.iter().map(|step| began(step).1).collect();
+        let fact_of = |note: &Note| match note {
+            Note::StepStarted { step_id, .. } => Some(Fact::new(Kind::StepStart, step_id.as_str())),
+            _ => None,
+        };
+        let missing = unwritten(&notes, &written, fact_of);
+        missing.into_iter().map(|fact| fact.actor).collect()
+    }
+
+    #[test]
+    fn what_a_kill_kept_from_being_written_is_missing_and_what_was_written_in_another_order_is_not()
+    {
+        assert!(missing(&["a", "b"], &["a", "b"]).is_empty());
+        assert_eq!(missing(&["a", "b", "c"], &["a"]), ["b", "c"]);
+        // What else stands between them is another's.
+        assert_eq!(missing(&["a", "b", "c"], &["a", "x", "b"]), ["c"]);
+        assert_eq!(missing(&["a", "b", "c", "d"], &["b", "c", "a"]), ["d"]);
+        // As often as it was said.
+        assert_eq!(missing(&["a", "b", "a", "a"], &["a", "b", "a"]), ["a"]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use flowhost_flow::budget::OnExceeded;
-use flowhost_flow::planner::RunEnd;
+use flowhost_flow::planner::{Note, RunEnd};
 use flowhost_ledger::{Durability, Kind, StoredRecord, VerifyOptions, read_run_in, verify_in};
 
 use super::disk::SimDisk;
@@ -77,6 +77,7 @@ pub(super) fn ended(simulated: &Simulated, end: &RunEnd) -> u64 {
         .end
         .expect("its planner has come to the end");
     assert_eq!(fed.outputs, end.outputs);
+    said(&resumed.rebuilt.notes, &records);
     let cancelled = &resumed.rebuilt.cancelled;
     let open = resumed
         .rebuilt
@@ -138,6 +139,34 @@ fn effects(world: &World, records: &[StoredRecord], durability: Durability) {
             "call {call} was done, and nothing happened"
         );
     }
+}
+
+/// How steps began and ended stands on record once, in the order in which the planner said it.
+fn said(notes: &[Note], records: &[StoredRecord]) {
+    let of_note = |note: &Note| match note {
+        // The record of a wait stands for the attempt after it.
+        Note::StepStarted {
+            step_id,
+            attempt: 1,
+            ..
+        } => Some((step_id.clone(), None)),
+        Note::StepEnded(summary) => {
+            let status = summary.status.word().to_owned();
+            Some((summary.step_id.clone(), Some(status)))
+        }
+        _ => None,
+    };
+    let of_record = |record: &StoredRecord| match record.kind() {
+        Some(Kind::StepStart) => Some((record.text("step")?.to_owned(), None)),
+        Some(Kind::StepEnd) => {
+            let status = record.text("status").map(str::to_owned);
+            Some((record.text("step")?.to_owned(), status))
+        }
+        _ => None,
+    };
+    let said: Vec<_> = notes.iter().filter_map(of_note).collect();
+    let on_record: Vec<_> = records.iter().filter_map(of_record).collect();
+    assert_eq!(said, on_record);
 }
 
 /// Whatever step began has ended.
