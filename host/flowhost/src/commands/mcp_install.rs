@@ -29,8 +29,7 @@ const OWN: &str = "policies";
 pub(crate) fn perform(args: &InstallArgs, context: &mut Context) -> Result<Exit, Failure> {
     let offer = &args.offer;
     if offer.plans.is_empty() && offer.plugins.is_empty() {
-        return Err(Failure::new(Exit::Usage, "nothing is to be served")
-            .hint("name a plan with `--plan FILE` or a component with `--plugin FILE`"));
+        return Err(shelf::nothing());
     }
     let mut sources = offer.plugins.iter().map(|(_, source)| source);
     if let Some(source) = sources.find(|it| program_name(it).is_some()) {

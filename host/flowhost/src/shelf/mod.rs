@@ -109,8 +109,7 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
     let filling = Filling::of(asking, wanted, texts)?;
     let (offers, makers): (Vec<Offer>, Vec<Option<Maker>>) = filling.offers.into_iter().unzip();
     if offers.is_empty() {
-        return Err(Failure::new(Exit::Usage, "nothing is to be served")
-            .hint("name a plan with `--plan FILE` or a component with `--plugin FILE`"));
+        return Err(nothing());
     }
     Ok(Shelves {
         ambient: ambient.clone(),
@@ -124,6 +123,13 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
         tools: filling.tools,
         prompts: filling.prompts,
     })
+}
+
+/// The refusal to serve nothing, in the words of whoever serves and of whoever writes down how it is served.
+#[must_use]
+pub fn nothing() -> Failure {
+    Failure::new(Exit::Usage, "nothing is to be served")
+        .hint("name a plan with `--plan FILE` or a component with `--plugin FILE`")
 }
 
 /// What whoever writes down how it is served has to know of what is wanted.
