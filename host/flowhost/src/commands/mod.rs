@@ -15,6 +15,7 @@ mod fork;
 mod guardrail;
 mod inspect;
 mod keys;
+mod ledgers;
 mod logging;
 mod mcp_inspect;
 mod mcp_install;

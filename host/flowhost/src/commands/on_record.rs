@@ -11,14 +11,10 @@ use flowhost::failure::Failure;
 use flowhost::host::world;
 use flowhost::project::{self, Given, Request};
 use flowhost_flow::Exit;
-use flowhost_flow::hash::run_began_ms;
-use flowhost_ledger::read_run;
-use flowhost_ledger::records::Record;
 use flowhost_run::specs::Spec;
 use serde_json::{Map, Value};
 
 use super::trials::Trials;
-use super::verify;
 use crate::commands::Context;
 use crate::commands::replay::sound;
 
@@ -123,69 +119,4 @@ pub(super) fn written(
         )));
     }
     Ok(())
-}
-
-/// What a run has on record of the evidence files that it wrote.
-pub(super) enum Files {
-    /// The run is not here.
-    Away,
-    /// It has not ended, and its ledger is not signed to its end yet.
-    Going,
-    /// Its ledger does not stand, and why.
-    Broken(String),
-    /// SHA-256 of each, by its path below the evidence root.
-    Known(BTreeMap<String, String>),
-}
-
-/// Asks the run of this id, which may be a word of a stranger's. Reads its ledger to the end, and verifies it.
-pub(super) fn files_of(run: &str, context: &Context) -> Files {
-    // A name that is no run's may be a path.
-    if run_began_ms(run).is_none() {
-        return Files::Away;
-    }
-    let dir = context.state.run_dir(run);
-    if !context.ambient.is_dir(&dir) {
-        return Files::Away;
-    }
-    let wrong = match verify::wrong_with(run, context) {
-        Ok(wrong) => wrong.map(|why| format!("its ledger does not verify: {why}")),
-        Err(failure) => return Files::Broken(failure.message),
-    };
-    match (read_files(&dir), wrong) {
-        (Ok((files, _)), None) => Files::Known(files),
-        (Ok((_, false)), Some(_)) => Files::Going,
-        // What does not verify cannot be read for the same reason.
-        (_, Some(why)) | (Err(why), None) => Files::Broken(why),
-    }
-}
-
-/// The paths below the evidence root of all files that the run of this id has on record as far as it has come; none where it
-/// is not here. Not verified: a record that names a file which is gone counts against it, whoever wrote the record.
-pub(super) fn paths_of(run: &str, context: &Context) -> Result<BTreeSet<String>, String> {
-    // A name that is no run's may be a path.
-    if run_began_ms(run).is_none() {
-        return Ok(BTreeSet::new());
-    }
-    let dir = context.state.run_dir(run);
-    match context.ambient.is_dir(&dir) {
-        true => Ok(read_files(&dir)?.0.into_keys().collect()),
-        false => Ok(BTreeSet::new()),
-    }
-}
-
-/// The evidence files that a ledger names, and whether it has the end of its run.
-fn read_files(dir: &Path) -> Result<(BTreeMap<String, String>, bool), String> {
-    let (mut files, mut ended) = (BTreeMap::new(), false);
-    for record in read_run(dir).map_err(|error| error.to_string())? {
-        let record = record.map_err(|error| error.to_string())?;
-        match record.read() {
-            // Files beside the ledger have no root: these are the ones below the evidence folder.
-            Ok(Some(Record::ViewWrite(view))) if view.root.is_some() => {
-                files.insert(view.path, view.sha256);
-            }
-            Ok(Some(Record::RunEnd(_))) => ended = true,
-            _ => {}
-        }
-    }
-    Ok((files, ended))
 }

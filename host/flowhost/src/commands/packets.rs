@@ -1,6 +1,5 @@
 //! `flowhost evidence kit|audit|baseline|security`: packets of a spec for those who go on with it and those who sign for it.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, ErrorKind, Write as _};
 use std::path::Path;
@@ -19,12 +18,12 @@ use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use super::ledgers::{Ledgers, Wrote};
 use super::on_record;
 use super::spec_files::{Gathered, gather, newest_runs, put_away, stages};
 use super::spec_runs::SpecRuns;
 use super::tables::plain_table;
 use super::telemetry::FILE_BYTES_MAX;
-use super::verify;
 use crate::cli::{BaselineArgs, PacketArgs, SaysArg, SecurityArgs};
 use crate::commands::Context;
 
@@ -352,13 +351,9 @@ fn told<'f>(
 ) -> Result<Told<'f>, Failure> {
     let files = &gathered.files;
     // Every file of a run is held against the same records: they are read and verified once.
-    let ledgers = RefCell::new(BTreeMap::new());
-    let wrote = |run: &str, path: &str, sha256: &str| {
-        let mut ledgers = ledgers.borrow_mut();
-        let ledger = ledgers.entry(run.to_owned());
-        let ledger = ledger.or_insert_with(|| on_record::files_of(run, context));
-        has_written(ledger, run, path, sha256)
-    };
+    let ledgers = Ledgers::new(context);
+    let wrote =
+        |run: &str, path: &str, sha256: &str| has_written(run, ledgers.wrote(run, path, sha256));
     let runs = SpecRuns::find(spec, evidence, gathered, context).unwrap_or_else(|failure| {
         let note = format!("note: how runs ended is not known: {}\n", failure.message);
         context.output.message(&neutral(&note));
@@ -368,7 +363,7 @@ fn told<'f>(
         spec,
         files,
         &runs.recorded(spec, gathered, context),
-        &|run, said| on_record_of(run, said, context),
+        &|run, said| on_record_of(run, said, &ledgers, context),
         &wrote,
     );
     let unreadable = gathered.left_out.iter().map(|(name, why)| {
@@ -391,23 +386,21 @@ fn told<'f>(
     }
 }
 
-/// Whether the run has on record that it wrote a file of this path and content.
-fn has_written(ledger: &on_record::Files, run: &str, path: &str, sha256: &str) -> Proof {
-    match ledger {
-        on_record::Files::Away | on_record::Files::Going => Proof::Unverified,
-        on_record::Files::Broken(why) => Proof::Refused(format!("the run {run}: {why}")),
-        on_record::Files::Known(files) => match files.get(path) {
-            Some(written) if written == sha256 => Proof::Recorded,
-            Some(_) => Proof::Refused(format!(
-                "it is not what the run {run} wrote: it was changed"
-            )),
-            None => Proof::Refused(format!("the run {run} has no such file on record")),
-        },
+/// Whether a file is the run's, by what the run has on record of it.
+fn has_written(run: &str, wrote: Wrote) -> Proof {
+    match wrote {
+        Wrote::Away | Wrote::Going => Proof::Unverified,
+        Wrote::Broken(why) => Proof::Refused(format!("the run {run}: {why}")),
+        Wrote::This => Proof::Recorded,
+        Wrote::Another => Proof::Refused(format!(
+            "it is not what the run {run} wrote: it was changed"
+        )),
+        Wrote::Nothing => Proof::Refused(format!("the run {run} has no such file on record")),
     }
 }
 
 /// Whether the run has on record what a reviewer, or a reader of outputs, is said to have said.
-fn on_record_of(run: &str, said: &Value, context: &Context) -> Proof {
+fn on_record_of(run: &str, said: &Value, ledgers: &Ledgers<'_>, context: &Context) -> Proof {
     let at = said.get("recorded_at").and_then(Value::as_str);
     let by_now = context.ambient.now_ms().saturating_add(AHEAD_MS_MAX);
     let to_come = timestamp(by_now.saturating_mul(1_000));
@@ -429,7 +422,7 @@ fn on_record_of(run: &str, said: &Value, context: &Context) -> Proof {
         // Inputs are read from the ledger as it lies there: whether a key of this host signed it, its verifier says.
         Ok(setup) if setup.inputs.get(REVIEW).is_some_and(|it| has(it, said)) => {
             // The costly question last, and only of a run that says what it should.
-            match verify::wrong_with(run, context) {
+            match ledgers.wrong_with(run) {
                 Ok(None) => Proof::Recorded,
                 Ok(Some(why)) => Proof::Refused(format!("the run {run} does not verify: {why}")),
                 Err(_) => Proof::Unverified,

@@ -16,7 +16,7 @@ use flowhost_flow::plan::Plan;
 use flowhost_run::bundle::{BUNDLE, Bundle};
 use flowhost_run::specs::stage_and_time;
 
-use super::on_record;
+use super::ledgers;
 use super::runs_list::listed;
 use super::spec_files::{Gathered, newest_runs};
 use crate::commands::Context;
@@ -101,7 +101,7 @@ impl SpecRuns {
         let folder = format!("consensus/{id}/");
         let mut recorded = Recorded::new();
         for run in ids {
-            let paths = on_record::paths_of(run, context).unwrap_or_else(|why| {
+            let paths = ledgers::paths_of(run, context).unwrap_or_else(|why| {
                 let note = format!("note: what the run {run} has on record is not known: {why}\n");
                 context.output.message(&neutral(&note));
                 BTreeSet::new()

@@ -13,24 +13,17 @@ use flowhost::ambient::Ambient;
 use flowhost::host::world;
 use flowhost::kept::BUNDLE_BYTES_MAX;
 use flowhost::output::counted;
-use flowhost_ledger::records::Record;
-use flowhost_ledger::{Code, Problem, Report, read_run};
+use flowhost_ledger::{Code, Problem, Report};
 use flowhost_run::bundle::{BUNDLE, Bundle};
 use flowhost_run::specs::{Spec, is_shared, stage_and_time};
 use sha2::{Digest as _, Sha256};
 
 use super::archived::{Archives, NAMED_MAX};
+use super::ledgers::{Named, each_named};
 use super::telemetry::FILE_BYTES_MAX;
 
 /// What is wrong with a file, wherever it lies.
 const CHANGED: &str = "it is not the evidence file that the run wrote: it was changed";
-
-/// What the latest record says of one file.
-struct Written {
-    seq: u64,
-    root: String,
-    sha256: String,
-}
 
 /// What became of files that are not where they were written.
 #[derive(Default)]
@@ -102,11 +95,11 @@ fn look_away(
     report: &mut Report,
     plan_dir: &Path,
     own: &BTreeSet<String>,
-    missing: BTreeMap<String, Written>,
+    missing: BTreeMap<String, Named>,
     ambient: &Ambient,
 ) -> Away {
     let mut away = Away::default();
-    let mut specs: BTreeMap<(String, String), BTreeMap<String, Written>> = BTreeMap::new();
+    let mut specs: BTreeMap<(String, String), BTreeMap<String, Named>> = BTreeMap::new();
     for (path, written) in missing {
         match spec_of(&path).map(str::to_owned) {
             Some(id) => {
@@ -140,7 +133,7 @@ fn in_archives(
     root: &Path,
     id: &str,
     own: &BTreeSet<String>,
-    files: &BTreeMap<String, Written>,
+    files: &BTreeMap<String, Named>,
     ambient: &Ambient,
 ) -> io::Result<Away> {
     let none = Away {
@@ -210,7 +203,7 @@ fn left_out(
     }
 }
 
-fn is_as_written(bytes: &[u8], written: &Written) -> bool {
+fn is_as_written(bytes: &[u8], written: &Named) -> bool {
     hex::encode(Sha256::digest(bytes)) == written.sha256
 }
 
@@ -235,25 +228,15 @@ fn wrong(report: &mut Report, file: &Path, seq: Option<u64>, what: &str) {
 
 /// The files that stay this run's, by their paths below the evidence root: what the next run takes the place of (the
 /// latest synthesis, the cost summary) says nothing of this one, nor do archives of others.
-fn written(dir: &Path) -> Result<BTreeMap<String, Written>, String> {
+fn written(dir: &Path) -> Result<BTreeMap<String, Named>, String> {
     let mut all = BTreeMap::new();
-    for record in read_run(dir).map_err(|error| error.to_string())? {
-        let record = record.map_err(|error| error.to_string())?;
-        if let Ok(Some(Record::ViewWrite(view))) = record.read()
-            && let Some(root) = view.root
-            && !is_shared(&view.path)
-            && [root.as_str(), view.path.as_str()]
-                .into_iter()
-                .all(is_plain)
-        {
-            let written = Written {
-                seq: record.seq,
-                root,
-                sha256: view.sha256,
-            };
-            all.insert(view.path, written);
+    each_named(dir, |file| {
+        let is_plain = [&file.root, &file.path].into_iter().all(|it| is_plain(it));
+        if is_plain && !is_shared(&file.path) {
+            // The latest record of a file is what is said of it.
+            all.insert(file.path.clone(), file);
         }
-    }
+    })?;
     Ok(all)
 }
 

@@ -16,7 +16,8 @@ use flowhost_words::shell_word;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::on_record::{self, Files};
+use super::super::ledgers::{Ledgers, Wrote};
+use super::super::on_record;
 use super::super::telemetry::FILE_BYTES_MAX;
 use super::each_file;
 use crate::cli::{ReviewArgs, SheetArgs};
@@ -127,12 +128,12 @@ fn unverified(
     evidence: &Path,
     context: &Context,
 ) -> Result<Vec<String>, Failure> {
-    let mut ledgers = Ledgers::default();
+    let ledgers = Ledgers::new(context);
     let mut unverified = Vec::new();
     // By what is said: a ledger that does not stand is told once, and not with each stage of its run.
     let mut faults: BTreeMap<String, Finding> = BTreeMap::new();
     for (label, keyed) in &sheet.key.outputs {
-        match ledgers.holds(keyed, there, context) {
+        match holds(keyed, there, &ledgers) {
             Held::AsWritten => {}
             Held::Away | Held::Going => unverified.push(label.clone()),
             Held::Otherwise(why) => {
@@ -285,7 +286,7 @@ fn held_against(
     let ambient = &context.ambient;
     let folder = args.scores.parent().unwrap_or(Path::new(""));
     let (known, there) = taken_in(&args.evidence, context)?;
-    let mut ledgers = Ledgers::default();
+    let ledgers = Ledgers::new(context);
     let (mut findings, mut gone) = (Vec::new(), Vec::new());
     let (mut changed, mut twice) = (Vec::new(), Vec::new());
     for review in found {
@@ -314,8 +315,7 @@ fn held_against(
         }
         // Files that have changed are told above, and would be told here a second time.
         if findings.len() + changed.len() + gone.len() == before
-            && let Some(what) =
-                forged(keyed, &known).or_else(|| ledgers.differ(keyed, &there, context))
+            && let Some(what) = forged(keyed, &known).or_else(|| differ(keyed, &there, &ledgers))
         {
             let finding = Finding::new(args.key.display().to_string(), what);
             let cure = "take the key as `experiment sheet` wrote it, or hand out a new sheet";
@@ -353,51 +353,43 @@ enum Held {
     Otherwise(String),
 }
 
-/// What the runs of this host have on record of their evidence files, each run's ledger verified once.
-#[derive(Default)]
-struct Ledgers(BTreeMap<String, Files>);
-
-impl Ledgers {
-    /// Holds an output, and what tells whose it is, against the ledger of its run.
-    fn holds(&mut self, keyed: &Keyed, there: &Hashes, context: &Context) -> Held {
-        let run = &keyed.run_id;
-        let files = self.0.entry(run.clone());
-        let views = match files.or_insert_with(|| on_record::files_of(run, context)) {
-            Files::Away => return Held::Away,
-            Files::Going => return Held::Going,
-            Files::Broken(why) => {
+/// Holds an output, and what tells whose it is, against the ledger of its run.
+fn holds(keyed: &Keyed, there: &Hashes, ledgers: &Ledgers<'_>) -> Held {
+    let run = &keyed.run_id;
+    // Who answered, and as which variant, stands in the telemetry beside the output.
+    let stem = keyed.synthesis_path.trim_end_matches("synthesis.json");
+    let telemetry = format!("{stem}telemetry.jsonl");
+    let beside = there.get(&telemetry).map_or("", String::as_str);
+    for (path, sha256) in [
+        (&keyed.synthesis_path, keyed.synthesis_sha256.as_str()),
+        (&telemetry, beside),
+    ] {
+        match ledgers.wrote(run, path, sha256) {
+            Wrote::This => {}
+            Wrote::Away => return Held::Away,
+            Wrote::Going => return Held::Going,
+            Wrote::Broken(why) => {
                 return Held::Otherwise(format!("the run `{run}` is not believed: {why}"));
             }
-            Files::Known(views) => &*views,
-        };
-        // Who answered, and as which variant, stands in the telemetry beside the output.
-        let stem = keyed.synthesis_path.trim_end_matches("synthesis.json");
-        let telemetry = format!("{stem}telemetry.jsonl");
-        let beside = there.get(&telemetry).cloned().unwrap_or_default();
-        let differs = [
-            (&keyed.synthesis_path, &keyed.synthesis_sha256),
-            (&telemetry, &beside),
-        ]
-        .into_iter()
-        .find(|(path, sha256)| views.get(*path) != Some(*sha256));
-        match differs {
-            None => Held::AsWritten,
-            Some((path, _)) => Held::Otherwise(format!(
-                "the run `{run}` has no `{path}` of this content on record"
-            )),
+            Wrote::Another | Wrote::Nothing => {
+                return Held::Otherwise(format!(
+                    "the run `{run}` has no `{path}` of this content on record"
+                ));
+            }
         }
     }
+    Held::AsWritten
+}
 
-    /// What the ledger of a key's run says otherwise; none where it says the same, and where the run is not here.
-    fn differ(&mut self, keyed: &Keyed, there: &Hashes, context: &Context) -> Option<String> {
-        match self.holds(keyed, there, context) {
-            Held::AsWritten | Held::Away => None,
-            Held::Going => Some(format!(
-                "the run `{}` is not believed: it has not ended, and its ledger is not signed to its end",
-                keyed.run_id
-            )),
-            Held::Otherwise(why) => Some(why),
-        }
+/// What the ledger of a key's run says otherwise; none where it says the same, and where the run is not here.
+fn differ(keyed: &Keyed, there: &Hashes, ledgers: &Ledgers<'_>) -> Option<String> {
+    match holds(keyed, there, ledgers) {
+        Held::AsWritten | Held::Away => None,
+        Held::Going => Some(format!(
+            "the run `{}` is not believed: it has not ended, and its ledger is not signed to its end",
+            keyed.run_id
+        )),
+        Held::Otherwise(why) => Some(why),
     }
 }
 
