@@ -175,7 +175,7 @@ impl State {
         self.stands(&view);
         match view.kind() {
             Some(Kind::Erasure) => self.erased.extend(erased_by(&view)),
-            kind @ Some(Kind::RunStart | Kind::RunResume | Kind::RunEnd) => {
+            kind @ Some(Kind::RunStart | Kind::RunResume | Kind::RunEnd | Kind::RunRemove) => {
                 let run = view.field("run_id").and_then(|run| run.text());
                 crate::head::enter(&mut self.open, kind, run);
             }

@@ -394,3 +394,18 @@ fn a_run_whose_folder_was_taken_is_taken_out_of_the_index_and_one_that_is_there_
         "{alone}"
     );
 }
+
+#[test]
+fn a_run_that_was_taken_out_of_the_index_is_not_open_again_where_the_head_of_it_is_lost() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path();
+    let index = index(state, None);
+    // Its folder is gone, and nothing ended it.
+    index.started("lost", start("p")).unwrap();
+    index.removal().unwrap().forget("lost").unwrap();
+    let head = RunIndex::dir(state, TENANT).join("head");
+    std::fs::remove_file(&head).unwrap();
+    ran(state, None, "next");
+    let head = std::fs::read_to_string(&head).unwrap();
+    assert!(head.contains(r#""open":[]"#), "{head}");
+}
