@@ -1,5 +1,5 @@
-//! `head`: where the index of runs ends and which runs have not ended, beside the index itself, so that
-//! the start of a run costs the same whether the index has ten records or a million.
+//! `head`: where the index of runs ends, which runs have not ended and how many begin with another one's past, beside the
+//! index itself, so that the start of a run costs the same whether the index has ten records or a million.
 //!
 //! Derived, and never evidence: whoever reads it gets an answer only if this host's key made it, for this
 //! ledger, and if it fits the files as they are now (lengths, the newest note, the root of the tree).
@@ -21,6 +21,7 @@ use crate::fact::Value;
 use crate::keys::HostKey;
 use crate::layout;
 use crate::merkle::Hash;
+use crate::records::Kind;
 
 /// Most bytes of the file: 30,000 open runs. With more of them it is not written, and the index is
 /// read through at each start, which is then the smaller part of the work.
@@ -40,8 +41,16 @@ pub(crate) struct IndexHead {
     pub(crate) notes_bytes: u64,
     /// The newest note, of exactly these records.
     pub(crate) note: String,
-    /// Runs that started and have not ended, oldest first.
+    pub(crate) runs: Runs,
+}
+
+/// What the records of the index say of its runs, as far as others have to know it before they begin.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Runs {
+    /// Those that started and have not ended, oldest first.
     pub(crate) open: Vec<String>,
+    /// How many begin with the past of another one.
+    pub(crate) forks: u64,
 }
 
 fn mac(key: &HostKey, line: &[u8]) -> String {
@@ -57,9 +66,10 @@ impl IndexHead {
     fn fields(&self, origin: &str) -> Vec<(&'static str, Value)> {
         let peaks: Vec<String> = self.chain.peaks().iter().map(hex::encode).collect();
         vec![
+            ("forks", self.runs.forks.into()),
             ("note", Value::from(self.note.as_str())),
             ("notes_bytes", self.notes_bytes.into()),
-            ("open", self.open.clone().into()),
+            ("open", self.runs.open.clone().into()),
             ("origin", origin.into()),
             ("peaks", peaks.into()),
             ("prev", hex::encode(self.chain.prev()).into()),
@@ -111,7 +121,10 @@ impl IndexHead {
             segment_bytes: number("segment_bytes")?,
             notes_bytes: number("notes_bytes")?,
             note: text("note")?.to_owned(),
-            open: list("open")?.iter().map(ToString::to_string).collect(),
+            runs: Runs {
+                open: list("open")?.iter().map(ToString::to_string).collect(),
+                forks: number("forks")?,
+            },
         };
         // Both sides are on the same disk: a comparison that leaks its time leaks nothing.
         let told = canonical::object(head.fields(origin));
@@ -158,19 +171,23 @@ impl IndexHead {
     }
 }
 
-/// Takes down that a run started, went on or ended, as a record of the index says.
-pub(crate) fn enter(open: &mut Vec<String>, kind: Option<crate::Kind>, run: Option<&str>) {
-    // A record of the index that names no run opens and ends none.
-    let Some(run) = run else { return };
-    match kind {
-        // Nobody resumes a run that the index has open; if somebody did, it would still be one run.
-        Some(crate::Kind::RunStart | crate::Kind::RunResume)
-            if !open.iter().any(|name| name == run) =>
-        {
-            open.push(run.to_owned());
+impl Runs {
+    /// Takes down what a record of the index says: that a run started, with the past of a `parent` or without, went on
+    /// or ended.
+    pub(crate) fn enter(&mut self, kind: Option<Kind>, run: Option<&str>, parent: Option<&str>) {
+        if kind == Some(Kind::RunStart) && parent.is_some() {
+            self.forks = self.forks.saturating_add(1);
         }
-        // One whose folder is gone never ends; it is removed as it stood.
-        Some(crate::Kind::RunEnd | crate::Kind::RunRemove) => open.retain(|name| name != run),
-        _ => {}
+        // A record of the index that names no run opens and ends none.
+        let Some(run) = run else { return };
+        match kind {
+            // Nobody resumes a run that the index has open; if somebody did, it would still be one run.
+            Some(Kind::RunStart | Kind::RunResume) if !self.open.iter().any(|name| name == run) => {
+                self.open.push(run.to_owned());
+            }
+            // One whose folder is gone never ends; it is removed as it stood.
+            Some(Kind::RunEnd | Kind::RunRemove) => self.open.retain(|name| name != run),
+            _ => {}
+        }
     }
 }

@@ -252,14 +252,26 @@ impl RunIndex {
     /// The runs that have not ended, from the `head` beside the index; `None` if the index has to be
     /// read for it.
     pub(crate) fn peek(&self) -> Result<Option<Vec<String>>, IndexError> {
+        Ok(self.head()?.map(|head| head.runs.open))
+    }
+
+    /// Whether a run of the index may begin with the past of another one: false only where it is known that none does. It
+    /// takes three small files, whatever the number of runs; to learn which runs those are, the index has to be read.
+    #[must_use]
+    pub fn may_have_forks(&self) -> bool {
+        // What the file does not tell, the index itself does.
+        !matches!(self.head(), Ok(Some(head)) if head.runs.forks == 0)
+    }
+
+    fn head(&self) -> Result<Option<IndexHead>, IndexError> {
         let owner = Owner {
             tenant: self.options.tenant.clone(),
             run: layout::INDEX.to_owned(),
         };
         let origin = layout::origin(self.options.key.host(), &owner);
         let (disk, dir) = (self.options.disk.as_ref(), &self.options.dir);
-        let head = IndexHead::read(disk, dir, &origin, &self.options.key).map_err(OpenError::Io)?;
-        Ok(head.map(|head| head.open))
+        let head = IndexHead::read(disk, dir, &origin, &self.options.key);
+        Ok(head.map_err(OpenError::Io)?)
     }
 
     /// Opens the index, which puts away what a kill left of it, and signs it; the runs that have not

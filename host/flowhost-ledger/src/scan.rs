@@ -17,6 +17,7 @@ use crate::chain::Chain;
 use crate::checkpoint::{NOTE_BYTES_MAX, Note, NoteError, parse_decimal};
 use crate::chunks::Effort;
 use crate::disk::Source;
+use crate::head::Runs;
 use crate::layout;
 use crate::lines::{Line, Lines};
 use crate::merkle::Hash;
@@ -68,8 +69,8 @@ pub(crate) struct State {
     /// Records with a commitment that no note covers: a crash may have taken their payloads.
     pub(crate) commits: BTreeSet<u64>,
     pub(crate) erased: BTreeSet<u64>,
-    /// Runs that started and did not end, as the index of runs says.
-    pub(crate) open: Vec<String>,
+    /// What the records say of runs, where they are those of the index.
+    pub(crate) runs: Runs,
     /// How the run ended, or stopped for the last time; none where it never did, or has gone on since.
     pub(crate) status: Option<String>,
     /// Keys that `key.rotate` records brought in.
@@ -177,7 +178,8 @@ impl State {
             Some(Kind::Erasure) => self.erased.extend(erased_by(&view)),
             kind @ Some(Kind::RunStart | Kind::RunResume | Kind::RunEnd | Kind::RunRemove) => {
                 let run = view.field("run_id").and_then(|run| run.text());
-                crate::head::enter(&mut self.open, kind, run);
+                let parent = view.field("parent").and_then(|run| run.text());
+                self.runs.enter(kind, run, parent);
             }
             Some(Kind::KeyRotate) => {
                 let key = view

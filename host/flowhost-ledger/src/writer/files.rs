@@ -12,7 +12,7 @@ use crate::chain::Chain;
 use crate::checkpoint::Checkpoint;
 use crate::disk::{self, Disk, DiskFile, append_all};
 use crate::fact::Fact;
-use crate::head::{self, IndexHead};
+use crate::head::{IndexHead, Runs};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::{Durability, Entropy, LedgerOptions};
@@ -105,8 +105,8 @@ pub(super) struct Files {
     notes: Output,
     /// Files were made whose names are not yet on the disk.
     names_unsynced: bool,
-    /// The runs that have not ended, if this is the index of runs.
-    open: Option<Vec<String>>,
+    /// What the records say of runs, if this is the index of them.
+    runs: Option<Runs>,
     witness: Option<Box<dyn DiskFile>>,
     /// Held until the ledger is closed.
     _lock: Box<dyn std::any::Any + Send>,
@@ -117,8 +117,8 @@ pub(super) struct Standing {
     pub(super) chain: Chain,
     pub(super) signed: u64,
     pub(super) index: u32,
-    /// The runs that have not ended, if this is the index of runs.
-    pub(super) open: Option<Vec<String>>,
+    /// What the records say of runs, if this is the index of them.
+    pub(super) runs: Option<Runs>,
     /// Its folder may name files that a loss of power would take.
     pub(super) names_unsynced: bool,
     pub(super) lock: Box<dyn std::any::Any + Send>,
@@ -160,7 +160,7 @@ impl Files {
             shared: Shared::new(),
             notes,
             names_unsynced: standing.names_unsynced,
-            open: standing.open,
+            runs: standing.runs,
             witness: witness.transpose()?,
             _lock: standing.lock,
             disk,
@@ -221,7 +221,10 @@ impl Files {
 
     /// The runs that have not ended; empty for any ledger but the index.
     pub(super) fn open_runs(&self) -> &[String] {
-        self.open.as_deref().unwrap_or_default()
+        match &self.runs {
+            Some(runs) => &runs.open,
+            None => &[],
+        }
     }
 
     /// Makes a fact the next record. It waits in a buffer until [`Files::flush`].
@@ -258,9 +261,10 @@ impl Files {
             .extend(self.segment.buffer.get(start..).unwrap_or_default());
         self.segment.buffer.push(b'\n');
         self.segment.len += line_len;
-        if let Some(open) = &mut self.open {
+        if let Some(runs) = &mut self.runs {
             let run = fact.fields.get("run_id").and_then(|run| run.as_text());
-            head::enter(open, Some(fact.kind), run);
+            let parent = fact.fields.get("parent").and_then(|run| run.as_text());
+            runs.enter(Some(fact.kind), run, parent);
         }
         // Behind its record in memory alone: `flush` and `sync` hand the payloads over first.
         if let (Some(salt), Some(payload)) = (salt, fact.payload.as_deref()) {
@@ -390,7 +394,7 @@ impl Files {
         let note = HostKey::sign(&checkpoint, &keys).map_err(io::Error::other)?;
         self.notes.buffer.extend_from_slice(note.as_bytes());
         self.notes.len += note.len() as u64;
-        match (occasion, self.durability, &self.open) {
+        match (occasion, self.durability, &self.runs) {
             (Occasion::Due | Occasion::Asked, Durability::Relaxed, _)
             | (Occasion::Last, Durability::Relaxed, Some(_)) => self.notes.flush()?,
             _ => self.notes.sync()?,
@@ -402,7 +406,7 @@ impl Files {
             witness.sync()?;
         }
         let path = self.dir.join(layout::CHECKPOINT);
-        match (occasion, &self.open) {
+        match (occasion, &self.runs) {
             (Occasion::Last, None) => {
                 disk::replace(self.disk.as_ref(), &path, note.as_bytes(), false)?;
             }
@@ -419,7 +423,7 @@ impl Files {
 
     /// Says beside the index where it ends. Signed by the newest key alone: a retired one is gone.
     fn write_head(&self, note: &str) -> io::Result<()> {
-        let (Some(open), Some(key)) = (&self.open, self.keys.last()) else {
+        let (Some(runs), Some(key)) = (&self.runs, self.keys.last()) else {
             return Ok(());
         };
         let head = IndexHead {
@@ -428,7 +432,7 @@ impl Files {
             segment_bytes: self.segment.len,
             notes_bytes: self.notes.len,
             note: note.to_owned(),
-            open: open.clone(),
+            runs: runs.clone(),
         };
         head.write(self.disk.as_ref(), &self.dir, &self.origin, key)
     }

@@ -14,7 +14,7 @@ use super::files::{Files, Standing};
 use crate::checkpoint::{NOTE_BYTES_MAX, Note};
 use crate::disk::{self, Disk};
 use crate::fact::Fact;
-use crate::head::IndexHead;
+use crate::head::{IndexHead, Runs};
 use crate::layout::{self, Meta};
 use crate::options::LedgerOptions;
 use crate::payloads;
@@ -233,7 +233,7 @@ fn create(
         chain: crate::chain::Chain::default(),
         signed: 0,
         index: 0,
-        open: options.index.then(Vec::new),
+        runs: options.index.then(Runs::default),
         names_unsynced: true,
         lock,
     };
@@ -259,7 +259,7 @@ fn resume(
             signed: head.chain.size(),
             chain: head.chain,
             index: head.segment,
-            open: Some(head.open),
+            runs: Some(head.runs),
             // It was signed, and so synced, since the last of them was made.
             names_unsynced: false,
             lock,
@@ -292,7 +292,7 @@ fn resume(
         chain: std::mem::take(&mut state.chain),
         signed,
         index: state.index,
-        open: options.index.then_some(state.open),
+        runs: options.index.then_some(state.runs),
         names_unsynced: true,
         lock,
     };

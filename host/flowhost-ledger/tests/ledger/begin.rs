@@ -337,6 +337,39 @@ fn an_index_that_was_cut_is_refused_whatever_its_head_says() {
 }
 
 #[test]
+fn that_no_run_begins_with_the_past_of_another_is_known_by_the_head_and_by_no_absence() {
+    let disk = SimDisk::default();
+    let head = RunIndex::dir(Path::new(STATE), TENANT).join("head");
+    let runs = index(&disk, key(1));
+    let forks = || {
+        String::from_utf8(disk.get(&head))
+            .unwrap()
+            .contains(r#""forks":"1""#)
+    };
+    let fork = |parent: &str| RunStart {
+        parent: Some(parent.to_owned()),
+        ..RunStart::default()
+    };
+    assert!(runs.may_have_forks(), "nothing says that there are none");
+    runs.started("a", RunStart::default()).unwrap();
+    assert!(!runs.may_have_forks());
+    disk.delete_file(&head);
+    assert!(runs.may_have_forks(), "nothing says so any more");
+    runs.started("b", RunStart::default()).unwrap();
+    assert!(!runs.may_have_forks(), "it was read, and there are none");
+    // Of another process.
+    index(&disk, key(1)).started("c", fork("a")).unwrap();
+    assert!(runs.may_have_forks() && forks());
+    disk.delete_file(&head);
+    runs.started("d", RunStart::default()).unwrap();
+    assert!(
+        runs.may_have_forks() && forks(),
+        "it was read, and there is one"
+    );
+    assert!(index(&disk, key(2)).may_have_forks(), "not that key's word");
+}
+
+#[test]
 fn a_run_begins_with_the_same_work_whatever_the_number_of_runs() {
     let work = |runs: u64| {
         let disk = SimDisk::default();

@@ -2,7 +2,8 @@
 //! does so with what the run before it had done. That run's own records do not say so.
 //!
 //! An effect is known by the run that made it and the path of its step, which a fork keeps. Which runs are of one family
-//! the index says, and what each took back its own records; one that is gone says nothing any more. Nothing is written.
+//! the index says, and what each took back its own records; one that is gone says nothing any more. Where the index has no
+//! fork, which is known without reading it, there is nothing to look for. Nothing is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,6 +16,7 @@ use flowhost_ledger::{Kind, ReadError, RunIndex, read_run};
 use crate::base::failure::Failure;
 use crate::base::state::State;
 use crate::earlier::resume::unreadable;
+use crate::given::process::Process;
 
 /// The end of a compensation's path, behind that of its step.
 const COMPENSATION: &str = "!compensate";
@@ -33,7 +35,11 @@ pub(crate) struct TakenBack {
 }
 
 /// What other runs took back of what `run` has done or began with, the newest run last. Blocks on the disk.
-pub(crate) fn taken_back(state: &State, run: &str) -> Result<Vec<TakenBack>, Failure> {
+pub(crate) fn taken_back(host: &Process, run: &str) -> Result<Vec<TakenBack>, Failure> {
+    if !host.index.may_have_forks() {
+        return Ok(Vec::new());
+    }
+    let state = &host.config.state;
     let family = family(state, run)?;
     if family.is_empty() {
         return Ok(Vec::new());
@@ -80,13 +86,10 @@ fn family(state: &State, run: &str) -> Result<BTreeSet<String>, Failure> {
         .flatten()
     {
         let record = record.map_err(|error| unreadable(&error))?;
-        if record.kind() != Some(Kind::RunStart) {
-            continue;
-        }
-        if let Ok(Some(Record::RunStart(start))) = record.read()
-            && let (Some(fork), Some(parent)) = (start.run_id.clone(), start.parent.clone())
+        if record.kind() == Some(Kind::RunStart)
+            && let (Some(fork), Some(parent)) = (record.text("run_id"), record.text("parent"))
         {
-            forks.push((fork, parent));
+            forks.push((fork.to_owned(), parent.to_owned()));
         }
     }
     let mut all = BTreeSet::from([run.to_owned()]);

@@ -121,7 +121,7 @@ pub(crate) fn read(host: &Process, of: &Of) -> Result<Parent, Failure> {
         .map_err(cannot)?
         .plan;
     let sources = sources(&of.run, &dir, key.as_ref()).map_err(cannot)?;
-    let taken_back = family::taken_back(&host.config.state, &of.run).map_err(cannot)?;
+    let taken_back = family::taken_back(host, &of.run).map_err(cannot)?;
     Ok(Parent {
         dir,
         plan,

@@ -481,7 +481,7 @@ fn has_keys(
 
 /// That no other run took back what this one has done: a fork of it does so with all of its past when it fails.
 fn stands(host: &Process, run: &str) -> Result<(), Failure> {
-    let taken = family::taken_back(&host.config.state, run)?;
+    let taken = family::taken_back(host, run)?;
     let taken: Vec<&TakenBack> = taken.iter().collect();
     let Some((why, command)) = family::told(&taken, None) else {
         return Ok(());
