@@ -75,9 +75,7 @@ impl Driver {
         let at = Instant::now();
         let sent = self.bus.try_publish(&subject, Arc::new(envelope)).await;
         if sent.is_err() {
-            // Nobody has it, so that nothing was spent; what an earlier process had spent in it waits for the next try.
-            let before = self.purse.end(&number);
-            self.purse.carry(&number, before);
+            self.purse.unbegun(&number);
         }
         match sent {
             Ok(_) => {
