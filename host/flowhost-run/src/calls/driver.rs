@@ -62,7 +62,7 @@ use beside::Beside;
 use doubt::doubted;
 pub(crate) use outcome::failed_by_host;
 pub use outcome::{Outcome, Paused, StepOutcome, status_word};
-use takeup::Takeup;
+use takeup::{Begun, Takeup};
 
 /// What calls at work get to come to their end when the process has to go: half of what container hosts give
 /// by default before they kill.
@@ -169,6 +169,8 @@ struct Driver {
     /// Calls among them that another process had begun, and that are not made again because the run is to stop: with
     /// what they had used.
     doubtful: BTreeMap<u64, Amounts>,
+    /// Calls that are made again, until they are answered: what another process had made of each.
+    begun: BTreeMap<u64, Begun>,
     timers: BTreeSet<(Time, TimerId)>,
     due: HashMap<TimerId, Time>,
     /// By path. Sorted at the end: what ends in between would each time move what is behind it. In places of their own,
@@ -243,6 +245,7 @@ impl Driver {
             waiting: VecDeque::new(),
             open: BTreeMap::new(),
             doubtful: BTreeMap::new(),
+            begun: BTreeMap::new(),
             timers: BTreeSet::new(),
             due: HashMap::new(),
             steps: HashMap::new(),
@@ -428,7 +431,10 @@ impl Driver {
             }
             _ => self.recording.begun(answer.call),
         };
-        let (result, stands) = match lasts && at_work {
+        // Nobody has taken the order, and another process had begun the call.
+        let before = self.was_doubtful(answer.call) && !self.recording.had_begun(answer.call);
+        self.begun.remove(&answer.call);
+        let (result, stands) = match lasts && at_work || before {
             true => doubted(result, stands),
             false => (result, stands),
         };

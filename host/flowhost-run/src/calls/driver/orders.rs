@@ -12,7 +12,7 @@ use flowhost_ledger::trace;
 use tokio::time::Instant;
 
 use super::doubt::may_last;
-use super::{Driver, Out};
+use super::{Begun, Driver, Out};
 use crate::calls::order::{Cancel, Order};
 use crate::earlier::reuse::Made;
 use crate::kept::stages::Stages;
@@ -30,7 +30,12 @@ impl Driver {
                 Err(SendError::Full) => return self.waiting.push_front(call),
                 Err(SendError::Made(made)) => self.made.push_back((call, *made)),
                 Err(SendError::Cannot(failure)) => {
-                    self.unsent(call.id, CallResult::Failed(failure), Amounts::default());
+                    let failure = match self.was_doubtful(call.id.0) {
+                        true => failure.left_in_doubt(),
+                        false => failure,
+                    };
+                    let used = self.used_before(&call);
+                    self.unsent(call.id, CallResult::Failed(failure), used);
                 }
             }
         }
@@ -119,21 +124,31 @@ impl Driver {
 
     /// A call was stopped before it was made. Another process of the run may have begun it.
     fn not_made(&mut self, call: &Call, reason: String) {
-        let begun = self.recording.begun(call.id.0);
         self.recording.heard(call.id.0);
-        let before = self.purse.carried(&call.id.0.to_string());
-        let used = Amounts {
-            calls: u64::from(begun),
-            tokens: before.tokens,
-            micro_usd: before.micro_usd,
-            ..Amounts::default()
-        };
-        self.spent.add(&used);
-        let failure = match begun && self.may_have_lasted(call) {
+        let failure = match self.was_doubtful(call.id.0) {
             true => flowhost_flow::Failure::in_doubt(),
             false => flowhost_flow::Failure::new(FailureClass::Cancelled, reason),
         };
+        let used = self.used_before(call);
         self.unsent(call.id, CallResult::Failed(failure), used);
+    }
+
+    /// What a call that is not made again has used all the same.
+    fn used_before(&mut self, call: &Call) -> Amounts {
+        let spent = self.purse.carried(&call.id.0.to_string());
+        let mut used = Amounts {
+            tokens: spent.tokens,
+            micro_usd: spent.micro_usd,
+            ..Amounts::default()
+        };
+        if let Some(Begun { routed, .. }) = self.begun.remove(&call.id.0) {
+            used.calls = routed.calls.saturating_add(1);
+            used.fuel = routed.detail.fuel;
+            let of_step = self.used.entry(call.path.clone()).or_default();
+            of_step.add(&routed.detail);
+        }
+        self.spent.add(&used);
+        used
     }
 
     /// Tells whoever performs a call to stop it. A call that still waits here is answered for.

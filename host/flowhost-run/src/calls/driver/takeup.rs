@@ -20,7 +20,7 @@ use crate::earlier::resume::{Fate, Resumed};
 use crate::kept::journal::emitted_id;
 use crate::meters::detail::Detail;
 use crate::meters::purse::{Before, Purse};
-use crate::meters::tally::Tally;
+use crate::meters::tally::{Routed, Tally};
 
 /// What calls that were stopped get to be accounted for, once nobody waits for their answer: what they
 /// leave is a record or two.
@@ -74,6 +74,15 @@ impl Takeup {
     pub(super) fn read(&self) -> &HashMap<(String, String), u32> {
         &self.resumed.past.read
     }
+}
+
+/// What another process made of a call that is to be made again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    /// What it called in turn.
+    pub(super) routed: Routed,
+    /// Whether it may have had an effect that outlasts it.
+    pub(super) doubtful: bool,
 }
 
 /// How a call ended whose end no record of its own holds.
@@ -196,6 +205,11 @@ impl Driver {
                 return None;
             }
             Fate::Make | Fate::Doubtful | Fate::Settled(Settled::Retry) => {
+                let made = resumed.past.calls.get(&call.id.0);
+                if let Some(made) = made.filter(|made| made.begun) {
+                    let routed = made.routed;
+                    self.begun.insert(call.id.0, Begun { routed, doubtful });
+                }
                 self.waiting.push_back(call);
                 return None;
             }
