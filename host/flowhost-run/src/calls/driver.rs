@@ -495,7 +495,7 @@ impl Driver {
             // Told once; a planner that is told of the broken ledger itself goes on to the end.
             if self.broken.is_none() {
                 let failure = unrecorded(&error);
-                self.breaks(failure.clone());
+                self.broken = Some(failure.clone());
                 return self.turn(Event::HostFailed { failure }, now).await;
             }
         }
@@ -664,13 +664,8 @@ impl Driver {
             return;
         }
         let failure = host_failed(message);
-        self.breaks(failure.clone());
+        self.broken = Some(failure.clone());
         self.arisen.push_front(Event::HostFailed { failure });
-    }
-
-    fn breaks(&mut self, failure: flowhost_flow::Failure) {
-        self.broken = Some(failure);
-        self.waiting.clear();
     }
 }
 

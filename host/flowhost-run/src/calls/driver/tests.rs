@@ -482,6 +482,24 @@ async fn what_is_not_on_record_the_planner_does_not_hear_but_that_the_host_faile
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_waits_when_the_host_fails_is_answered_for_when_it_is_stopped() {
+    let (mut driver, _, _) = scripted(vec![]);
+    driver.open.insert(1, None);
+    driver.waiting.push_back(numbered(1));
+    driver.broken("the disk is full");
+    driver.cancel(CallId(1), "the host failed".to_owned()).await;
+    assert!(driver.open.is_empty(), "nobody else answers for it");
+    let arisen: Vec<Event> = driver.arisen.drain(..).collect();
+    assert!(
+        matches!(
+            arisen.as_slice(),
+            [Event::HostFailed { .. }, Event::CallFinished { .. }]
+        ),
+        "{arisen:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_lets_go_of_its_process_sends_no_new_call() {
     let (mut driver, ear, _) = scripted(vec![vec![Action::Call(call())]]);
     driver.run.pause(Exit::Terminated);
