@@ -482,6 +482,20 @@ async fn what_is_not_on_record_the_planner_does_not_hear_but_that_the_host_faile
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_has_ended_hears_of_nothing_but_that_its_host_failed_in_its_last_turn() {
+    let (mut driver, ear, ledger) = scripted(vec![vec![Action::Call(call()), finish()]]);
+    driver.feed(Event::Started).await;
+    assert_eq!((ear.all().len(), ledger.facts().len()), (1, 1));
+    assert!(driver.arisen.is_empty());
+    let (mut driver, ear, ledger) = scripted(vec![vec![finish()]]);
+    driver.broken("the disk is full");
+    driver.feed(Event::Started).await;
+    assert_eq!((ear.all().len(), ledger.facts().len()), (2, 2));
+    let end = driver.end.as_ref().map(|end| end.exit);
+    assert_eq!(end, Some(Exit::Internal));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_waits_when_the_host_fails_is_answered_for_when_it_is_stopped() {
     let (mut driver, _, _) = scripted(vec![]);
     driver.open.insert(1, None);
