@@ -196,6 +196,8 @@ struct Driver {
     /// Set once the run has to let go of its process: why, and until when calls may come to their end.
     pausing: Option<(Exit, Instant)>,
     paused: Option<Paused>,
+    /// Somebody wanted the run to stop before this process took it up: until the planner has heard of that, nothing begins.
+    stops_first: bool,
     /// Set once the run has to come to its end: why, and until when calls may come to theirs.
     winding: Option<(Arc<str>, Instant)>,
     reuse: Option<Arc<Reuse>>,
@@ -263,6 +265,7 @@ impl Driver {
             world: drive.world,
             pausing: None,
             paused: None,
+            stops_first: false,
             winding: None,
             reuse: drive.reuse,
             arisen: VecDeque::new(),
@@ -330,7 +333,10 @@ impl Driver {
                 Some(wanted) = wanted.next() => match wanted {
                     Wanted::Stop(reason) => {
                         stopping = true;
+                        self.stops_first = false;
                         self.feed(Event::Cancelled { reason: reason.to_string() }).await;
+                        // What the planner did not stop by that: what takes effects back goes on.
+                        self.drain().await;
                     }
                     Wanted::Halt(reason) => {
                         let failure = flowhost_flow::Failure::new(FailureClass::Internal, reason.to_string());

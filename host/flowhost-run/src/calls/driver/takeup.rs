@@ -133,9 +133,9 @@ impl Driver {
             return self.unasked(at, &resumed).await;
         }
         // Whoever wants the run to end does not wait for the person that it waits for.
-        let stops = self.run.is_asked_to_stop();
+        self.stops_first = self.run.is_asked_to_stop();
         let doubtful = resumed.doubtful();
-        if !doubtful.is_empty() && !stops {
+        if !doubtful.is_empty() && !self.stops_first {
             return self.waits_for_word(&doubtful);
         }
         if at.is_none() {
@@ -155,8 +155,8 @@ impl Driver {
             }
             self.knew(&call, known, &resumed).await;
         }
-        if stops {
-            return; // nothing begins before the planner hears of it, which comes next
+        if self.stops_first {
+            return; // the planner hears of it next
         }
         self.drain().await;
         self.take_up_gates(&resumed).await;

@@ -54,6 +54,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         reused: Vec::new(),
         before: Amounts::default(),
         asked: None,
+        stops_first: false,
         winding: None,
         channel: Channel::of(&scope, 0),
         scope,
@@ -356,6 +357,30 @@ async fn a_call_that_is_stopped_by_the_end_of_another_is_not_made_again_and_what
     );
     assert_eq!((used.calls, used.tokens, used.micro_usd), (3, 5, 7));
     assert!(driver.waiting.is_empty() && driver.open.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_begins_in_a_run_that_is_taken_up_to_be_stopped_before_its_planner_has_heard_of_it()
+{
+    let turns = vec![vec![Action::Call(numbered(2))], vec![], vec![finish()]];
+    let (mut driver, ear, _) = scripted(turns);
+    driver.run.cancel("enough");
+    let answers = driver.channel.listen(&*driver.bus, "step.*.end").await;
+    let takeup = left(vec![(1, ended_well())]);
+    driver.run(answers.unwrap(), Some(takeup)).await;
+    let events = ear.events();
+    // The second was not stopped by that, and is ordered then: it is answered for, as there is no such plugin here.
+    assert!(
+        matches!(
+            events.as_slice(),
+            [
+                Event::CallFinished { .. },
+                Event::Cancelled { .. },
+                Event::CallFinished { .. }
+            ]
+        ),
+        "{events:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
