@@ -196,8 +196,9 @@ struct Driver {
     /// Set once the run has to let go of its process: why, and until when calls may come to their end.
     pausing: Option<(Exit, Instant)>,
     paused: Option<Paused>,
-    /// Somebody wanted the run to stop before this process took it up: until the planner has heard of that, nothing begins.
-    stops_first: bool,
+    /// Nothing begins while it is taken up where another process left it, nor, where somebody had wanted it to stop by then,
+    /// before the planner has heard of that.
+    held: bool,
     /// Set once the run has to come to its end: why, and until when calls may come to theirs.
     winding: Option<(Arc<str>, Instant)>,
     reuse: Option<Arc<Reuse>>,
@@ -265,7 +266,7 @@ impl Driver {
             world: drive.world,
             pausing: None,
             paused: None,
-            stops_first: false,
+            held: false,
             winding: None,
             reuse: drive.reuse,
             arisen: VecDeque::new(),
@@ -333,7 +334,7 @@ impl Driver {
                 Some(wanted) = wanted.next() => match wanted {
                     Wanted::Stop(reason) => {
                         stopping = true;
-                        self.stops_first = false;
+                        self.held = false;
                         self.feed(Event::Cancelled { reason: reason.to_string() }).await;
                         // What the planner did not stop by that: what takes effects back goes on.
                         self.drain().await;

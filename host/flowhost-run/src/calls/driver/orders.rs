@@ -21,8 +21,8 @@ use crate::plugins::registry::not_of_this_run;
 impl Driver {
     /// Sends what waits, as far as the bus has room.
     pub(super) async fn drain(&mut self) {
-        let holds_back = self.stops_first || self.pausing.is_some() || self.winding.is_some();
-        if holds_back || self.end.is_some() {
+        let held = self.held || self.pausing.is_some() || self.winding.is_some();
+        if held || self.end.is_some() {
             return;
         }
         while let Some(call) = self.waiting.pop_front() {

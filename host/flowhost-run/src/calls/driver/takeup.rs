@@ -133,11 +133,12 @@ impl Driver {
             return self.unasked(at, &resumed).await;
         }
         // Whoever wants the run to end does not wait for the person that it waits for.
-        self.stops_first = self.run.is_asked_to_stop();
+        let stops = self.run.is_asked_to_stop();
         let doubtful = resumed.doubtful();
-        if !doubtful.is_empty() && !self.stops_first {
+        if !doubtful.is_empty() && !stops {
             return self.waits_for_word(&doubtful);
         }
+        self.held = stops;
         if at.is_none() {
             return self.feed(Event::Started).await;
         }
@@ -145,21 +146,23 @@ impl Driver {
             self.emit(&note).await;
         }
         let open: Vec<Box<Call>> = resumed.rebuilt.open.values().cloned().collect();
-        // All of them before the planner hears how some ended: what it says then may stop others.
+        // All of them, and all gates, before the planner hears what became of some: what it says then may stop others.
         let ended = open.into_iter();
         let ended = ended.filter_map(|call| self.take_up_call(call, &resumed));
         let ended: Vec<(Box<Call>, Known)> = ended.collect();
+        if !stops {
+            self.take_up_gates(&resumed);
+        }
+        self.held = true;
         for (call, known) in ended {
             if self.end.is_some() {
                 return;
             }
             self.knew(&call, known, &resumed).await;
         }
-        if self.stops_first {
-            return; // the planner hears of it next
-        }
+        // A planner whose run is to stop hears of that next.
+        self.held = stops;
         self.drain().await;
-        self.take_up_gates(&resumed).await;
     }
 
     /// Whoever asked is gone with the process that was asked: nobody waits for what was at work, so nothing of it is
@@ -228,11 +231,8 @@ impl Driver {
     }
 
     /// Gates stay open until their time is up, whoever waits at them; what was said meanwhile is heard.
-    async fn take_up_gates(&mut self, resumed: &Resumed) {
+    fn take_up_gates(&mut self, resumed: &Resumed) {
         for gate in resumed.rebuilt.gates.values() {
-            if self.end.is_some() {
-                return;
-            }
             match resumed.past.gates.get(&gate.id.0).cloned() {
                 // A kill came between the planner's word and the record.
                 None => self.open_gate(gate.clone()),
@@ -247,7 +247,7 @@ impl Driver {
                     ..
                 }) => {
                     let gate = gate.id;
-                    self.feed(Event::GateAnswered { gate, answer }).await;
+                    self.arisen.push_back(Event::GateAnswered { gate, answer });
                 }
             }
         }

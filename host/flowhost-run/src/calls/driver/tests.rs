@@ -1,17 +1,15 @@
 //! What the driver owes a planner and the world, seen through the traits that it is made of.
 
-use flowhost_caps::budget::Left;
 use flowhost_flow::Failure as FlowFailure;
 use flowhost_flow::planner::RequestId;
 use flowhost_ledger::{Fact, Kind, MemoryRecorder, Recorder};
 use serde_json::json;
 
 use super::*;
-use crate::earlier::resume::rebuild::Rebuilt;
-use crate::earlier::resume::{Fed, past};
 use crate::host::requests::Unheard;
-use crate::meters::tally::Routed;
 use crate::standin::testing::{Ear, NoWorld, RUN, Scripted, envelope, machinery, purse, scope};
+
+mod taken_up;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -54,7 +52,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         reused: Vec::new(),
         before: Amounts::default(),
         asked: None,
-        stops_first: false,
+        held: false,
         winding: None,
         channel: Channel::of(&scope, 0),
         scope,
@@ -135,39 +133,6 @@ fn numbered(number: u64) -> Box<Call> {
     let mut call = call();
     call.id = CallId(number);
     call
-}
-
-/// A run that another process left with these calls open, and what that had made of each.
-fn left(calls: Vec<(u64, past::Made)>) -> Takeup {
-    let open = calls.iter();
-    let open = open.map(|(number, _)| (CallId(*number), numbered(*number)));
-    let rebuilt = Rebuilt {
-        at: Some(Time(0)),
-        open: open.collect(),
-        ..Rebuilt::default()
-    };
-    let past = past::Past {
-        calls: calls.into_iter().collect(),
-        ..past::Past::default()
-    };
-    let fed = Fed {
-        setup: setup(),
-        events: Vec::new(),
-        ends: BTreeMap::new(),
-    };
-    Takeup::of(Resumed { past, rebuilt, fed })
-}
-
-/// A call that had ended well, of which the planner had not heard.
-fn ended_well() -> past::Made {
-    past::Made {
-        result: Some(past::Known {
-            result: CallResult::Output(json!("hello")),
-            stands: Stands::Nowhere,
-            detail: Detail::default(),
-        }),
-        ..past::Made::default()
-    }
 }
 
 fn answer(call: u64) -> Envelope {
@@ -318,104 +283,6 @@ async fn a_call_that_still_waits_for_room_is_cancelled_on_the_spot() {
         ),
         "{result:?}"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_stopped_by_the_end_of_another_is_not_made_again_and_what_it_used_counts() {
-    let begun = past::Made {
-        begun: true,
-        spent: Left {
-            tokens: 5,
-            micro_usd: 7,
-        },
-        routed: Routed {
-            calls: 2,
-            detail: Detail::default(),
-        },
-        ..past::Made::default()
-    };
-    let takeup = left(vec![(1, ended_well()), (2, begun)]);
-    let stop = Action::Cancel {
-        call: CallId(2),
-        reason: "decided".to_owned(),
-    };
-    let (mut driver, ear, _) = scripted(vec![vec![stop]]);
-    takeup.restore(&driver.purse, &machinery().tally, &driver.recording);
-    driver.take_up(takeup).await;
-    let events = ear.events();
-    let [
-        Event::CallFinished { call: ended, .. },
-        Event::CallFinished { call, result, used },
-    ] = events.as_slice()
-    else {
-        panic!("{events:?}");
-    };
-    assert_eq!((ended.0, call.0), (1, 2));
-    assert!(
-        matches!(result, CallResult::Failed(it) if it.class == FailureClass::Cancelled),
-        "{result:?}"
-    );
-    assert_eq!((used.calls, used.tokens, used.micro_usd), (3, 5, 7));
-    assert!(driver.waiting.is_empty() && driver.open.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_begins_in_a_run_that_is_taken_up_to_be_stopped_before_its_planner_has_heard_of_it()
-{
-    let turns = vec![vec![Action::Call(numbered(2))], vec![], vec![finish()]];
-    let (mut driver, ear, _) = scripted(turns);
-    driver.run.cancel("enough");
-    let answers = driver.channel.listen(&*driver.bus, "step.*.end").await;
-    let takeup = left(vec![(1, ended_well())]);
-    driver.run(answers.unwrap(), Some(takeup)).await;
-    let events = ear.events();
-    // The second was not stopped by that, and is ordered then: it is answered for, as there is no such plugin here.
-    assert!(
-        matches!(
-            events.as_slice(),
-            [
-                Event::CallFinished { .. },
-                Event::Cancelled { .. },
-                Event::CallFinished { .. }
-            ]
-        ),
-        "{events:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_another_process_had_begun_is_in_doubt_however_it_is_not_made_again() {
-    let (mut driver, ear, _) = scripted(vec![]);
-    let begun = Begun {
-        routed: Routed::default(),
-        doubtful: true,
-    };
-    for number in 1..=3 {
-        driver.open.insert(number, None);
-        driver.begun.insert(number, begun);
-    }
-    // One is stopped while it waits, one cannot be ordered, and the order of one nobody has taken.
-    driver.waiting.extend([numbered(1), numbered(2)]);
-    driver.cancel(CallId(1), "enough".to_owned()).await;
-    driver.drain().await;
-    let stopped = FlowFailure::new(FailureClass::Cancelled, "the call was stopped");
-    let stopped = answer_with(3, CallResult::Failed(stopped));
-    driver.answered(Arc::new(stopped)).await;
-    let mut heard = Vec::new();
-    for event in ear.events() {
-        let Event::CallFinished {
-            call,
-            result: CallResult::Failed(failure),
-            ..
-        } = &event
-        else {
-            panic!("{event:?}");
-        };
-        assert!(failure.is_in_doubt(), "{failure:?}");
-        heard.push(call.0);
-    }
-    assert_eq!(heard, [3, 1, 2]);
-    assert!(driver.begun.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
