@@ -62,7 +62,7 @@ use beside::Beside;
 use doubt::doubted;
 pub(crate) use outcome::failed_by_host;
 pub use outcome::{Outcome, Paused, StepOutcome, status_word};
-use takeup::Takeup;
+use takeup::{Begun, Takeup};
 
 /// What calls at work get to come to their end when the process has to go: half of what container hosts give
 /// by default before they kill.
@@ -169,6 +169,8 @@ struct Driver {
     /// Calls among them that another process had begun, and that are not made again because the run is to stop: with
     /// what they had used.
     doubtful: BTreeMap<u64, Amounts>,
+    /// Calls that are made again, until they are answered: what another process had made of each.
+    begun: BTreeMap<u64, Begun>,
     timers: BTreeSet<(Time, TimerId)>,
     due: HashMap<TimerId, Time>,
     /// By path. Sorted at the end: what ends in between would each time move what is behind it. In places of their own,
@@ -194,6 +196,9 @@ struct Driver {
     /// Set once the run has to let go of its process: why, and until when calls may come to their end.
     pausing: Option<(Exit, Instant)>,
     paused: Option<Paused>,
+    /// Nothing begins while it is taken up where another process left it, nor, where somebody had wanted it to stop by then,
+    /// before the planner has heard of that.
+    held: bool,
     /// Set once the run has to come to its end: why, and until when calls may come to theirs.
     winding: Option<(Arc<str>, Instant)>,
     reuse: Option<Arc<Reuse>>,
@@ -243,6 +248,7 @@ impl Driver {
             waiting: VecDeque::new(),
             open: BTreeMap::new(),
             doubtful: BTreeMap::new(),
+            begun: BTreeMap::new(),
             timers: BTreeSet::new(),
             due: HashMap::new(),
             steps: HashMap::new(),
@@ -260,6 +266,7 @@ impl Driver {
             world: drive.world,
             pausing: None,
             paused: None,
+            held: false,
             winding: None,
             reuse: drive.reuse,
             arisen: VecDeque::new(),
@@ -327,7 +334,10 @@ impl Driver {
                 Some(wanted) = wanted.next() => match wanted {
                     Wanted::Stop(reason) => {
                         stopping = true;
+                        self.held = false;
                         self.feed(Event::Cancelled { reason: reason.to_string() }).await;
+                        // What the planner did not stop by that: what takes effects back goes on.
+                        self.drain().await;
                     }
                     Wanted::Halt(reason) => {
                         let failure = flowhost_flow::Failure::new(FailureClass::Internal, reason.to_string());
@@ -428,7 +438,10 @@ impl Driver {
             }
             _ => self.recording.begun(answer.call),
         };
-        let (result, stands) = match lasts && at_work {
+        // Nobody has taken the order, and another process had begun the call.
+        let before = self.was_doubtful(answer.call) && !self.recording.had_begun(answer.call);
+        self.begun.remove(&answer.call);
+        let (result, stands) = match lasts && at_work || before {
             true => doubted(result, stands),
             false => (result, stands),
         };
@@ -479,7 +492,10 @@ impl Driver {
     async fn feed_recorded(&mut self, event: Event, answered: Answered) {
         self.hears(event, &answered).await;
         while let Some(event) = self.arisen.pop_front() {
-            self.hears(event, &Answered::default()).await;
+            // Behind its end a run has one record of that kind: that its host failed in its last turn.
+            if self.end.is_none() || matches!(event, Event::HostFailed { .. }) {
+                self.hears(event, &Answered::default()).await;
+            }
         }
     }
 
@@ -489,7 +505,7 @@ impl Driver {
             // Told once; a planner that is told of the broken ledger itself goes on to the end.
             if self.broken.is_none() {
                 let failure = unrecorded(&error);
-                self.breaks(failure.clone());
+                self.broken = Some(failure.clone());
                 return self.turn(Event::HostFailed { failure }, now).await;
             }
         }
@@ -658,13 +674,8 @@ impl Driver {
             return;
         }
         let failure = host_failed(message);
-        self.breaks(failure.clone());
+        self.broken = Some(failure.clone());
         self.arisen.push_front(Event::HostFailed { failure });
-    }
-
-    fn breaks(&mut self, failure: flowhost_flow::Failure) {
-        self.broken = Some(failure);
-        self.waiting.clear();
     }
 }
 

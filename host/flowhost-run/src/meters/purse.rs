@@ -125,10 +125,14 @@ impl Purse {
         inner.rest = before.rest;
     }
 
-    /// Keeps what a call had spent before for when it begins again.
-    pub(crate) fn carry(&self, call: &str, spent: Left) {
-        if spent.tokens > 0 || spent.micro_usd > 0 {
-            self.inner().carried.insert(call.into(), spent);
+    /// A call that was to begin here has not begun: nobody took it. What it had spent before is kept for its next try,
+    /// and is no less in its account until then.
+    pub(crate) fn unbegun(&self, call: &str) {
+        let mut inner = self.inner();
+        if let Some(before) = inner.close(call, false)
+            && (before.tokens > 0 || before.micro_usd > 0)
+        {
+            inner.carried.insert(call.into(), before);
         }
     }
 
@@ -176,27 +180,8 @@ impl Purse {
 
     /// A planner's call has ended: what was spent in it, which is forgotten here.
     pub(crate) fn end(&self, call: &str) -> Left {
-        let mut inner = self.inner();
         // One that was never begun here, or has ended, has spent nothing more.
-        let Some(ended) = inner.at_work.remove(call) else {
-            return Left::default();
-        };
-        let spent = ended.sum.spent;
-        let amounts = [spent.tokens, spent.micro_usd];
-        let places = inner.accounts.iter_mut().zip(ended.owners);
-        for ((accounts, owner), amount) in places.zip(amounts) {
-            let Some(account) = accounts.get_mut(&owner) else {
-                debug_assert!(false, "an account is there while a call spends from it");
-                continue;
-            };
-            account.calls = account.calls.saturating_sub(1);
-            account.spent = account.spent.saturating_sub(amount);
-            account.left = account.left.saturating_sub(amount);
-            if account.calls == 0 {
-                accounts.remove(&owner);
-            }
-        }
-        spent
+        self.inner().close(call, true).unwrap_or_default()
     }
 
     /// What was spent outside of any step's call, so far.
@@ -307,6 +292,29 @@ impl Funds for Purse {
 }
 
 impl Inner {
+    /// Takes a call out of the accounts that it spends from: what was spent in it. `ended` where the planner will be told
+    /// of that, so that until it is, so much less is left for the others.
+    fn close(&mut self, call: &str, ended: bool) -> Option<Left> {
+        let AtWork { owners, sum } = self.at_work.remove(call)?;
+        let amounts = [sum.spent.tokens, sum.spent.micro_usd];
+        let places = self.accounts.iter_mut().zip(owners);
+        for ((accounts, owner), amount) in places.zip(amounts) {
+            let Some(account) = accounts.get_mut(&owner) else {
+                debug_assert!(false, "an account is there while a call spends from it");
+                continue;
+            };
+            account.calls = account.calls.saturating_sub(1);
+            account.spent = account.spent.saturating_sub(amount);
+            if ended {
+                account.left = account.left.saturating_sub(amount);
+            }
+            if account.calls == 0 {
+                accounts.remove(&owner);
+            }
+        }
+        Some(sum.spent)
+    }
+
     /// Changes a call at work and the accounts that it spends from.
     fn of_call(
         &mut self,
@@ -595,6 +603,25 @@ mod tests {
             assert_eq!(purse.end(call), amount(spent, 1));
         }
         assert_eq!(purse.rest(), amount(0, 0));
+    }
+
+    #[test]
+    fn what_a_call_had_spent_before_counts_once_however_often_there_is_no_room_for_it() {
+        let purse = purse(1_000);
+        purse.restore(Before {
+            by_call: vec![("b".to_owned(), amount(30, 0))],
+            ..Before::default()
+        });
+        purse.begin("a", owners(100, 1_000));
+        for _ in 0..3 {
+            purse.begin("b", owners(100, 1_000));
+            purse.unbegun("b");
+        }
+        assert_eq!(purse.left(&caller("p", "a", 500)).tokens, 100);
+        purse.begin("b", owners(100, 1_000));
+        assert_eq!(purse.left(&caller("p", "a", 500)).tokens, 70);
+        assert_eq!(purse.end("b"), amount(30, 0));
+        assert_eq!(purse.left(&caller("p", "a", 500)).tokens, 70);
     }
 
     #[test]

@@ -79,6 +79,31 @@ pub(super) fn ended(mut child: Child) -> std::process::ExitStatus {
 }
 
 #[test]
+fn a_run_whose_guardrails_were_stopped_is_replayed_as_it_was() {
+    let home = Home::new();
+    home.warm();
+    // More than a guardrail reads in the moment between the beginning of a step and the interrupt.
+    let text = serde_json::json!("# Write to jane.doe@example.com\n".repeat(3_000));
+    let items: Vec<u32> = (0..64).collect();
+    let plan = format!(
+        "flowhost: v1\nkind: workflow\nname: guarded\nplugins:\n  \
+         markdown: {{ kind: tool, source: 'builtin:markdown', profile: deny-all }}\n  \
+         redact: {{ kind: guardrail, source: 'builtin:redact', profile: deny-all }}\nsteps:\n  \
+         headings:\n    foreach: {{ items: {items:?}, max_parallel: 64 }}\n    uses: markdown/headings\n    \
+         with: {{ text: {text} }}\n    guardrails: {{ before: [{{ uses: redact, on_fail: halt }}] }}\n"
+    );
+    home.file("plan.yaml", plan);
+    let child = started(&home);
+    signal(&child, "INT");
+    assert_eq!(ended(child).code(), Some(130));
+    let replayed = super::again::replays(&home);
+    let taken = replayed["taken"].as_object().unwrap();
+    let stopped =
+        |why: &serde_json::Value| why == "this guardrail was stopped before it had answered";
+    assert!(taken.values().any(stopped), "{taken:?}");
+}
+
+#[test]
 fn an_interrupt_closes_the_ledger_with_a_checkpoint_and_ends_with_130() {
     let home = sleeping();
     let child = started(&home);

@@ -18,6 +18,8 @@ pub(super) struct Doubt {
     open: Vec<Part>,
     /// What must not be done twice may have been done.
     once: bool,
+    /// It was said when the unit was stopped, of the first call that answered so: the same is true of all of them.
+    told: bool,
 }
 
 impl Doubt {
@@ -51,7 +53,7 @@ impl Unit {
         if !self.doubt.open.contains(&part) {
             self.doubt.open.push(part);
         }
-        if self.spec.effects == Effects::Once {
+        if self.once(part) {
             self.never_again(core);
         }
     }
@@ -72,7 +74,9 @@ impl Unit {
                     true => Failure::in_doubt().with_cure(),
                     false => failure.with_cure(),
                 };
-                desk.core.warn(&self.path, "call", told);
+                if !std::mem::replace(&mut self.doubt.told, true) {
+                    desk.core.warn(&self.path, "call", told);
+                }
                 // Said already, also of an attempt before this one.
                 self.doubt.open.clear();
                 if once {
@@ -86,7 +90,8 @@ impl Unit {
             (CallResult::Output(_), End::Stopped(Stop::Timeout)) if once => {
                 self.in_doubt(desk.core, answer.part);
             }
-            _ => {}
+            (CallResult::Output(_), _) => self.doubt.answered(answer.part),
+            (CallResult::Failed(_) | CallResult::Verdict(_), _) => {}
         }
     }
 
@@ -111,8 +116,8 @@ mod tests {
 
     use super::*;
     use crate::exit::{Exit, FailureClass};
-    use crate::planner::Note;
     use crate::planner::harness::{Run, plan};
+    use crate::planner::{Event, Note};
 
     const TRIES: &str = "timeout: 2s, retry: {max_attempts: 3, retry_on: [timeout, transient]}";
 
@@ -191,6 +196,17 @@ mod tests {
         run.ok("a", json!(1));
         assert_eq!(run.exit(), Exit::Ok);
         assert!(told(&run).is_empty());
+        // Also one that answers when its time is up.
+        let mut run = Run::of(&body);
+        run.tick();
+        run.answer("a", stopped());
+        run.tick();
+        run.tick();
+        run.ok("a", json!(1));
+        run.tick();
+        run.fail("a", FailureClass::Denied);
+        assert_eq!(run.exit(), Exit::Denied);
+        assert!(told(&run).is_empty());
         // One that only fails settles nothing.
         let mut run = Run::of(&body);
         run.tick();
@@ -222,6 +238,21 @@ mod tests {
             let expected: &[&str] = if doubtful { &["s"] } else { &[] };
             assert_eq!(told(&run), expected);
         }
+    }
+
+    #[test]
+    fn of_agents_that_are_stopped_together_it_is_said_once() {
+        let mut run = Run::of(
+            "  a: {kind: agent, source: ./a.wasm, profile: p}\n  \
+             b: {kind: agent, source: ./b.wasm, profile: p}\nsteps:\n  \
+             s: {consensus: {agents: [a, b], rule: unanimous, vote: /n}}\n",
+        );
+        let reason = "enough".to_owned();
+        run.feed(Event::Cancelled { reason });
+        run.answer("s", stopped());
+        run.answer("s", stopped());
+        assert_eq!(run.exit(), Exit::Interrupted);
+        assert_eq!(told(&run), ["s"]);
     }
 
     #[test]

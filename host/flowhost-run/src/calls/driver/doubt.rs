@@ -70,6 +70,11 @@ impl Driver {
         begun && self.may_have_lasted(call)
     }
 
+    /// Whether a call that is made again was doubtful when this process took it up.
+    pub(super) fn was_doubtful(&self, call: u64) -> bool {
+        self.begun.get(&call).is_some_and(|it| it.doubtful)
+    }
+
     /// Whether what a call of another process did may last.
     pub(super) fn may_have_lasted(&self, call: &Call) -> bool {
         let installed = self.registry.current(&call.plugin);
@@ -86,7 +91,8 @@ impl Driver {
     /// planner's, which a replay would look for; the record has the call's intent and no end of it.
     pub(super) fn unanswered(&mut self) {
         let out = self.open.iter();
-        let begun = out.filter(|(call, _)| self.recording.begun(**call));
+        let begun =
+            out.filter(|(call, _)| self.recording.begun(**call) || self.was_doubtful(**call));
         let said = begun.filter_map(|(_, out)| {
             let path = out.as_ref()?.lasting.as_ref()?;
             Some(format!("{path}: {}", Failure::in_doubt().with_cure()))

@@ -12,7 +12,7 @@ use flowhost_ledger::trace;
 use tokio::time::Instant;
 
 use super::doubt::may_last;
-use super::{Driver, Out};
+use super::{Begun, Driver, Out};
 use crate::calls::order::{Cancel, Order};
 use crate::earlier::reuse::Made;
 use crate::kept::stages::Stages;
@@ -21,7 +21,8 @@ use crate::plugins::registry::not_of_this_run;
 impl Driver {
     /// Sends what waits, as far as the bus has room.
     pub(super) async fn drain(&mut self) {
-        if self.pausing.is_some() || self.winding.is_some() {
+        let held = self.held || self.pausing.is_some() || self.winding.is_some();
+        if held || self.end.is_some() {
             return;
         }
         while let Some(call) = self.waiting.pop_front() {
@@ -30,7 +31,12 @@ impl Driver {
                 Err(SendError::Full) => return self.waiting.push_front(call),
                 Err(SendError::Made(made)) => self.made.push_back((call, *made)),
                 Err(SendError::Cannot(failure)) => {
-                    self.unsent(call.id, CallResult::Failed(failure), Amounts::default());
+                    let failure = match self.was_doubtful(call.id.0) {
+                        true => failure.left_in_doubt(),
+                        false => failure,
+                    };
+                    let used = self.used_before(&call);
+                    self.unsent(call.id, CallResult::Failed(failure), used);
                 }
             }
         }
@@ -75,9 +81,7 @@ impl Driver {
         let at = Instant::now();
         let sent = self.bus.try_publish(&subject, Arc::new(envelope)).await;
         if sent.is_err() {
-            // Nobody has it, so that nothing was spent; what an earlier process had spent in it waits for the next try.
-            let before = self.purse.end(&number);
-            self.purse.carry(&number, before);
+            self.purse.unbegun(&number);
         }
         match sent {
             Ok(_) => {
@@ -121,21 +125,31 @@ impl Driver {
 
     /// A call was stopped before it was made. Another process of the run may have begun it.
     fn not_made(&mut self, call: &Call, reason: String) {
-        let begun = self.recording.begun(call.id.0);
         self.recording.heard(call.id.0);
-        let before = self.purse.carried(&call.id.0.to_string());
-        let used = Amounts {
-            calls: u64::from(begun),
-            tokens: before.tokens,
-            micro_usd: before.micro_usd,
-            ..Amounts::default()
-        };
-        self.spent.add(&used);
-        let failure = match begun && self.may_have_lasted(call) {
+        let failure = match self.was_doubtful(call.id.0) {
             true => flowhost_flow::Failure::in_doubt(),
             false => flowhost_flow::Failure::new(FailureClass::Cancelled, reason),
         };
+        let used = self.used_before(call);
         self.unsent(call.id, CallResult::Failed(failure), used);
+    }
+
+    /// What a call that is not made again has used all the same.
+    fn used_before(&mut self, call: &Call) -> Amounts {
+        let spent = self.purse.carried(&call.id.0.to_string());
+        let mut used = Amounts {
+            tokens: spent.tokens,
+            micro_usd: spent.micro_usd,
+            ..Amounts::default()
+        };
+        if let Some(Begun { routed, .. }) = self.begun.remove(&call.id.0) {
+            used.calls = routed.calls.saturating_add(1);
+            used.fuel = routed.detail.fuel;
+            let of_step = self.used.entry(call.path.clone()).or_default();
+            of_step.add(&routed.detail);
+        }
+        self.spent.add(&used);
+        used
     }
 
     /// Tells whoever performs a call to stop it. A call that still waits here is answered for.

@@ -20,7 +20,7 @@ use crate::earlier::resume::{Fate, Resumed};
 use crate::kept::journal::emitted_id;
 use crate::meters::detail::Detail;
 use crate::meters::purse::{Before, Purse};
-use crate::meters::tally::Tally;
+use crate::meters::tally::{Routed, Tally};
 
 /// What calls that were stopped get to be accounted for, once nobody waits for their answer: what they
 /// leave is a record or two.
@@ -76,6 +76,15 @@ impl Takeup {
     }
 }
 
+/// What another process made of a call that is to be made again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    /// What it called in turn.
+    pub(super) routed: Routed,
+    /// Whether it may have had an effect that outlasts it.
+    pub(super) doubtful: bool,
+}
+
 /// How a call ended whose end no record of its own holds.
 fn unrecorded(result: CallResult) -> Known {
     Known {
@@ -129,6 +138,7 @@ impl Driver {
         if !doubtful.is_empty() && !stops {
             return self.waits_for_word(&doubtful);
         }
+        self.held = stops;
         if at.is_none() {
             return self.feed(Event::Started).await;
         }
@@ -136,21 +146,23 @@ impl Driver {
             self.emit(&note).await;
         }
         let open: Vec<Box<Call>> = resumed.rebuilt.open.values().cloned().collect();
-        // All of them before the planner hears how some ended: what it says then may stop others.
+        // All of them, and all gates, before the planner hears what became of some: what it says then may stop others.
         let ended = open.into_iter();
         let ended = ended.filter_map(|call| self.take_up_call(call, &resumed));
         let ended: Vec<(Box<Call>, Known)> = ended.collect();
+        if !stops {
+            self.take_up_gates(&resumed);
+        }
+        self.held = true;
         for (call, known) in ended {
             if self.end.is_some() {
                 return;
             }
             self.knew(&call, known, &resumed).await;
         }
-        if stops {
-            return; // nothing begins before the planner hears of it, which comes next
-        }
+        // A planner whose run is to stop hears of that next.
+        self.held = stops;
         self.drain().await;
-        self.take_up_gates(&resumed).await;
     }
 
     /// Whoever asked is gone with the process that was asked: nobody waits for what was at work, so nothing of it is
@@ -196,6 +208,11 @@ impl Driver {
                 return None;
             }
             Fate::Make | Fate::Doubtful | Fate::Settled(Settled::Retry) => {
+                let made = resumed.past.calls.get(&call.id.0);
+                if let Some(made) = made.filter(|made| made.begun) {
+                    let routed = made.routed;
+                    self.begun.insert(call.id.0, Begun { routed, doubtful });
+                }
                 self.waiting.push_back(call);
                 return None;
             }
@@ -214,11 +231,8 @@ impl Driver {
     }
 
     /// Gates stay open until their time is up, whoever waits at them; what was said meanwhile is heard.
-    async fn take_up_gates(&mut self, resumed: &Resumed) {
+    fn take_up_gates(&mut self, resumed: &Resumed) {
         for gate in resumed.rebuilt.gates.values() {
-            if self.end.is_some() {
-                return;
-            }
             match resumed.past.gates.get(&gate.id.0).cloned() {
                 // A kill came between the planner's word and the record.
                 None => self.open_gate(gate.clone()),
@@ -233,7 +247,7 @@ impl Driver {
                     ..
                 }) => {
                     let gate = gate.id;
-                    self.feed(Event::GateAnswered { gate, answer }).await;
+                    self.arisen.push_back(Event::GateAnswered { gate, answer });
                 }
             }
         }

@@ -9,6 +9,8 @@ use super::*;
 use crate::host::requests::Unheard;
 use crate::standin::testing::{Ear, NoWorld, RUN, Scripted, envelope, machinery, purse, scope};
 
+mod taken_up;
+
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
@@ -26,6 +28,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         waiting: VecDeque::new(),
         open: BTreeMap::new(),
         doubtful: BTreeMap::new(),
+        begun: BTreeMap::new(),
         timers: BTreeSet::new(),
         due: HashMap::new(),
         steps: HashMap::new(),
@@ -49,6 +52,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         reused: Vec::new(),
         before: Amounts::default(),
         asked: None,
+        held: false,
         winding: None,
         channel: Channel::of(&scope, 0),
         scope,
@@ -96,12 +100,8 @@ fn fired(ear: &Ear) -> Vec<TimerId> {
     fired.collect()
 }
 
-/// The first call that a planner of a real plan asks for.
-fn call() -> Box<Call> {
-    let text = "flowhost: v1\nkind: workflow\nname: one\n\
-                plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
-                steps: { greet: { uses: say } }\n";
-    let setup = RunSetup {
+fn setup() -> RunSetup {
+    RunSetup {
         run_id: RUN.to_owned(),
         plan_hash: "h".to_owned(),
         seed: 1,
@@ -110,9 +110,16 @@ fn call() -> Box<Call> {
         components: Default::default(),
         only: None,
         on_request: false,
-    };
+    }
+}
+
+/// The first call that a planner of a real plan asks for.
+fn call() -> Box<Call> {
+    let text = "flowhost: v1\nkind: workflow\nname: one\n\
+                plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
+                steps: { greet: { uses: say } }\n";
     let plan = Plan::parse(text, "plan.yaml").unwrap();
-    let mut planner = planner_for(Arc::new(plan), setup).unwrap();
+    let mut planner = planner_for(Arc::new(plan), setup()).unwrap();
     let actions = planner.on(Event::Started, Time(0)).into_iter();
     let mut calls = actions.filter_map(|action| match action {
         Action::Call(call) => Some(call),
@@ -121,11 +128,22 @@ fn call() -> Box<Call> {
     calls.next().unwrap()
 }
 
+/// The same under another number.
+fn numbered(number: u64) -> Box<Call> {
+    let mut call = call();
+    call.id = CallId(number);
+    call
+}
+
 fn answer(call: u64) -> Envelope {
+    answer_with(call, CallResult::Output(json!("hello")))
+}
+
+fn answer_with(call: u64, result: CallResult) -> Envelope {
     let answer = Answer {
         call,
         path: "greet".to_owned(),
-        result: CallResult::Output(json!("hello")),
+        result,
         stands: Stands::Nowhere,
         used: Amounts::default(),
         detail: Detail::default(),
@@ -353,6 +371,38 @@ async fn what_is_not_on_record_the_planner_does_not_hear_but_that_the_host_faile
         "nothing new begins"
     );
     assert_eq!(ledger.facts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_ended_hears_of_nothing_but_that_its_host_failed_in_its_last_turn() {
+    let (mut driver, ear, ledger) = scripted(vec![vec![Action::Call(call()), finish()]]);
+    driver.feed(Event::Started).await;
+    assert_eq!((ear.all().len(), ledger.facts().len()), (1, 1));
+    assert!(driver.arisen.is_empty());
+    let (mut driver, ear, ledger) = scripted(vec![vec![finish()]]);
+    driver.broken("the disk is full");
+    driver.feed(Event::Started).await;
+    assert_eq!((ear.all().len(), ledger.facts().len()), (2, 2));
+    let end = driver.end.as_ref().map(|end| end.exit);
+    assert_eq!(end, Some(Exit::Internal));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_when_the_host_fails_is_answered_for_when_it_is_stopped() {
+    let (mut driver, _, _) = scripted(vec![]);
+    driver.open.insert(1, None);
+    driver.waiting.push_back(numbered(1));
+    driver.broken("the disk is full");
+    driver.cancel(CallId(1), "the host failed".to_owned()).await;
+    assert!(driver.open.is_empty(), "nobody else answers for it");
+    let arisen: Vec<Event> = driver.arisen.drain(..).collect();
+    assert!(
+        matches!(
+            arisen.as_slice(),
+            [Event::HostFailed { .. }, Event::CallFinished { .. }]
+        ),
+        "{arisen:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

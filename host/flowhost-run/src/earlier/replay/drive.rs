@@ -296,6 +296,10 @@ impl Replay {
                 Some("its process ended before it did, and nobody wanted it any more")
             }
             (true, false) if !guards => Some("it was refused before its guest ran"),
+            // It leaves no record of its own, and nobody but the host says of one that it was stopped.
+            (true, _) if guards && was_stopped(told) => {
+                Some("this guardrail was stopped before it had answered")
+            }
             (true, _) if self.script.has_intent(&id) && !self.script.has_result(&id) => {
                 Some("it was stopped before its guest had answered")
             }

@@ -234,6 +234,7 @@ pub(crate) fn unwritten(
     fact_of: impl Fn(&Note) -> Option<Fact>,
 ) -> Vec<Fact> {
     let mut written = written.iter();
+    // Records that were passed over on the way to another: none of its own in a run whose records are in order.
     let mut passed: HashMap<&Written, usize> = HashMap::new();
     let mut missing = Vec::new();
     for note in notes {
@@ -303,6 +304,7 @@ mod tests {
         assert_eq!(end.exit, Exit::Internal);
         assert_eq!(end.failure.unwrap().message, "no room for evidence");
     }
+
     /// The beginning of a step, and its record.
     fn began(step: &str) -> (Note, Written) {
         let note = Note::StepStarted {
