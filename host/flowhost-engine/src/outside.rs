@@ -120,6 +120,8 @@ pub enum Told {
     Invalid(String),
     /// See [`types::Error::Transient`].
     Transient(String),
+    /// The same of what was asked to do something, and may have: it did not answer.
+    Unanswered(String),
     /// See [`types::Error::Failed`].
     Failed(String),
     /// See [`types::Error::Conflict`].
@@ -169,7 +171,7 @@ impl From<Told> for types::Error {
                 allowed,
             }),
             Told::Invalid(text) => Self::Invalid(text),
-            Told::Transient(text) => Self::Transient(text),
+            Told::Transient(text) | Told::Unanswered(text) => Self::Transient(text),
             Told::Failed(text) => Self::Failed(text),
             Told::Conflict(text) => Self::Conflict(text),
         }
@@ -343,6 +345,9 @@ impl CallScope {
     /// A refusal or a limit that came from the record counts as the host's own: the guest may end with it.
     #[must_use]
     pub fn again(&self, told: Told) -> types::Error {
+        if let Told::Unanswered(_) = &told {
+            self.asks();
+        }
         if self.is_replayed() {
             match &told {
                 Told::Denied {
@@ -364,7 +369,11 @@ impl CallScope {
                         drop(self.refuse_limit(interned(name), used, allowed));
                     }
                 }
-                Told::Invalid(_) | Told::Transient(_) | Told::Failed(_) | Told::Conflict(_) => {}
+                Told::Invalid(_)
+                | Told::Transient(_)
+                | Told::Unanswered(_)
+                | Told::Failed(_)
+                | Told::Conflict(_) => {}
             }
         }
         told.into()

@@ -102,6 +102,8 @@ pub struct Meter {
     pub evidence_bytes: AtomicU64,
     /// Requests that carried the call's key.
     keyed_requests: AtomicU64,
+    /// See [`CallScope::asks`].
+    unanswered: AtomicU64,
     /// What the host refused the guest in this call. A guest that ends with one of these passes it
     /// on; one that names another makes it up.
     refused: Mutex<Vec<Refused>>,
@@ -393,6 +395,23 @@ impl CallScope {
         hash.update(self.plugin.as_bytes());
         hash.update(self.step.as_bytes());
         hash.finalize().into()
+    }
+
+    /// Something outside was asked to do something. Until it has answered, nobody knows whether it has.
+    pub fn asks(&self) {
+        self.meter.unanswered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has answered, or was not asked after all.
+    pub fn hears(&self) {
+        let before = self.meter.unanswered.fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before > 0, "only what was asked is heard");
+    }
+
+    /// Whether something that was asked in this call to do something has not answered.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.meter.unanswered.load(Ordering::Relaxed) > 0
     }
 
     /// A limit as the guest reads it, where the guest may go on (a full quota, a full mailbox). What

@@ -341,6 +341,13 @@ impl Failure {
         Self::new(FailureClass::Cancelled, message).with_hint(LOOK)
     }
 
+    /// The same of a call that ended by itself, and that had asked for something and got no answer.
+    #[must_use]
+    pub fn unanswered() -> Self {
+        let message = "nobody knows whether it had its effect: what it had asked did not answer";
+        Self::new(FailureClass::Cancelled, message).with_hint(LOOK)
+    }
+
     /// Whether it says that of a call. Of no other call that was stopped is there anything to do, and a host of another
     /// version may say it in other words.
     #[must_use]
@@ -352,6 +359,13 @@ impl Failure {
     #[must_use]
     pub const fn left_in_doubt(mut self) -> Self {
         self.in_doubt = true;
+        self
+    }
+
+    /// The same where nothing that its call may have done lasts.
+    #[must_use]
+    pub const fn without_doubt(mut self) -> Self {
+        self.in_doubt = false;
         self
     }
 

@@ -19,10 +19,14 @@ pub struct Route {
     pub changes_tools: bool,
     /// Whether it asks for a new session, and so belongs to none.
     pub begins: bool,
+    /// Whether it asks a tool to do something.
+    pub calls: bool,
 }
 
 /// What says that tools have changed.
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+/// What asks a tool to do something.
+const CALL: &str = "tools/call";
 /// What asks for a session.
 const INITIALIZE: &str = "initialize";
 
@@ -65,6 +69,7 @@ pub fn route(frame: &[u8]) -> Option<Route> {
         token: given.or(params.token).and_then(Word::id),
         changes_tools,
         begins,
+        calls: says(CALL),
     })
 }
 

@@ -21,6 +21,8 @@ struct Seen {
     silent: Vec<String>,
     /// Paths that are answered with 500.
     failing: Vec<String>,
+    /// Paths whose connections are closed where an answer should come.
+    breaking: Vec<String>,
     /// Connections that were taken and not yet dealt with.
     open: usize,
 }
@@ -71,8 +73,12 @@ impl Counting {
         seen.hits.push(hit.clone());
         let silent = seen.silent.contains(&hit.path);
         let failing = seen.failing.contains(&hit.path);
+        let breaking = seen.breaking.contains(&hit.path);
         changed.notify_all();
         drop(seen);
+        if breaking {
+            return;
+        }
         if silent {
             // Until the other side is gone.
             let _gone = stream.read(&mut [0]);
@@ -133,6 +139,12 @@ impl Counting {
         if failing {
             seen.failing.push(path.to_owned());
         }
+    }
+
+    /// Takes requests to this path and closes their connections.
+    pub(crate) fn cut(&self, path: &str) {
+        let mut seen = self.seen.0.lock().unwrap();
+        seen.breaking.push(path.to_owned());
     }
 
     /// Waits until so many requests to this path have come.

@@ -7,6 +7,7 @@ use flowhost_policy::Denied;
 use wasmtime_wasi_http::Error as WasiError;
 
 use crate::shared::login::LoginError;
+use crate::shared::support::Refusal;
 
 /// Why there is no response, or no more of it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -81,6 +82,22 @@ impl From<LoginError> for SendError {
 
 /// For `flowhost:http`: a typed error, or a fault that kills the call.
 impl SendError {
+    /// Whether the request was on its way: the server may have it, and has not said what became of it.
+    pub(super) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Timeout(what) => !["connect", "slot"].contains(what),
+            Self::Broken(_) => true,
+            _ => false,
+        }
+    }
+
+    pub(super) fn into_refusal(self) -> Refusal {
+        match self.into_guest() {
+            Ok(error) => Refusal::Guest(error),
+            Err(fault) => Refusal::Fault(fault),
+        }
+    }
+
     pub(super) fn into_guest(self) -> Result<types::Error, Fault> {
         use types::Error as Guest;
         let text = self.to_string();

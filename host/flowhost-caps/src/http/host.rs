@@ -18,7 +18,7 @@ use super::{
     body::{AnyBody, collect, no_later},
     error::SendError,
     headers,
-    sender::{Outgoing, Sender},
+    sender::{Outgoing, Sender, changes},
 };
 
 use crate::shared::bindings;
@@ -53,14 +53,13 @@ pub(super) async fn recorded(
     request: wit::Request,
 ) -> Result<wit::Response, Refusal> {
     let asked = asked(&request);
+    let changes = changes(&request.method);
     let ask = told(async {
-        let response =
-            send(sender, scope, request)
-                .await
-                .map_err(|error| match error.into_guest() {
-                    Ok(error) => Refusal::Guest(error),
-                    Err(fault) => Refusal::Fault(fault),
-                })?;
+        let sent = send(sender, scope, request).await;
+        let response = sent.map_err(|error| match changes && error.is_unanswered() {
+            true => Refusal::Unanswered(error.to_string()),
+            false => error.into_refusal(),
+        })?;
         let headers = response.headers.into_iter();
         Ok(Came {
             status: response.status,

@@ -17,7 +17,7 @@ use super::{
     error::SendError,
     headers,
     inject::Injected,
-    sender::{LoginRefusal, Outgoing, Sender},
+    sender::{LoginRefusal, Outgoing, Sender, changes},
 };
 use crate::shared::outward::{Answer, Ask, Echoes, Outward, Pieces};
 use crate::shared::support::Refusal;
@@ -56,7 +56,7 @@ impl Outward for Sender {
             // A tool may work for as long as its call may take before its answer begins.
             outgoing.first_byte = Duration::MAX;
             let opened = self.open(scope, interface, outgoing).await;
-            let (injected, response) = opened.map_err(refusal)?;
+            let (injected, response) = opened.map_err(|error| lost(ask.method, error))?;
             let by = ask.deadline.min(scope.deadline);
             let refused = timeout_at(
                 by,
@@ -79,7 +79,7 @@ impl Outward for Sender {
         Ok(Answer {
             status: parts.status.as_u16(),
             headers: headers.collect(),
-            body: pieces(body),
+            body: pieces(ask.method, body),
             echoes: injected.map(|injected| -> Box<dyn Echoes> {
                 Box::new(Sent {
                     injected,
@@ -100,17 +100,22 @@ fn twice(injected: Option<&Injected>) -> SendError {
 }
 
 fn refusal(error: SendError) -> Refusal {
-    match error.into_guest() {
-        Ok(error) => Refusal::Guest(error),
-        Err(fault) => Refusal::Fault(fault),
+    error.into_refusal()
+}
+
+/// Why there is no answer, or no more of it, to a request that may have reached the server.
+fn lost(method: &str, error: SendError) -> Refusal {
+    match changes(method) && error.is_unanswered() {
+        true => Refusal::Unanswered(error.to_string()),
+        false => refusal(error),
     }
 }
 
 /// The data of a body; trailers say nothing that anybody here reads.
-fn pieces(body: AnyBody) -> Pieces {
+fn pieces(method: &'static str, body: AnyBody) -> Pieces {
     Box::pin(stream::unfold(
         Some(body),
-        |body: Option<AnyBody>| async move {
+        move |body: Option<AnyBody>| async move {
             let mut body = body?;
             loop {
                 return match body.frame().await? {
@@ -118,7 +123,7 @@ fn pieces(body: AnyBody) -> Pieces {
                         Ok(data) => Some((Ok(data), Some(body))),
                         Err(_trailers) => continue,
                     },
-                    Err(error) => Some((Err(refusal(error)), None)),
+                    Err(error) => Some((Err(lost(method, error)), None)),
                 };
             }
         },

@@ -260,10 +260,7 @@ impl Exchange<'_> {
     /// requests, and a receiver would take two with one key for one: each has its number behind it, the
     /// same in every repetition of the call. A plugin that brings a key of its own knows better.
     fn put_key(&self, request: &mut Outgoing) -> Result<(), SendError> {
-        let changes = !matches!(
-            request.target.method(),
-            "GET" | "HEAD" | "OPTIONS" | "TRACE"
-        );
+        let changes = changes(request.target.method());
         if !self.scope.keyed || !changes || request.headers.contains_key(IDEMPOTENCY_KEY) {
             return Ok(());
         }
@@ -479,6 +476,11 @@ impl Exchange<'_> {
         let body = Full::new(Bytes::from(clean)).map_err(|never| match never {});
         Ok(Response::from_parts(parts, body.boxed_unsync()))
     }
+}
+
+/// Whether a request of this method may change something at its receiver.
+pub(super) fn changes(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 
 fn asks_upgrade(headers: &HeaderMap) -> bool {

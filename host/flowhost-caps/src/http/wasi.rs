@@ -24,7 +24,7 @@ use super::{
     error::SendError,
     headers,
     recorded::{Came, Head, Recorded, unsent},
-    sender::{Outgoing, Sender},
+    sender::{Outgoing, Sender, changes},
 };
 
 pub(super) const INTERFACE: &str = "wasi:http/outgoing-handler@0.2.12";
@@ -158,6 +158,7 @@ async fn recorded(
     options: RequestOptions,
 ) -> Result<http::Response<AnyBody>, SendError> {
     let asked = format!("{} {}", request.method(), request.uri());
+    let changes = changes(request.method().as_str());
     let mut body = None;
     let mut request = Some(request);
     if scope.is_replayed()
@@ -180,7 +181,11 @@ async fn recorded(
         }
     };
     let head: Head = scope.outside(INTERFACE, "handle", &asked, ask).await?;
-    let head = head.map_err(SendError::from)?;
+    let head = head.map_err(SendError::from).inspect_err(|error| {
+        if changes && error.is_unanswered() {
+            scope.asks();
+        }
+    })?;
     let length = head.length();
     head.with(Recorded::new(scope, body, length).boxed_unsync())
 }

@@ -247,6 +247,7 @@ mod tests {
         match refusal {
             Refusal::Guest(types::Error::Failed(why)) => why,
             Refusal::Guest(other) => panic!("{other:?}"),
+            Refusal::Unanswered(why) => panic!("{why}"),
             Refusal::Fault(fault) => panic!("{fault}"),
         }
     }

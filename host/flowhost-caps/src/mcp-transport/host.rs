@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flowhost_engine::{CallScope, Fault, HostState, bindings::types};
+use flowhost_engine::{CallScope, Fault, HostState, Told, bindings::types};
 use flowhost_mcp::route;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
@@ -159,6 +159,7 @@ async fn open(
         return Err(types::Error::Invalid(why).into());
     };
     let stream = number(state, scope)?;
+    let calls = asks.calls;
     if let Some(remote) = state.remote.clone() {
         // Nothing is waited for: what comes of it comes on the stream.
         // On record before it is asked, so that what comes of it can only stand behind.
@@ -176,6 +177,9 @@ async fn open(
             let reader = state.reading.spawn(remote.ask(scope, question, waiter));
             state.readers.insert(stream.clone(), reader);
         }
+        if calls {
+            state.asked(scope, &stream);
+        }
         return Ok(stream);
     }
     let (seat, services) = (state.seat.clone(), state.services.clone());
@@ -187,7 +191,34 @@ async fn open(
             .map_err(unsent)
     });
     let opened = heard(scope, scope.outside(INTERFACE, "open", frame, work).await);
+    if calls && opened.is_ok() {
+        state.asked(scope, &stream);
+    }
     counted(state, stream, opened)
+}
+
+impl TransportState {
+    /// A tool is asked to do something. Until it has said what became of it nobody knows whether it has.
+    fn asked(&mut self, scope: &CallScope, stream: &str) {
+        scope.asks();
+        self.acting.insert(stream.to_owned());
+    }
+
+    /// Whether what came says what became of it: its answer, also one that is no answer as it should be; that the server
+    /// did not take the request; or that it was never sent.
+    fn hears(&mut self, scope: &CallScope, next: &Next) {
+        let says = match &next.came {
+            // The last piece of a large frame is no frame by itself. What a server says before its answer is small.
+            Came::Frame(json) => route(json.as_bytes()).is_none_or(|it| it.answers),
+            Came::Head(head) => head.status >= 300,
+            Came::Failed(told) => !matches!(told, Told::Unanswered(_)),
+            // Over the standard streams it comes behind the answer.
+            Came::Piece(_) | Came::Closed | Came::Broken(_) => false,
+        };
+        if says && self.acting.remove(&next.stream) {
+            scope.hears();
+        }
+    }
 }
 
 async fn send(
@@ -348,6 +379,7 @@ async fn next(
     let Some(next) = came.await? else {
         return Ok(None);
     };
+    state.hears(scope, &next);
     if !next.came.goes_on() {
         state.open.remove(&next.stream);
         state.readers.remove(&next.stream);
@@ -359,6 +391,10 @@ async fn next(
         Came::Frame(json) => frame(json, false),
         Came::Closed => wit::Event::End(wit::End::Closed),
         Came::Broken(why) => wit::Event::End(wit::End::Broken(why)),
+        // Counted above, where it was a tool that was asked.
+        Came::Failed(Told::Unanswered(why)) => {
+            wit::Event::End(wit::End::Failed(types::Error::Transient(why)))
+        }
         Came::Failed(told) => wit::Event::End(wit::End::Failed(scope.again(told))),
     };
     Ok(Some(wit::Arrival {

@@ -145,6 +145,8 @@ pub(crate) struct TransportState {
     opened: u64,
     /// Those that have not ended.
     open: BTreeSet<String>,
+    /// Those on which a tool was asked to do something, and has not said what became of it.
+    acting: BTreeSet<String>,
     /// Every stream of the call arrives here, in the order in which the server wrote.
     sender: mpsc::UnboundedSender<Arrival>,
     inbox: mpsc::UnboundedReceiver<Arrival>,
@@ -199,6 +201,7 @@ impl Provider for McpTransport {
             readers: HashMap::new(),
             opened: 0,
             open: BTreeSet::new(),
+            acting: BTreeSet::new(),
             sender,
             inbox,
             later: VecDeque::new(),

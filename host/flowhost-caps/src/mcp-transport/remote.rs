@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flowhost_engine::{CallScope, Fault, bindings::types};
+use flowhost_engine::{CallScope, Fault, Told, bindings::types};
 use flowhost_mcp::{Id, Route};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -358,11 +358,9 @@ impl Line {
         let mut health = lock(&self.health);
         match &sent {
             Ok(answer) if !is_away(answer.status) => health.answered(),
-            Ok(_) | Err(Refusal::Guest(types::Error::Transient(_))) => {
-                health.failed(began, Instant::now());
-            }
             // The rules or the host said no: it says nothing of the server.
-            Err(_) => {}
+            Err(error) if !error.is_transient() => {}
+            _ => health.failed(began, Instant::now()),
         }
         // Not held over what the caller does with the answer.
         drop(health);
@@ -454,7 +452,7 @@ impl Line {
             {
                 Ok(true) => return Ok(Came::Closed),
                 Ok(false) => None,
-                Err(error @ Refusal::Guest(types::Error::Transient(_))) => Some(error),
+                Err(error) if error.is_transient() => Some(error),
                 Err(error) => return Err(error),
             };
             let may = self.outward.may(scope, "GET", &self.url);
@@ -482,7 +480,7 @@ impl Line {
                         );
                         return Ok(Came::Broken(why));
                     }
-                    Err(Refusal::Guest(types::Error::Transient(_))) => tries += 1,
+                    Err(error) if error.is_transient() => tries += 1,
                     Err(error) => return Err(error),
                 }
             };
@@ -546,7 +544,7 @@ impl Line {
                 Ok(answer) if is_away(answer.status) => {}
                 // It has no such stream (405, as a rule), which a server may.
                 Ok(answer) => return self.heard_status(answer.status, session),
-                Err(Refusal::Guest(types::Error::Transient(_))) => {}
+                Err(error) if error.is_transient() => {}
                 // The rules or the host said no, and would say so again; the decision is on record.
                 Err(_) => return,
             }
@@ -570,8 +568,8 @@ impl Line {
                     lock(&self.unasked).hear(frame, &self.waiting);
                     self.waiting.room().await;
                 }
-                Ok(None) | Err(Refusal::Guest(types::Error::Transient(_))) => return any,
-                Err(_) => return false,
+                Ok(None) => return any,
+                Err(error) => return any && error.is_transient(),
             }
         }
     }
@@ -617,6 +615,7 @@ fn came(end: Result<Came, Refusal>) -> Result<Came, Fault> {
     match end {
         Ok(end) => Ok(end),
         Err(Refusal::Guest(error)) => Ok(Came::Failed(error.into())),
+        Err(Refusal::Unanswered(why)) => Ok(Came::Failed(Told::Unanswered(why))),
         Err(Refusal::Fault(fault)) => Err(fault),
     }
 }

@@ -32,8 +32,18 @@ pub(crate) fn kill(fault: impl Into<Fault>) -> wasmtime::Error {
 pub(crate) enum Refusal {
     /// The guest reads it and goes on.
     Guest(flowhost_engine::bindings::types::Error),
+    /// What was asked to do something did not answer, and may have done it. The guest reads that it may work next time.
+    Unanswered(String),
     /// The call ends.
     Fault(Fault),
+}
+
+impl Refusal {
+    /// Whether it may work next time.
+    pub(crate) const fn is_transient(&self) -> bool {
+        use flowhost_engine::bindings::types::Error;
+        matches!(self, Self::Guest(Error::Transient(_)) | Self::Unanswered(_))
+    }
 }
 
 impl From<Fault> for Refusal {
@@ -55,6 +65,7 @@ pub(crate) async fn told<T>(
     match work.await {
         Ok(value) => Ok(Ok(value)),
         Err(Refusal::Guest(error)) => Ok(Err(error.into())),
+        Err(Refusal::Unanswered(why)) => Ok(Err(Told::Unanswered(why))),
         Err(Refusal::Fault(fault)) => Err(fault),
     }
 }
@@ -81,6 +92,9 @@ pub(crate) fn settle<T>(
     match outcome {
         Ok(value) => Ok(Ok(value)),
         Err(Refusal::Guest(error)) => Ok(Err(error)),
+        Err(Refusal::Unanswered(why)) => {
+            Ok(Err(flowhost_engine::bindings::types::Error::Transient(why)))
+        }
         Err(Refusal::Fault(fault)) => Err(kill(fault)),
     }
 }

@@ -473,6 +473,8 @@ kinds! {
         owner: Option<Owner>,
         /// The class of the failure, as retries and exit codes know it.
         class: Option<String>,
+        /// It failed while something outside that it had asked to do something had not answered.
+        in_doubt: Option<bool>,
         /// What it used.
         used: UsedPart,
         /// What an agent remarks.

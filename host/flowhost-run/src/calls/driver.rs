@@ -59,7 +59,7 @@ mod tests;
 
 use asked::{Asked, turn_away, wished};
 use beside::Beside;
-use doubt::doubted;
+use doubt::{doubted, weighed};
 pub(crate) use outcome::failed_by_host;
 pub use outcome::{Outcome, Paused, StepOutcome, status_word};
 use takeup::{Begun, Takeup};
@@ -443,7 +443,7 @@ impl Driver {
         self.begun.remove(&answer.call);
         let (result, stands) = match lasts && at_work || before {
             true => doubted(result, stands),
-            false => (result, stands),
+            false => (weighed(result, lasts), stands),
         };
         self.recording.heard(answer.call);
         let spent = self.purse.end(&answer.call.to_string());

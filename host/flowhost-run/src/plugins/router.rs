@@ -223,7 +223,13 @@ impl ToolRouter for Router {
                     ..result
                 })
                 .payload(content_text(content)?.into_bytes()),
-            Err(fault) => failed_fact(&scope, result, fault),
+            Err(fault) => {
+                // It is not known to the caller either, whatever it makes of that.
+                if scope.is_unanswered() {
+                    caller.asks();
+                }
+                failed_fact(&scope, result, fault)
+            }
         };
         scope.record_durable(result).await?;
         self.guarded_answer(caller, name, answered).await

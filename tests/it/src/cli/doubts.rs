@@ -168,3 +168,41 @@ fn what_is_keyed_is_tried_again_with_its_key_when_its_time_was_up_and_in_doubt_a
     assert!(!hits[1].key.is_empty(), "{hits:?}");
     super::again::replays(&home);
 }
+
+const UNANSWERED: &str = "b: nobody knows whether it had its effect: what it had asked did not answer; look whether it \
+                          happened, and take it back by hand if it must not stay";
+
+#[test]
+fn what_must_not_happen_twice_is_not_tried_again_when_its_request_got_no_answer() {
+    let server = Counting::new();
+    let more = "effects: once, retry: { max_attempts: 3, backoff: { initial: 10ms } }";
+    let steps = THREE.replace("POST:/b }", &format!("POST:/b, {more} }}"));
+    let home = home(&server, &steps);
+    home.file("ok_http.toml", SENDS);
+    server.cut("/b");
+    let ran = home.flowhost(RUN).expect(8);
+    let report = ran.json();
+    assert_eq!(report["warnings"], json!([UNANSWERED]), "{report:#}");
+    let hint = report["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("is not tried again"), "{hint}");
+    assert_eq!(server.paths(), ["/a", "/b"]);
+    super::again::replays(&home);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+    // Nobody was there who could have heard it: that is tried again.
+    let nobody = Counting::new();
+    let steps = THREE.replace("POST:/b }", &format!("POST:/b, {more} }}"));
+    let other = super::resumed::home(&nobody, &steps);
+    let plan = other.read("plan.yaml");
+    let port = nobody.address.port().to_string();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = closed.local_addr().unwrap().port().to_string();
+    drop(closed);
+    for file in ["plan.yaml", "policies/loopback.toml"] {
+        let text = other.read(file);
+        other.file(file, text.replace(&port, &free));
+    }
+    assert_ne!(plan, other.read("plan.yaml"));
+    let report = other.flowhost(RUN).expect(8).json();
+    assert_eq!(report["warnings"], json!([]), "{report:#}");
+    super::again::replays(&other);
+}

@@ -225,6 +225,38 @@ fn a_server_that_never_answers_costs_its_call_and_nothing_else() {
 }
 
 #[test]
+fn a_call_that_a_server_took_and_did_not_answer_is_in_doubt_and_not_made_twice() {
+    if !confines() {
+        return;
+    }
+    let once = "  a: { uses: peer/shout, with: { text: hello }, effects: once, retry: { max_attempts: 3, \
+                backoff: { initial: 10ms } } }";
+    for mode in ["never", "dies"] {
+        let home = plan(mode, "", once);
+        let profile = home.path().join("policies/peer.toml");
+        let text = std::fs::read_to_string(&profile).unwrap();
+        std::fs::write(
+            &profile,
+            text.replace("deadline = \"20s\"", "deadline = \"3s\""),
+        )
+        .unwrap();
+        let ran = run(&home);
+        let told = ran.json();
+        assert!(ran.code != 0, "{}", ran.all());
+        assert_eq!(of_kind(&home, "tool.call").len(), 1, "{}", ran.all());
+        assert!(
+            told["warnings"].to_string().contains("nobody knows"),
+            "{}",
+            ran.all()
+        );
+        let hint = told["error"]["hint"].as_str().unwrap();
+        assert!(hint.contains("is not tried again"), "{hint}");
+    }
+    let told = run(&plan("legacy", "", once)).expect(0).json();
+    assert_eq!(told["warnings"], json!([]), "{told:#}");
+}
+
+#[test]
 fn a_server_that_died_is_started_again_for_the_next_try() {
     if !confines() {
         return;

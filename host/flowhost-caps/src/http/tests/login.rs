@@ -93,6 +93,7 @@ async fn asked(bench: &Bench) -> Result<(u16, String), types::Error> {
     let mut answer = match sent {
         Ok(answer) => answer,
         Err(crate::shared::support::Refusal::Guest(error)) => return Err(error),
+        Err(crate::shared::support::Refusal::Unanswered(why)) => panic!("{why}"),
         Err(crate::shared::support::Refusal::Fault(fault)) => panic!("{fault:?}"),
     };
     let mut body = Vec::new();

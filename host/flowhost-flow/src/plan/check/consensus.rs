@@ -227,6 +227,7 @@ impl<'p> Check<'p> {
             true => Some("retry"),
             false => lists.find_map(|(key, list)| list.contains(&React::Retry).then_some(key)),
         };
+        // Nothing of it asks a second time.
         let Some(again) = again else { return };
         let id = &step.id;
         let at = node.get("effects").map_or(node.at, |node| node.at);

@@ -214,7 +214,7 @@ impl Unit {
         }
         match &answer.result {
             CallResult::Failed(failure) if failure.is_in_doubt() => {
-                self.in_doubt(desk.core, answer.part);
+                self.in_doubt(desk.core, answer.part, failure.class);
             }
             CallResult::Failed(_) | CallResult::Verdict(_) => {}
             CallResult::Output(_) => self.doubt.answered(answer.part),

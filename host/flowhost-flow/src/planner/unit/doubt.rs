@@ -5,7 +5,7 @@
 //! sub-plan has such a step. Another step is: its calls carry the same key, and one that answers settles what the
 //! ones before it left open. Must not judge whether a call can have had an effect: whoever made it says so.
 
-use crate::exit::Failure;
+use crate::exit::{Failure, FailureClass};
 use crate::plan::Effects;
 use crate::planner::core::{Core, ScopeId};
 use crate::planner::unit::{Answer, Desk, End, Stop, Unit};
@@ -16,6 +16,8 @@ use crate::planner::{CallResult, Part};
 pub(super) struct Doubt {
     /// Parts of it with a call that is in doubt, where no later call has answered.
     open: Vec<Part>,
+    /// The last of them ended by itself.
+    unanswered: bool,
     /// What must not be done twice may have been done.
     once: bool,
     /// It was said when the unit was stopped, of the first call that answered so: the same is true of all of them.
@@ -48,8 +50,10 @@ impl Unit {
         self.spec.effects == Effects::Once && !part.is_guard()
     }
 
-    /// A call was ended while it was at work.
-    pub(super) fn in_doubt(&mut self, core: &mut Core, part: Part) {
+    /// A call was ended while it was at work, or ended while what it had asked had not answered.
+    pub(super) fn in_doubt(&mut self, core: &mut Core, part: Part, why: FailureClass) {
+        let ended = matches!(why, FailureClass::Timeout | FailureClass::Cancelled);
+        self.doubt.unanswered = !ended;
         if !self.doubt.open.contains(&part) {
             self.doubt.open.push(part);
         }
@@ -84,11 +88,11 @@ impl Unit {
                 }
             }
             (CallResult::Failed(failure), _) if failure.is_in_doubt() => {
-                self.in_doubt(desk.core, answer.part);
+                self.in_doubt(desk.core, answer.part, failure.class);
             }
             // It came to its end in the moment in which its time was up.
             (CallResult::Output(_), End::Stopped(Stop::Timeout)) if once => {
-                self.in_doubt(desk.core, answer.part);
+                self.in_doubt(desk.core, answer.part, FailureClass::Timeout);
             }
             (CallResult::Output(_), _) => self.doubt.answered(answer.part),
             (CallResult::Failed(_) | CallResult::Verdict(_), _) => {}
@@ -105,7 +109,11 @@ impl Unit {
     /// Says of a unit that is over what nobody knows of it. Not before: an attempt that follows may still answer.
     pub(super) fn tell_doubt(&self, core: &mut Core) {
         if !self.doubt.open.is_empty() {
-            core.warn(&self.path, "call", Failure::in_doubt().with_cure());
+            let doubt = match self.doubt.unanswered {
+                true => Failure::unanswered(),
+                false => Failure::in_doubt(),
+            };
+            core.warn(&self.path, "call", doubt.with_cure());
         }
     }
 }
@@ -115,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::exit::{Exit, FailureClass};
+    use crate::exit::Exit;
     use crate::planner::harness::{Run, plan};
     use crate::planner::{Event, Note};
 
@@ -170,6 +178,30 @@ mod tests {
         assert!(run.calls.is_empty());
         assert_eq!(run.exit(), Exit::Limit);
         assert_eq!(told(&run), ["a"]);
+    }
+
+    #[test]
+    fn what_asked_and_got_no_answer_is_not_tried_again_where_it_must_not_be_done_twice() {
+        let unanswered = || {
+            let failure = Failure::new(FailureClass::Transient, "the connection broke");
+            CallResult::Failed(failure.left_in_doubt())
+        };
+        let mut run = Run::of(&format!(
+            "steps:\n  a: {{uses: t, effects: once, {TRIES}}}\n"
+        ));
+        run.answer("a", unanswered());
+        assert!(run.calls.is_empty() && run.end.is_some());
+        assert_eq!(told(&run), ["a"]);
+        let failure = run.summary("a").failure.clone().unwrap();
+        assert_eq!(failure.class, FailureClass::Transient);
+        assert!(failure.hint.contains("is not tried again"));
+        // A keyed one is, under its key.
+        let mut run = Run::of(&format!("steps:\n  a: {{uses: t, {TRIES}}}\n"));
+        run.answer("a", unanswered());
+        run.tick();
+        run.ok("a", json!(1));
+        assert_eq!(run.exit(), Exit::Ok);
+        assert!(told(&run).is_empty());
     }
 
     #[test]

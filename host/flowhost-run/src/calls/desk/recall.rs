@@ -42,6 +42,8 @@ pub(crate) struct Recalled {
     pub(crate) owner: String,
     /// Its class.
     pub(crate) class: String,
+    /// Whether something that it had asked had not answered.
+    pub(crate) in_doubt: bool,
     /// What it answered, or how it failed.
     pub(crate) text: String,
     pub(crate) used: Detail,
@@ -182,6 +184,7 @@ fn said(fact: &Fact) -> Said {
             let ended = Recalled {
                 owner: text("owner").unwrap_or_default().to_owned(),
                 class: text("class").unwrap_or_default().to_owned(),
+                in_doubt: fact.fields.contains_key("in_doubt"),
                 text: String::from_utf8_lossy(payload).into_owned(),
                 used: Detail {
                     fuel: number("fuel").unwrap_or_default(),

@@ -58,6 +58,14 @@ pub(super) fn doubted(result: CallResult, stands: Stands) -> (CallResult, Stands
     }
 }
 
+/// The result of a call, by whether what it did may last: where nothing does, there is nothing that nobody knows.
+pub(super) fn weighed(result: CallResult, lasts: bool) -> CallResult {
+    match result {
+        CallResult::Failed(failure) if !lasts => CallResult::Failed(failure.without_doubt()),
+        result => result,
+    }
+}
+
 impl Driver {
     /// Whether another process of the run had begun this call, which may have an effect that outlasts it, and nobody has
     /// said that it had none.

@@ -11,7 +11,7 @@ use flowhost_flow::{Amounts, Call, CallResult, Event, Exit, FailureClass, Time};
 use flowhost_words::shell_word;
 use tokio::time::Instant;
 
-use super::doubt::doubted;
+use super::doubt::{doubted, weighed};
 use crate::calls::desk::Recording;
 use crate::calls::driver::{Driver, Paused};
 use crate::calls::order::{Answered, Stands};
@@ -260,9 +260,10 @@ impl Driver {
         self.open.remove(&call.id.0);
         self.recording.heard(call.id.0);
         let (result, stands) = self.kept(&call.step_id, known.result, known.stands);
-        let (result, stands) = match self.may_have_lasted(call) {
+        let lasts = self.may_have_lasted(call);
+        let (result, stands) = match lasts {
             true => doubted(result, stands),
-            false => (result, stands),
+            false => (weighed(result, lasts), stands),
         };
         let answered = Answered {
             stands,

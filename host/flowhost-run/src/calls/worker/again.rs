@@ -59,7 +59,11 @@ fn result_of(order: &Order, recalled: Recalled) -> Result<CallResult, Failure> {
         .find(|class| class.word() == recalled.class);
     debug_assert!(class.is_some(), "a result that failed names its class");
     let class = class.copied().unwrap_or(FailureClass::Failed);
-    Err(Failure::new(class, recalled.text).owned_by(owner))
+    let failure = Failure::new(class, recalled.text).owned_by(owner);
+    Err(match recalled.in_doubt {
+        true => failure.left_in_doubt(),
+        false => failure,
+    })
 }
 
 fn output(order: &Order, text: &str) -> Result<CallResult, Failure> {
@@ -174,6 +178,7 @@ mod tests {
         Recalled {
             owner: owner.to_owned(),
             class: class.to_owned(),
+            in_doubt: false,
             text: text.to_owned(),
             used: Detail::default(),
         }

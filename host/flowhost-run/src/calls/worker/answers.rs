@@ -30,6 +30,16 @@ pub(crate) fn failed(failure: Failure) -> CallResult {
     CallResult::Failed(failure)
 }
 
+/// What a call came to that had asked something outside to do something.
+pub(super) fn left(result: CallResult, scope: &CallScope) -> CallResult {
+    match result {
+        CallResult::Failed(failure) if scope.is_unanswered() => {
+            CallResult::Failed(failure.left_in_doubt())
+        }
+        result => result,
+    }
+}
+
 pub(super) fn output_of(text: &str) -> Result<CallResult, Failure> {
     serde_json::from_str(text)
         .map(CallResult::Output)
@@ -109,6 +119,7 @@ pub(crate) fn failed_fact(scope: &CallScope, result: ToolResult, fault: &Fault) 
         status: "failed".to_owned(),
         owner: Some(fault.owner()),
         class: Some(unplaced(fault).class.word().to_owned()),
+        in_doubt: scope.is_unanswered().then_some(true),
         ..result
     };
     scope.said(failed).payload(fault.to_string().into_bytes())

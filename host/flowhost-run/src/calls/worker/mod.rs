@@ -47,7 +47,7 @@ use crate::plugins::wiring::Machinery;
 
 use again::{Again, again};
 pub(crate) use answers::{failed, failed_fact, recorded, unplaced, verdict_of};
-use answers::{failure_of, finish, misgiven, output_of};
+use answers::{failure_of, finish, left, misgiven, output_of};
 use inbox::deliveries;
 pub(crate) use inbox::{Calls, Inbox};
 use manner::Manner;
@@ -323,7 +323,8 @@ impl Worker {
         let report = self
             .settle(&scope, name, report, |whole| Some(Whole::told(whole)))
             .await;
-        finish(plugin, report, |whole| Ok(CallResult::Output(whole.output)))
+        let (result, detail) = finish(plugin, report, |whole| Ok(CallResult::Output(whole.output)));
+        (left(result, &scope), detail)
     }
 
     async fn agent(
@@ -356,7 +357,8 @@ impl Worker {
                 Some((&output.content, &output.notes))
             })
             .await;
-        finish(plugin, report, |output| output_of(&output.content))
+        let (result, detail) = finish(plugin, report, |output| output_of(&output.content));
+        (left(result, &scope), detail)
     }
 
     /// The intent of an effect, on disk before the effect.

@@ -266,6 +266,7 @@ impl Replay {
         let doubt = matches!(&told, CallResult::Failed(failure) if failure.in_doubt);
         let result = match result {
             CallResult::Failed(failure) if doubt => CallResult::Failed(failure.left_in_doubt()),
+            CallResult::Failed(failure) => CallResult::Failed(failure.without_doubt()),
             result => result,
         };
         let said = self.journal.kept(&result);

@@ -32,8 +32,15 @@ struct Told {
     payload: PayloadOf,
     stands: Stands,
     /// How it failed, without why; none where it went well.
-    failed: Option<(FailureClass, Option<Owner>)>,
+    failed: Option<Ended>,
     detail: Detail,
+}
+
+/// How a call failed, without why.
+struct Ended {
+    class: FailureClass,
+    owner: Option<Owner>,
+    in_doubt: bool,
 }
 
 /// The past as far as it has been read.
@@ -333,7 +340,11 @@ impl<'p> Reader<'p> {
                 .iter()
                 .find(|class| Some(class.word()) == said.class.as_deref());
             let owner = said.owner.and_then(|owner| Owner::parse(owner.as_str()));
-            (class.copied().unwrap_or(FailureClass::Failed), owner)
+            Ended {
+                class: class.copied().unwrap_or(FailureClass::Failed),
+                owner,
+                in_doubt: said.in_doubt == Some(true),
+            }
         });
         let told = Told {
             payload: record.into(),
@@ -355,9 +366,10 @@ impl<'p> Reader<'p> {
             detail,
         } = told;
         let text = self.text(&payload)?;
-        if let Some((class, owner)) = failed {
-            let mut failure = FlowFailure::new(class, text);
-            failure.owner = owner.unwrap_or(failure.owner);
+        if let Some(ended) = failed {
+            let mut failure = FlowFailure::new(ended.class, text);
+            failure.owner = ended.owner.unwrap_or(failure.owner);
+            failure.in_doubt = ended.in_doubt;
             let result = CallResult::Failed(failure);
             let stands = Stands::Nowhere;
             return Ok(Known {
