@@ -1,8 +1,9 @@
 //! The evidence of a run: one append-only, hash-chained, signed log (`fhe/1`), written before a
 //! fact is reported.
 //!
-//! Everything is pure but `disk` and `keyfile` (the files), `options` (the clock) and `writer` (the
-//! thread). What a record says is declared once, in `records`; nothing else here knows of plans, plugins
+//! What a record is and what proves it are pure: `canonical`, `chain`, `merkle`, `record`, `records`. Whoever needs
+//! files goes through `disk`, but for `keyfile` and `bundle`, which open their own; the clock is in `options`,
+//! the thread in `writer`. What a record says is declared once, in `records`; nothing else here knows of plans, plugins
 //! or policies. This crate must never re-serialise a stored line to compute a hash, and never repair
 //! one.
 

@@ -4,8 +4,8 @@
 pub const MODERN: &str = "2026-07-28";
 /// The newest revision that opens with `initialize`.
 pub const LEGACY: &str = "2025-11-25";
-/// Every revision that is spoken, newest first. 2024-11-05 is spoken over stdio, whose frames did not
-/// change; its HTTP transport was replaced.
+/// Every revision that is spoken, newest first. Frames are the same since 2024-11-05. Its own HTTP transport, which
+/// 2025-03-26 replaced, is not spoken: who asks for that revision over the later one is answered in it.
 pub const SUPPORTED: [&str; 5] = [MODERN, LEGACY, "2025-06-18", "2025-03-26", "2024-11-05"];
 
 /// Whether a revision says of itself in every request what older ones agreed on once.

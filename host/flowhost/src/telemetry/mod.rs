@@ -3,7 +3,7 @@
 //!
 //! Every fact goes through the run's journal; what was accepted there goes through a bounded queue to
 //! the views, without its payload. So telemetry can say nothing that the ledger does not say, can
-//! show no prompt and no answer, and can neither slow a run down nor end it: a full queue drops and
+//! show no prompt and no answer, and no run waits for it while it is at work: a full queue drops and
 //! counts, an unreachable collector costs one warning (or the run, where the operator says so), and the end
 //! waits at most [`FLUSH_MS`].
 
