@@ -121,15 +121,34 @@ fn a_plan_whose_last_run_was_killed_says_so_whoever_found_that_first() {
     let goes_on =
         format!("`flowhost runs resume {killed} --allow-private-network` goes on with it");
     let run = ["run", "plan.yaml", "--allow-private-network"];
-    let ran = home.flowhost(&run).expect(0);
     let offer = format!("the last run of this plan, {killed}, was killed; {goes_on}");
+    let ran = home.flowhost(&run).expect(0);
     assert!(ran.stderr.contains(&offer), "{}", ran.all());
+    let once = format!("warning: {offer}");
+    assert!(!ran.all().contains(&once), "{}", ran.all());
     // Now another has ended, and what is offered is not taken for the newest.
     let ran = home.flowhost(&run).expect(0);
     assert!(!ran.stderr.contains(killed), "{}", ran.all());
     let ran = home.flowhost(&[&run[..], &["--resume"]].concat()).expect(1);
     let older = format!("an older one is on record as `killed`: {goes_on}");
     assert!(ran.stderr.contains(&older), "{}", ran.all());
+}
+
+#[test]
+fn a_program_hears_that_the_last_run_of_a_plan_was_killed() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    killed_in(&home, &server, "/b");
+    server.silence("/b", false);
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let killed = list[0]["run_id"].as_str().unwrap();
+    let run = ["run", "plan.yaml", "--allow-private-network", "--json"];
+    let told = home.flowhost(&run).expect(0).json();
+    let warnings = told["warnings"].to_string();
+    let offer = format!("the last run of this plan, {killed}, was killed; `flowhost runs resume");
+    assert!(warnings.contains(&offer), "{told:#}");
+    let told = home.flowhost(&run).expect(0).json();
+    assert!(!told["warnings"].to_string().contains(killed), "{told:#}");
 }
 
 #[test]
