@@ -336,7 +336,7 @@ impl<'a> Walk<'a> {
         look: &mut dyn FnMut(&View<'_>),
         report: &mut LedgerReport,
     ) -> Result<(), Problem> {
-        let (origin, check, checkpoint) = self.begin(dir)?;
+        let (origin, check, checkpoint) = self.begin(dir, report)?;
         report.origin = Some(origin.clone());
         let mut floors = floors.to_vec();
         for note in &self.options.witnessed {
@@ -373,7 +373,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Finds out whose ledger this is and which keys may sign it.
-    fn begin(&self, dir: &Path) -> Result<(String, Check, Option<Note>), Problem> {
+    fn begin(
+        &self,
+        dir: &Path,
+        report: &mut LedgerReport,
+    ) -> Result<(String, Check, Option<Note>), Problem> {
         let path = dir.join(layout::CHECKPOINT);
         let checkpoint = disk::read_small(self.source, &path, NOTE_BYTES_MAX as u64)
             .map_err(io_fault(&path))?
@@ -386,6 +390,8 @@ impl<'a> Walk<'a> {
             .map(|bytes| Meta::parse(&bytes))
             .transpose()
             .map_err(|what| place(&meta_path, fault(Code::Meta, what)))?;
+        // No fault, because all that is signed can be verified without it; and told, because it is missed elsewhere.
+        report.no_meta = meta.is_none();
         let origin = match (&meta, &checkpoint) {
             (Some(meta), _) => meta.origin.clone(),
             (None, Some(note)) => note.unverified().origin.clone(),

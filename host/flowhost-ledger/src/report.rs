@@ -164,8 +164,11 @@ pub struct LedgerReport {
     pub index: Option<Indexed>,
     /// Whether there is a `run.end` record.
     pub ended: bool,
-    /// Whether it stopped before its end, in order, and can be resumed.
+    /// Whether it stopped before its end, in order: it can be resumed, unless `ledger.json` is missing.
     pub paused: bool,
+    /// Whether `ledger.json` is missing: what is signed does not rest on it, and whoever reads or resumes the run does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_meta: bool,
     /// Records of kinds that this version does not know.
     pub unknown_kinds: u64,
     /// The first thing that is wrong.
@@ -192,6 +195,7 @@ impl LedgerReport {
             index: None,
             ended: false,
             paused: false,
+            no_meta: false,
             unknown_kinds: 0,
             problem: None,
         }
@@ -343,10 +347,19 @@ impl LedgerReport {
             ))?;
         }
         if !self.ended && !self.is_index() && self.was_read_to_the_end() {
-            note(match self.paused {
-                true => "the run stopped before its end, in order, and can be resumed",
-                false => "the record run.end is missing: the run was killed, or is still at work",
+            note(match (self.paused, self.no_meta) {
+                (true, false) => "the run stopped before its end, in order, and can be resumed",
+                (true, true) => "the run stopped before its end, in order",
+                (false, _) => {
+                    "the record run.end is missing: the run was killed, or is still at work"
+                }
             })?;
+        }
+        if self.no_meta {
+            note(
+                "ledger.json is missing: nothing that is signed rests on it, but without it the run is neither shown nor \
+                 resumed; bring it back from a backup",
+            )?;
         }
         if self.unknown_kinds > 0 {
             let records = counted(self.unknown_kinds, "record");

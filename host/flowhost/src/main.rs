@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod give_back;
 mod streams;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,8 @@ use flowhost::failure::Failure;
 use flowhost::output::{self, Output};
 use flowhost::report::problems::{FailureDocument, Texts, print};
 use flowhost_flow::Exit;
+
+use crate::usage::Told;
 
 #[global_allocator]
 static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
@@ -89,12 +92,15 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     // The line was not understood, so that nobody knows what belongs to what: whoever wrote it anywhere wants JSON.
     if std::env::args().any(|argument| argument == "--json") {
-        let text = error.render().to_string();
-        // What follows the first line is usage, which is for people.
-        let message = text.lines().next().unwrap_or_default();
-        let message = message.trim_start_matches("error: ");
-        let hint = elsewhere(error).unwrap_or_else(|| "see `flowhost --help`".to_owned());
-        let failure = Failure::new(Exit::Usage, message).hint(hint);
+        let told = Told::of(&error.render().to_string());
+        let mut hints: Vec<String> = elsewhere(error).into_iter().collect();
+        hints.extend(told.hints);
+        if hints.is_empty() {
+            hints.push("see `flowhost --help`".to_owned());
+        }
+        let failure = hints
+            .into_iter()
+            .fold(Failure::new(Exit::Usage, told.message), Failure::hint);
         plain(true).document(&FailureDocument::from(&failure));
     } else {
         // Standard error may be closed, and there is no other place to say so.

@@ -12,8 +12,8 @@ use flowhost::state::FindRuns as _;
 use flowhost_flow::Exit;
 use flowhost_ledger::records::{Erasure, RecordKind as _};
 use flowhost_ledger::{
-    Bundle, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, Recorder as _, SEALED_KEY,
-    StoredRecord, erase_sealed_key, prove_in, read_run,
+    Bundle, Ledger, LedgerError, LedgerOptions, Payloads, ReadError, RealDisk, Recorder as _,
+    SEALED_KEY, StoredRecord, erase_sealed_key, prove_in, read_run,
 };
 use flowhost_words::shell_word;
 
@@ -159,11 +159,12 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     if all.is_empty() {
         return Ok(gone_before(context, &run, seq));
     }
+    let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
+    // Before the mark: one of an erasure that is refused here would have later commands finish what never began.
+    let ledger = Ledger::reopen(&options).map_err(|error| failed(&error))?;
     // Before anything goes: a process that is killed while it erases leaves the mark, and the next command makes the page
     // anew without what is gone.
     let mark = page::Mark::set(state, &run, &context.ambient)?;
-    let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
-    let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
     let erased = ledger.erase_blocking(all.clone(), reason);
     let anew = match erased {
         Ok(1..) => page::rewrite(&ledger, state, &run, &context.ambient),
@@ -171,7 +172,16 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     };
     // Closed whatever became of the erasure: one that stays open looks as if its process had been killed.
     let sealed = ledger.close_blocking().map_err(|error| failed(&error))?;
-    let erased = erased.map_err(|error| failed(&error))?;
+    let erased = match erased {
+        Ok(erased) => erased,
+        Err(error) => {
+            // Nothing of it is on record. After any other error it may be, and whoever opens the ledger ends it.
+            if matches!(error, LedgerError::Refused(_)) {
+                mark.clear();
+            }
+            return Err(failed(&error));
+        }
+    };
     let anew = anew?;
     mark.clear();
     if context.output.json {
@@ -227,7 +237,7 @@ fn erase_key(context: &Context, run: &str, reason: &str) -> Result<Exit, Failure
     }
     let key = in_use(&context.ambient, state).map_err(|error| failed(&error))?;
     let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
-    let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
+    let ledger = Ledger::reopen(&options).map_err(|error| failed(&error))?;
     let erasure = Erasure {
         reason: reason.to_owned(),
         seqs: Vec::new(),

@@ -30,7 +30,7 @@ pub(super) fn remove(args: &RmArgs, context: &Context) -> Result<Exit, Failure> 
             meant.push(run.clone());
         }
     }
-    take(&meant, false, context)
+    take(&meant, false, None, context)
 }
 
 /// The run of this name: one that is there, one that was archived, or one whose folder is gone.
@@ -106,9 +106,9 @@ pub(super) fn perform(args: &PruneArgs, context: &Context) -> Result<Exit, Failu
         context.output.message(&text);
     }
     if args.dry_run {
-        return Ok(shown(&go, context));
+        return Ok(shown(&go, wait, context));
     }
-    take(&go, !args.no_archive, context)
+    take(&go, !args.no_archive, Some(wait), context)
 }
 
 /// The runs that go, oldest first, and how many would but for waiting for a person.
@@ -134,10 +134,10 @@ fn candidates(entries: Vec<RunEntry>, args: &PruneArgs, now_ms: u64) -> (Vec<Run
     (go, wait.len())
 }
 
-/// What would go.
-fn shown(go: &[RunEntry], context: &Context) -> Exit {
+/// What would go, and how many would but for waiting for a person.
+fn shown(go: &[RunEntry], wait: usize, context: &Context) -> Exit {
     if context.output.json {
-        let document = json!({ "dry_run": true, "runs": go });
+        let document = json!({ "dry_run": true, "runs": go, "waiting": wait });
         context.output.document(&document);
     } else if go.is_empty() {
         context.output.message("no run would be removed\n");
@@ -198,8 +198,14 @@ impl Taken {
     }
 }
 
-/// Removes the runs one after another; ends at the first that cannot go, and says which ones went.
-fn take(runs: &[RunEntry], archives: bool, context: &Context) -> Result<Exit, Failure> {
+/// Removes the runs one after another; ends at the first that cannot go, and says which ones went, and how many wait for a
+/// person and stay where that was looked at.
+fn take(
+    runs: &[RunEntry],
+    archives: bool,
+    wait: Option<usize>,
+    context: &Context,
+) -> Result<Exit, Failure> {
     let (ambient, state) = (&context.ambient, &context.state);
     let key = signing_key(ambient, &context.config, state)?;
     let index = RunIndex::new(state.root(), state.tenant(), key);
@@ -247,9 +253,11 @@ fn take(runs: &[RunEntry], archives: bool, context: &Context) -> Result<Exit, Fa
     }
     if context.output.json {
         let removed: Vec<Value> = taken.iter().map(Taken::document).collect();
-        context
-            .output
-            .document(&json!({ "dry_run": false, "removed": removed }));
+        let mut document = json!({ "dry_run": false, "removed": removed });
+        if let (Some(wait), Some(fields)) = (wait, document.as_object_mut()) {
+            fields.insert("waiting".to_owned(), wait.into());
+        }
+        context.output.document(&document);
     }
     Ok(Exit::Ok)
 }

@@ -102,16 +102,34 @@ pub(crate) fn go_on(
     ended.map_err(|failure| failure.named("PLAN", &plan.display().to_string()))
 }
 
+/// What becomes of the newest run of a plan that is to be run.
+pub(crate) enum Newest {
+    /// The person wants to go on with it.
+    GoesOn(String),
+    /// It stays as it is, and the plan begins anew.
+    Stays {
+        /// What the document says of it, where it could go on and a program asks: a person has read it.
+        offered: Option<String>,
+    },
+}
+
 /// The newest run of this plan, if the person wants to go on with it; without that, one that was killed or
 /// interrupted is only told of.
 pub(crate) fn newest(
     project: &Project,
     wanted: bool,
     context: &Context,
-) -> Result<Option<String>, Failure> {
+) -> Result<Newest, Failure> {
     super::settle(context);
     if !wanted {
-        return offer(project, context).map(|()| None);
+        let offered = offer(project, context)?;
+        if !context.output.json
+            && let Some(text) = &offered
+        {
+            context.output.message(&format!("note: {text}\n"));
+            return Ok(Newest::Stays { offered: None });
+        }
+        return Ok(Newest::Stays { offered });
     }
     let hash = flowhost_run::plan_hash(project)?;
     let all = listed(context)?;
@@ -124,7 +142,7 @@ pub(crate) fn newest(
         Some(run) if is_open(&run) && is_gone(&context.state, &run.run_id) => {
             Err(gone(&context.state, &run.run_id))
         }
-        Some(run) if is_open(&run) => Ok(Some(run.run_id.clone())),
+        Some(run) if is_open(&run) => Ok(Newest::GoesOn(run.run_id.clone())),
         Some(run) => {
             let failure = nothing().because(format!(
                 "the newest run of this plan, {}, has ended: {}",
@@ -143,12 +161,9 @@ pub(crate) fn newest(
     }
 }
 
-/// Says that the newest run of this plan could go on, whoever found it killed. Read from the end of the index, at the
-/// same cost however many runs there are.
-fn offer(project: &Project, context: &Context) -> Result<(), Failure> {
-    if context.output.json {
-        return Ok(());
-    }
+/// That the newest run of this plan could go on, whoever found it killed. Read from the end of the index, at the same
+/// cost however many runs there are.
+fn offer(project: &Project, context: &Context) -> Result<Option<String>, Failure> {
     // What cannot be read is told where it matters: the run that begins now is entered there.
     let newest = runs::newest(context.state.root(), context.state.tenant()).unwrap_or_default();
     let Some(run) = newest
@@ -157,19 +172,19 @@ fn offer(project: &Project, context: &Context) -> Result<(), Failure> {
         .find(|run| run.plan == project.plan.name)
         .filter(|run| CUT_OFF.contains(&run.status.as_str()))
     else {
-        return Ok(());
+        return Ok(None);
     };
     let is_there = run.removed.is_none() && !is_gone(&context.state, &run.run_id);
-    if is_there && run.plan_hash == flowhost_run::plan_hash(project)? {
-        let text = format!(
-            "note: the last run of this plan, {}, was {}; `{}` goes on with it\n",
-            run.run_id,
-            run.status,
-            resume_command(&run.run_id, &context.state)
-        );
-        context.output.message(&context.state.told(&text));
+    if !is_there || run.plan_hash != flowhost_run::plan_hash(project)? {
+        return Ok(None);
     }
-    Ok(())
+    let text = format!(
+        "the last run of this plan, {}, was {}; `{}` goes on with it",
+        run.run_id,
+        run.status,
+        resume_command(&run.run_id, &context.state)
+    );
+    Ok(Some(context.state.told(&text)))
 }
 
 fn nothing() -> Failure {

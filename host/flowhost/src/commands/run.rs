@@ -23,6 +23,7 @@ use serde_json::json;
 
 use crate::cli::{DurabilityArg, KeyArgs, LogFormat, PlanArgs, RunArgs, RunningArgs};
 use crate::commands::Context;
+use crate::commands::resume::Newest;
 use crate::commands::runs_list::listed;
 
 pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
@@ -45,9 +46,10 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
         return super::estimate::perform(&project, context);
     }
     let running = &args.running;
-    if let Some(run) = super::resume::newest(&project, args.resume, context)? {
-        return super::resume::go_on(&run, &[], running, false, context);
-    }
+    let offered = match super::resume::newest(&project, args.resume, context)? {
+        Newest::GoesOn(run) => return super::resume::go_on(&run, &[], running, false, context),
+        Newest::Stays { offered } => offered,
+    };
     let mut options = options(args, context);
     let begun = project.clone();
     let earlier = match args.reuse.as_deref() {
@@ -65,7 +67,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     options.only = stretch.only;
     // After all that may refuse: git is asked once, as near to the run as can be.
     options.work_tree = worktree::look(&context.ambient, &project, args.stages.allow_dirty)?;
-    let finished = super::running::told(&project, running, context, |host| {
+    let finished = super::running::told(&project, running, offered, context, |host| {
         if let Some(run) = &earlier {
             options.reuse = Some(Arc::new(host.earlier(run, &*kept)?));
         }

@@ -33,14 +33,15 @@ pub(crate) fn perform(
     context: &Context,
     start: impl FnOnce(&Host) -> Result<Run, Failure>,
 ) -> Result<Exit, Failure> {
-    let finished = told(project, args, context, start)?;
+    let finished = told(project, args, None, context, start)?;
     Ok(finished.outcome.end.exit)
 }
 
-/// As [`perform`]; gives what was told of the run, for who has more to tell.
+/// As [`perform`], with a warning that is none of the run's own; gives what was told of the run, for who has more to tell.
 pub(super) fn told(
     project: &Project,
     args: &RunningArgs,
+    warning: Option<String>,
     context: &Context,
     start: impl FnOnce(&Host) -> Result<Run, Failure>,
 ) -> Result<Finished, Failure> {
@@ -61,7 +62,9 @@ pub(super) fn told(
     for runtime in beside.into_iter().chain([runtime]) {
         runtime.shutdown_background();
     }
-    let finished = finished?;
+    let mut finished = finished?;
+    // After the run's own report was written: it is of this command, and stands in no record.
+    finished.outcome.warnings.extend(warning);
     if finished.outcome.end.exit == Exit::Ok {
         flowhost::firsts::green(&context.ambient);
     }

@@ -52,7 +52,8 @@ impl Mark {
 }
 
 /// Finishes the erasures that a kill cut off: each page is made anew and what is unsigned is signed. Gives the
-/// runs that it finished; one that another process is at work on is left to it.
+/// runs that it finished; one that another process is at work on is left to it, and the mark of one that is not there
+/// waits for it.
 pub fn finish(state: &State, ambient: &Ambient, key: &Arc<HostKey>) -> Vec<String> {
     // No folder, no marks; one that cannot be read is told by the command that erases, and must not keep this one
     // from its own work.
@@ -60,8 +61,9 @@ pub fn finish(state: &State, ambient: &Ambient, key: &Arc<HostKey>) -> Vec<Strin
     let mut finished = Vec::new();
     for run in marked {
         let options = LedgerOptions::new(&state.run_dir(&run), state.tenant(), &run, key.clone());
-        // Opening takes the run's lock: where that is not to be had, somebody is at work on the run.
-        let Ok(ledger) = Ledger::open(&options) else {
+        // Opening takes the run's lock: where that is not to be had, somebody is at work on the run. And it makes no
+        // ledger: where the run's folder was moved away or removed, an empty one would pass for the run.
+        let Ok(ledger) = Ledger::reopen(&options) else {
             continue;
         };
         let anew = rewrite(&ledger, state, &run, ambient);

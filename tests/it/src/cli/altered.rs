@@ -74,6 +74,32 @@ fn a_view_of_a_run_that_waits_is_compared_in_its_folder_and_in_its_export() {
 }
 
 #[test]
+fn a_run_without_its_ledger_json_is_not_said_to_be_one_that_can_be_resumed() {
+    let home = waiting();
+    let meta = run_dir(&home).join("ledger.json");
+    let sound = home.flowhost(&["verify", "latest"]).expect(0);
+    says(&sound, "can be resumed");
+    let document = home.flowhost(&["verify", "latest", "--json"]).expect(0);
+    assert!(!document.stdout.contains("no_meta"), "{}", document.all());
+    let text = std::fs::read(&meta).unwrap();
+    std::fs::remove_file(&meta).unwrap();
+    // All that was signed is there.
+    let told = home.flowhost(&["verify", "latest"]).expect(0);
+    says(&told, "ledger.json is missing");
+    assert!(!told.all().contains("can be resumed"), "{}", told.all());
+    let document = home.flowhost(&["verify", "latest", "--json"]).expect(0);
+    assert!(document.stdout.contains("no_meta"), "{}", document.all());
+    let refused = home.flowhost(&["runs", "resume", "latest"]).expect(1);
+    says(&refused, "ledger.json is missing");
+    // And what verification says of a cure is one.
+    std::fs::write(&meta, text).unwrap();
+    says(
+        &home.flowhost(&["verify", "latest"]).expect(0),
+        "can be resumed",
+    );
+}
+
+#[test]
 fn a_run_that_was_killed_is_called_that_everywhere_and_its_views_are_compared() {
     let home = sleeping();
     let child = started(&home);

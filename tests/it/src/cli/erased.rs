@@ -1,5 +1,8 @@
 //! LED: what is erased is gone, and every record keeps its proof.
 
+use std::path::Path;
+
+use flowhost_ledger::{Disk as _, RealDisk};
 use serde_json::Value;
 
 use super::evidence::{finished, key, run_dir, verify};
@@ -88,6 +91,76 @@ fn erasing_twice_says_so_and_records_it_once() {
     let ran = erase(&home, &seq).expect(0);
     assert!(ran.stderr.contains("gone already"), "{}", ran.all());
     assert_eq!(home.records().len(), before);
+    verify(&home).expect(0);
+}
+
+/// The runs whose erasure has begun and is not done.
+fn marked(home: &Home) -> Vec<String> {
+    let marks = std::fs::read_dir(home.path().join(".flowhost/default/erasing"));
+    let marks = marks.into_iter().flatten();
+    marks
+        .map(|mark| mark.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+/// That no command has anything to finish, and none makes a run where there is none.
+#[track_caller]
+fn nothing_is_finished(home: &Home, dir: &Path) {
+    let listed = home.flowhost(&["runs", "list"]);
+    assert!(!listed.all().contains("was cut off"), "{}", listed.all());
+    assert!(!dir.exists(), "an empty ledger was made");
+}
+
+#[test]
+fn an_erasure_that_a_damaged_ledger_refuses_leaves_nothing_to_finish() {
+    let home = finished();
+    let (dir, seq) = (run_dir(&home), record_with(&home, true));
+    let segment = dir.join("seg-00000000.jsonl");
+    let text = std::fs::read_to_string(&segment).unwrap();
+    let (sound, last) = text.trim_end().rsplit_once('\n').unwrap();
+    let damaged = last.replacen("\"tenant\":\"default\"", "\"tenant\":\"default2\"", 1);
+    assert_ne!(last, damaged);
+    std::fs::write(&segment, format!("{sound}\n{damaged}\n")).unwrap();
+    let refused = erase(&home, &seq).expect(1);
+    let told = refused.all();
+    assert!(told.contains("was not erased"), "{told}");
+    assert_eq!(marked(&home), Vec::<String>::new(), "{told}");
+    std::fs::rename(&dir, home.path().join("away")).unwrap();
+    nothing_is_finished(&home, &dir);
+}
+
+#[test]
+fn an_erasure_of_a_run_at_work_leaves_nothing_to_finish() {
+    let home = finished();
+    let (dir, seq) = (run_dir(&home), record_with(&home, true));
+    let held = RealDisk.lock(&dir).unwrap();
+    let refused = erase(&home, &seq).expect(1);
+    assert!(
+        refused.all().contains("was not erased"),
+        "{}",
+        refused.all()
+    );
+    assert_eq!(marked(&home), Vec::<String>::new());
+    drop(held);
+    let listed = home.flowhost(&["runs", "list"]).expect(0);
+    assert!(!listed.all().contains("was cut off"), "{}", listed.all());
+    erase(&home, &seq).expect(0);
+    verify(&home).expect(0);
+}
+
+#[test]
+fn an_erasure_that_was_cut_off_in_a_run_that_was_moved_away_waits_for_it() {
+    let home = finished();
+    let dir = run_dir(&home);
+    let run = dir.file_name().unwrap().to_str().unwrap();
+    home.file(&format!(".flowhost/default/erasing/{run}"), "");
+    std::fs::rename(&dir, home.path().join("away")).unwrap();
+    nothing_is_finished(&home, &dir);
+    assert_eq!(marked(&home), [run]);
+    std::fs::rename(home.path().join("away"), &dir).unwrap();
+    let listed = home.flowhost(&["runs", "list"]).expect(0);
+    assert!(listed.all().contains("was cut off"), "{}", listed.all());
+    assert_eq!(marked(&home), Vec::<String>::new());
     verify(&home).expect(0);
 }
 

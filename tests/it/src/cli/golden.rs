@@ -3,7 +3,7 @@
 //! `tests/golden/EXAMPLE` holds a run as its folder had it, without the pages for people. A replay has to say every
 //! record again, byte for byte. Where a component is another build than the one that the run had, what may differ is its
 //! digest and what it used; what it does may not, and which components those are is printed. `cargo xtask golden --accept` makes the
-//! runs anew.
+//! runs anew. Which examples have none, and why, stands in `tests/golden/README.md`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::examples::copy;
 use crate::counting::Counting;
-use crate::support::{Home, repository};
+use crate::support::{Home, repository, script_plugin};
 
 /// Set by `cargo xtask golden --accept`.
 const ACCEPT: &str = "FLOWHOST_GOLDEN_ACCEPT";
@@ -32,19 +32,35 @@ fn kept(name: &str) -> PathBuf {
     repository().join("tests/golden").join(name)
 }
 
+/// How the run of an example is made, beyond what its plan says.
+#[derive(Default)]
+struct Making {
+    /// The exit code that the run has at first.
+    code: i32,
+    /// What it is given: `name=value`.
+    inputs: Vec<String>,
+    /// What is said of it after that, each a command that does well.
+    then: &'static [&'static [&'static str]],
+}
+
 /// The golden run of an example, in a state folder of its own, done again.
 #[track_caller]
 fn golden(name: &str) {
-    ended(name, 0);
+    made(name, &Making::default());
 }
 
-/// The same of an example whose run ends with `code`.
+/// The same of an example whose run is not made by its plan alone, or does not end well.
 #[track_caller]
-fn ended(name: &str, code: i32) {
+fn made(name: &str, making: &Making) {
     let kept = kept(name);
     if std::env::var_os(ACCEPT).is_some() {
-        accept(name, &kept, code);
+        accept(name, &kept, making);
     }
+    assert!(
+        kept.join("run").is_file(),
+        "{name} has no golden run in {}: `cargo xtask golden --accept` makes it",
+        kept.display()
+    );
     let home = Home::new();
     home.warm();
     let bundle = std::fs::read_to_string(kept.join("bundle.json")).unwrap();
@@ -106,6 +122,8 @@ fn built(bundle: &Value, plugin: &str) -> PathBuf {
         .find(|file| file["name"] == bundle["plan"])
         .unwrap();
     let text = plan["text"].as_str().unwrap();
+    // An input may have the name of a plugin, and stands before it.
+    let text = &text[text.find("\nplugins:").unwrap()..];
     let at = text.find(&format!("\n  {plugin}:"));
     let at = at.unwrap_or_else(|| panic!("the plan does not name `{plugin}`"));
     let source = text[at..].split("builtin:").nth(1).unwrap();
@@ -118,7 +136,7 @@ fn built(bundle: &Value, plugin: &str) -> PathBuf {
 }
 
 /// Runs the example and keeps what it left.
-fn accept(name: &str, kept: &Path, code: i32) {
+fn accept(name: &str, kept: &Path, making: &Making) {
     let there = Path::new(MADE_IN).join(name);
     let _was_not_there = std::fs::remove_dir_all(&there);
     copy(&repository().join("examples").join(name), &there);
@@ -127,23 +145,25 @@ fn accept(name: &str, kept: &Path, code: i32) {
     // A run keeps where its manifests lay, too.
     let plugins = Path::new(MADE_IN).join("plugins");
     copy(&repository().join("target/plugins"), &plugins);
-    let ran = Home::new()
-        .command(&[
-            "run",
-            "plan.yaml",
-            "--json",
-            "--seed",
-            "7",
-            "--allow-private-network",
-            // Named, since its key came with it.
-            "--state",
-            ".flowhost",
-        ])
-        .current_dir(&there)
-        .env("FLOWHOST_PLUGINS", &plugins)
-        .output()
-        .unwrap();
-    assert_eq!(ran.status.code(), Some(code), "{ran:?}");
+    // The state folder is named, since its key came with it.
+    let at = ["--json", "--state", ".flowhost"];
+    let flowhost = |arguments: &[&str], code: i32| {
+        let ran = Home::new()
+            .command(&[arguments, &at[..]].concat())
+            .current_dir(&there)
+            .env("FLOWHOST_PLUGINS", &plugins)
+            .output()
+            .unwrap();
+        assert_eq!(ran.status.code(), Some(code), "{arguments:?}: {ran:?}");
+    };
+    let mut run = vec!["run", "plan.yaml", "--seed", "7", "--allow-private-network"];
+    for input in &making.inputs {
+        run.extend(["--input", input.as_str()]);
+    }
+    flowhost(&run, making.code);
+    for then in making.then {
+        flowhost(then, 0);
+    }
     let runs: Vec<_> = std::fs::read_dir(state.join("default/runs"))
         .unwrap()
         .collect();
@@ -179,6 +199,66 @@ fn examples_that_ask_models_do_what_they_did_and_ask_nobody() {
 }
 
 #[test]
+fn an_example_that_waits_for_a_person_goes_on_as_it_did() {
+    let making = Making {
+        code: 9,
+        then: &[
+            &[
+                "runs",
+                "approve",
+                "latest",
+                "questions",
+                "--by",
+                "reader",
+                "--note",
+                "Each device is one, whoever uses it.",
+            ],
+            &["runs", "resume", "latest"],
+        ],
+        ..Making::default()
+    };
+    made("quality-gates", &making);
+}
+
+#[test]
+fn an_answer_is_judged_as_it_was() {
+    let answer = repository().join("examples/guardrail-variants/outputs/answer-01.json");
+    let answer = std::fs::read_to_string(answer).unwrap();
+    let making = Making {
+        inputs: vec![format!("output={}", answer.trim())],
+        ..Making::default()
+    };
+    made("guardrail-variants", &making);
+}
+
+#[test]
+fn a_program_that_a_model_wrote_does_what_it_did() {
+    if script_plugin("code") {
+        golden("code-agent");
+    }
+}
+
+/// A new example is done again by every build, or says why it is not.
+#[test]
+fn every_example_has_a_golden_run_or_the_readme_says_why_not() {
+    // They are being made, each by its own test.
+    if std::env::var_os(ACCEPT).is_some() {
+        return;
+    }
+    let readme = std::fs::read_to_string(kept("README.md")).unwrap();
+    for entry in std::fs::read_dir(repository().join("examples")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let reason = format!("| `{name}` |");
+        let golden = kept(&name).join("run").is_file();
+        assert!(
+            golden != readme.contains(&reason),
+            "`{name}` has a golden run: {golden}; `cargo xtask golden --accept` makes one, and where it cannot, a line of \
+             tests/golden/README.md says why"
+        );
+    }
+}
+
+#[test]
 fn an_order_is_taken_back_as_it_was_and_no_service_is_asked() {
     let services: Vec<Counting> = match std::env::var_os(ACCEPT) {
         Some(_) => SERVICES.iter().map(|port| Counting::at(*port)).collect(),
@@ -187,5 +267,9 @@ fn an_order_is_taken_back_as_it_was_and_no_service_is_asked() {
     if let Some(shipping) = services.last() {
         shipping.fail("/shipments/A-1001", true);
     }
-    ended("order-saga", 8);
+    let making = Making {
+        code: 8,
+        ..Making::default()
+    };
+    made("order-saga", &making);
 }

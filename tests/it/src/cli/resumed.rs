@@ -121,15 +121,34 @@ fn a_plan_whose_last_run_was_killed_says_so_whoever_found_that_first() {
     let goes_on =
         format!("`flowhost runs resume {killed} --allow-private-network` goes on with it");
     let run = ["run", "plan.yaml", "--allow-private-network"];
-    let ran = home.flowhost(&run).expect(0);
     let offer = format!("the last run of this plan, {killed}, was killed; {goes_on}");
+    let ran = home.flowhost(&run).expect(0);
     assert!(ran.stderr.contains(&offer), "{}", ran.all());
+    let once = format!("warning: {offer}");
+    assert!(!ran.all().contains(&once), "{}", ran.all());
     // Now another has ended, and what is offered is not taken for the newest.
     let ran = home.flowhost(&run).expect(0);
     assert!(!ran.stderr.contains(killed), "{}", ran.all());
     let ran = home.flowhost(&[&run[..], &["--resume"]].concat()).expect(1);
     let older = format!("an older one is on record as `killed`: {goes_on}");
     assert!(ran.stderr.contains(&older), "{}", ran.all());
+}
+
+#[test]
+fn a_program_hears_that_the_last_run_of_a_plan_was_killed() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    killed_in(&home, &server, "/b");
+    server.silence("/b", false);
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let killed = list[0]["run_id"].as_str().unwrap();
+    let run = ["run", "plan.yaml", "--allow-private-network", "--json"];
+    let told = home.flowhost(&run).expect(0).json();
+    let warnings = told["warnings"].to_string();
+    let offer = format!("the last run of this plan, {killed}, was killed; `flowhost runs resume");
+    assert!(warnings.contains(&offer), "{told:#}");
+    let told = home.flowhost(&run).expect(0).json();
+    assert!(!told["warnings"].to_string().contains(killed), "{told:#}");
 }
 
 #[test]
@@ -248,4 +267,32 @@ fn a_disk_that_fills_while_a_run_goes_on_loses_nothing_and_the_run_goes_on_later
         "whatever was sent twice had one key: {paths:?}"
     );
     home.flowhost(&["verify", ".flowhost"]).expect(0);
+}
+
+#[test]
+fn a_word_that_a_full_disk_met_is_not_said_to_be_nowhere() {
+    let server = Counting::new();
+    let home = home(&server, REVIEW);
+    home.flowhost(RUN).expect(9);
+    let exe = crate::support::executable();
+    let ledger = run_dir(&home).join("seg-00000000.jsonl");
+    let most = ledger.metadata().unwrap().len() >> 10;
+    let script = format!(
+        "ulimit -f {most}; exec '{}' runs approve latest review --by ann",
+        exe.display()
+    );
+    let mut full = std::process::Command::new("bash");
+    full.args(["-c", &script]).current_dir(home.path());
+    full.env_clear().env("PATH", "/usr/bin:/bin");
+    full.stdin(Stdio::null());
+    let full = full.output().unwrap();
+    assert_eq!(full.status.code(), Some(1), "{full:?}");
+    let told = String::from_utf8_lossy(&full.stderr).into_owned();
+    for words in [
+        "may stand on record",
+        "check free space",
+        "flowhost runs show 0",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
 }

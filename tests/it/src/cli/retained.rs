@@ -367,6 +367,10 @@ fn a_run_that_waits_for_a_person_is_cancelled_without_a_process_and_goes_with_fo
     );
     let pruned = home.flowhost(&["runs", "prune", "--keep", "0"]).expect(0);
     says(&pruned, "1 run waits for a person and stays");
+    for more in [&["--json"][..], &["--json", "--dry-run"]] {
+        let told = home.flowhost(&[&["runs", "prune", "--keep", "0"], more].concat());
+        assert_eq!(told.expect(0).json()["waiting"], 1, "{more:?}");
+    }
     home.flowhost(&["runs", "cancel", "latest", "--by", "ann"])
         .expect(0);
     assert_eq!(list(&home, &[])[0]["status"], "cancelled");

@@ -66,6 +66,38 @@ fn a_command_that_does_not_exist_is_a_usage_error_with_a_suggestion() {
 }
 
 #[test]
+fn a_usage_error_for_a_program_names_what_is_missing_and_what_is_possible() {
+    let home = Home::new();
+    for (arguments, message) in [
+        (
+            &["runs", "fork", "x", "--json"][..],
+            "the following required arguments were not provided: --at <STEP>",
+        ),
+        (
+            &["runs", "approve", "x", "--json"],
+            "the following required arguments were not provided: --by <NAME>, <GATE>",
+        ),
+        (
+            &["runs", "prune", "--json"],
+            "the following required arguments were not provided: <--keep <N>|--older-than <TIME>>",
+        ),
+        (
+            &["plan", "graph", "x", "--format", "pdf", "--json"],
+            "invalid value 'pdf' for '--format <FORMAT>' [possible values: text, svg, dot, mermaid, json]",
+        ),
+    ] {
+        let told = home.flowhost(arguments).expect(64).json();
+        assert_eq!(told["message"], message, "{told:#}");
+    }
+    let told = home.flowhost(&["runs", "fork", "x", "--json"]).json();
+    let usage = "usage: flowhost runs fork --at <STEP> <RUN>";
+    assert_eq!(told["hints"], serde_json::json!([usage]), "{told:#}");
+    let told = home.flowhost(&["rum", "--json"]).expect(64).json();
+    let hints = told["hints"].to_string();
+    assert!(hints.contains("'runs', 'run'"), "{told:#}");
+}
+
+#[test]
 fn every_command_explains_itself() {
     for command in [
         "run",

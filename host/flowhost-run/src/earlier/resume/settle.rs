@@ -11,7 +11,7 @@ use flowhost_ledger::records::{RecordKind as _, RunSettle};
 use flowhost_ledger::{Fact, LedgerOptions, Recorder as _};
 use serde_json::Value;
 
-use crate::base::failure::{Failure, ledger_failure};
+use crate::base::failure::Failure;
 use crate::earlier::resume::feeding::FedBeside;
 use crate::earlier::resume::past::{self, Beside};
 use crate::earlier::resume::rebuild::rebuild;
@@ -187,14 +187,29 @@ pub(super) fn speak<T>(
             .because(format!("the run has ended: {status}")));
     }
     let (fact, told) = say(&resumed, &project, format!("{}/host", state.tenant()))?;
-    let broken = |error: &dyn std::error::Error| ledger_failure("the ledger takes no more", error);
-    ledger.append(fact).map_err(|error| broken(&error))?;
-    let sealed = ledger.close_blocking().map_err(|error| broken(&error))?;
+    let may_stand = |error: &dyn std::error::Error| {
+        let what = "the ledger takes no more, and what was said may stand on record all the same";
+        spoken_in_doubt(run, what, error)
+    };
+    ledger.append(fact).map_err(|error| may_stand(&error))?;
+    let sealed = ledger.close_blocking().map_err(|error| may_stand(&error))?;
     let status = flowhost_flow::RunStatus::Waiting.word();
-    host.index
-        .ended(run, status, &sealed)
-        .map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
+    host.index.ended(run, status, &sealed).map_err(|error| {
+        let what = "what was said is on record, and the index of runs cannot be written";
+        spoken_in_doubt(run, what, &error)
+    })?;
     Ok(told)
+}
+
+/// A disk that failed while somebody spoke. A record can have reached it before what comes after failed, so that nobody is
+/// told that nothing was said: who says it once more could hear that it was said before.
+fn spoken_in_doubt(run: &str, what: &str, error: &dyn std::error::Error) -> Failure {
+    Failure::new(Exit::Internal, what)
+        .caused_by(error)
+        .hint(format!(
+            "check free space and the disk; `flowhost runs show {run}` then lists what is on record: where it is there, \
+             `flowhost runs resume {run}` goes on with it, and where it is not, say it again"
+        ))
 }
 
 /// The run as it stands, and what it is made of.
