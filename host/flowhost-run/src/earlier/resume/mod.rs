@@ -540,7 +540,7 @@ fn foreign(error: &ReplayError) -> Failure {
     cannot("its records are not those of the plan that was kept with it").because(error.to_string())
 }
 
-fn index_failure(error: &dyn std::error::Error) -> Failure {
+fn index_failure(error: &(dyn std::error::Error + 'static)) -> Failure {
     ledger_failure("the index of runs cannot be written", error)
 }
 

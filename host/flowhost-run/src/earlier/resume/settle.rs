@@ -8,7 +8,7 @@ use flowhost_flow::plan::{Step, Work};
 use flowhost_flow::planner::Part;
 use flowhost_flow::{Call, Exit, OutputSchema, Plan, RunSetup};
 use flowhost_ledger::records::{RecordKind as _, RunSettle};
-use flowhost_ledger::{Fact, LedgerOptions, Recorder as _};
+use flowhost_ledger::{Fact, LedgerError, LedgerOptions, Recorder as _};
 use serde_json::Value;
 
 use crate::base::failure::{Failure, ledger_failure};
@@ -187,9 +187,9 @@ pub(super) fn speak<T>(
             .because(format!("the run has ended: {status}")));
     }
     let (fact, told) = say(&resumed, &project, format!("{}/host", state.tenant()))?;
-    let broken = |error: &dyn std::error::Error| ledger_failure("the ledger takes no more", error);
-    ledger.append(fact).map_err(|error| broken(&error))?;
-    let sealed = ledger.close_blocking().map_err(|error| broken(&error))?;
+    let broken = |error: LedgerError| ledger_failure("the ledger takes no more", &error);
+    ledger.append(fact).map_err(broken)?;
+    let sealed = ledger.close_blocking().map_err(broken)?;
     let status = flowhost_flow::RunStatus::Waiting.word();
     host.index
         .ended(run, status, &sealed)
