@@ -43,6 +43,11 @@ impl Opening {
         })
     }
 
+    /// The plan's labels, as records may have them.
+    pub(crate) const fn labels(&self) -> &BTreeMap<String, String> {
+        &self.labels
+    }
+
     /// The run's ledger, with what the run is made of beside it. `parent` is the run whose past it begins with: from the
     /// index that one learns of it.
     pub(crate) async fn ledger(

@@ -255,6 +255,7 @@ pub(crate) async fn execute(
         run.cancel(reason);
     }
     let setup = resumed.fed.setup.clone();
+    let labels = resumed.past.labels.clone();
     let work = Conduct {
         project,
         prepared,
@@ -267,6 +268,7 @@ pub(crate) async fn execute(
         resumed: Some((planner, resumed)),
         // What is still to be done is done: the run that it took from may be gone.
         reuse: None,
+        labels,
         warnings: Vec::new(),
         follower,
     };
