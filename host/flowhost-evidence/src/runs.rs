@@ -277,7 +277,14 @@ impl RecordEntry {
         if let Some(told) = &self.told {
             return told.clone();
         }
-        let shown = SHOWN.iter().filter_map(|name| {
+        // What a plugin was, and under which rights, is what these are there to say.
+        let shown: &[&str] = match &self.said {
+            Some(Record::ComponentLoad(_)) => &["plugin", "file", "revision", "component"],
+            Some(Record::PolicyLoad(_)) => &["plugin", "name", "file", "profile"],
+            Some(Record::Reload(_)) => &["plugin", "revision", "component", "profile"],
+            _ => &SHOWN,
+        };
+        let shown = shown.iter().filter_map(|name| {
             let value = self.fields.get(*name)?.as_str()?;
             Some(match *name {
                 "decision" | "interface" => value.to_owned(),
@@ -396,6 +403,8 @@ fn waiting_at(records: &[RecordEntry]) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use flowhost_ledger::records::{ComponentLoad, PolicyLoad};
+
     use super::*;
 
     #[test]
@@ -419,6 +428,47 @@ mod tests {
         assert_eq!(
             record.summary(),
             "deny  rule=http#none  GET https://a.example/"
+        );
+    }
+
+    #[test]
+    fn a_summary_says_of_a_plugin_which_file_and_build_it_was_and_which_profile_it_had() {
+        let entry = |said: Record, fields: &[(&str, &str)]| {
+            let fields = fields.iter();
+            let fields = fields.map(|(name, value)| ((*name).to_owned(), (*value).into()));
+            RecordEntry {
+                seq: 1,
+                ts: String::new(),
+                actor: "default/host".to_owned(),
+                kind: String::new(),
+                fields: fields.collect(),
+                said: Some(said),
+                asked: None,
+                told: None,
+                commit: None,
+            }
+        };
+        let component = [
+            ("component", "sha256:00"),
+            ("file", "builtin:markdown"),
+            ("plugin", "markdown"),
+            ("revision", "1"),
+            ("role", "tool"),
+        ];
+        let policy = [
+            ("component", "sha256:00"),
+            ("file", "policies/pure.toml"),
+            ("name", "pure"),
+            ("plugin", "markdown"),
+            ("profile", "sha256:11"),
+        ];
+        assert_eq!(
+            entry(Record::ComponentLoad(ComponentLoad::default()), &component).summary(),
+            "plugin=markdown  file=builtin:markdown  revision=1  component=sha256:00"
+        );
+        assert_eq!(
+            entry(Record::PolicyLoad(PolicyLoad::default()), &policy).summary(),
+            "plugin=markdown  name=pure  file=policies/pure.toml  profile=sha256:11"
         );
     }
 }

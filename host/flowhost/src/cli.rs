@@ -41,6 +41,11 @@ pub(crate) use trials::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// Most characters of who says something: it stands in a record, which takes a line.
+const NAME_CHARS_MAX: usize = 256;
+/// Most characters of what is said besides: two screens, and a document has a place of its own.
+const REMARK_CHARS_MAX: usize = 4_000;
+
 /// Runs plans of sandboxed WebAssembly components and leaves evidence that anyone can check.
 #[derive(Debug, Parser)]
 #[command(
@@ -449,7 +454,7 @@ pub(crate) struct SpeakArgs {
     #[arg(long, value_name = "NAME", value_parser = person)]
     pub(crate) by: String,
     /// What to say besides
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = remark)]
     pub(crate) note: String,
 }
 
@@ -486,7 +491,12 @@ pub(crate) struct SettleArgs {
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub(crate) output: Option<serde_json::Value>,
     /// Why, for a step that failed
-    #[arg(long, value_name = "TEXT", default_value = "settled as failed")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "settled as failed",
+        value_parser = remark
+    )]
     pub(crate) note: String,
     /// Who says so, for the record
     #[arg(long, value_name = "NAME", value_parser = person)]
@@ -619,9 +629,24 @@ fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 
 /// Who says something for the record: a record of nobody's word would be worth nothing.
 fn person(text: &str) -> Result<String, String> {
-    match text.trim().is_empty() {
-        true => Err("say who: a name or an address, and not an empty text".to_owned()),
-        false => Ok(text.to_owned()),
+    match text.chars().count() {
+        _ if text.trim().is_empty() => {
+            Err("say who: a name or an address, and not an empty text".to_owned())
+        }
+        count if count > NAME_CHARS_MAX => Err(format!(
+            "a name has at most {NAME_CHARS_MAX} characters, and this one has {count}"
+        )),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// What a person says besides, for the record.
+fn remark(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        count if count > REMARK_CHARS_MAX => Err(format!(
+            "a note has at most {REMARK_CHARS_MAX} characters, and this one has {count}: name the document that says more"
+        )),
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -647,6 +672,25 @@ fn pair(text: &str) -> Result<(String, String), String> {
 mod tests {
     use clap::CommandFactory as _;
     use flowhost_words::SECOND_KEYS;
+
+    use super::{NAME_CHARS_MAX, REMARK_CHARS_MAX, person, remark};
+
+    #[test]
+    fn who_speaks_and_what_is_noted_have_a_bound_that_is_told() {
+        assert!(person(&"n".repeat(NAME_CHARS_MAX)).is_ok());
+        let long = person(&"n".repeat(NAME_CHARS_MAX + 1)).unwrap_err();
+        assert_eq!(
+            long,
+            "a name has at most 256 characters, and this one has 257"
+        );
+        assert!(person(" ").is_err() && remark("").is_ok());
+        assert!(remark(&"n".repeat(REMARK_CHARS_MAX)).is_ok());
+        let long = remark(&"n".repeat(REMARK_CHARS_MAX + 1)).unwrap_err();
+        assert!(
+            long.starts_with("a note has at most 4000 characters"),
+            "{long}"
+        );
+    }
 
     #[test]
     fn the_second_keys_that_cures_name_are_options_of_a_run() {

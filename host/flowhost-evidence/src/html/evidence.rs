@@ -65,9 +65,15 @@ fn row(plugin: &Plugin) -> Markup {
                 @if !plugin.source.is_empty() { " " span.of { (plugin.source) } }
             }
             td { (plugin.role) }
-            td { (hash(&plugin.digest)) }
+            td {
+                (hash(&plugin.digest))
+                @if let Some(revision) = plugin.revision { " " span.of { "revision " (revision) } }
+            }
             td.n { (words::bytes(plugin.size)) }
-            td { code { (plugin.profile) } }
+            td {
+                code { (plugin.profile) }
+                @if !plugin.profile_file.is_empty() { " " span.of { (plugin.profile_file) } }
+            }
             td { (hash(&plugin.profile_hash)) }
             td { (lines(&plugin.imports)) }
             td { (lines(&plugin.files)) }

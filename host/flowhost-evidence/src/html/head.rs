@@ -34,6 +34,12 @@ pub(super) fn banner(story: &Story) -> Markup {
                     div { dt { "Started" } dd { (when(&head.started)) } }
                     div { dt { "Plan" } dd { (hash(&head.plan_hash)) } }
                     div { dt { "Seed" } dd { code { (head.seed) } } }
+                    @if !head.labels.is_empty() {
+                        div {
+                            dt { "Labels" }
+                            dd { @for (name, value) in &head.labels { code { (name) "=" (value) } " " } }
+                        }
+                    }
                     @let stands = head.stands.as_ref().map_or("", |it| it.exit_code.as_str());
                     @for code in [head.exit_code.as_str(), stands].into_iter().filter(|it| !it.is_empty()) {
                         div { dt { "Exit code" } dd { code { (code) } } }

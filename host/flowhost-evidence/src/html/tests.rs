@@ -1,7 +1,8 @@
 //! What the page says, and that nothing a run wrote becomes markup.
 
 use flowhost_ledger::records::{
-    Gate, ModelIntent, ModelResult, Reload, RunPause, RunStart, Shape, StepPart, TryPart,
+    ComponentLoad, Gate, ModelIntent, ModelResult, PolicyLoad, Reload, RunPause, RunStart, Shape,
+    StepPart, TryPart,
 };
 use flowhost_ledger::{Fact, Kind, Value};
 use flowhost_words::shell_word;
@@ -102,6 +103,45 @@ fn shows_both_builds_of_a_plugin_that_was_swapped() {
         .unwrap();
     for part in ["greet", "abab", "cdcd", "the same"] {
         assert!(table.contains(part), "no {part} in {table}");
+    }
+}
+
+#[test]
+fn says_the_labels_and_of_each_plugin_its_file_its_revision_and_the_file_of_its_profile() {
+    let mut tape = Tape::new();
+    let labels = [("team", "docs"), ("about", "<b>")];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    tape.add(host(RunStart {
+        labels: Some(labels.into()),
+        ..RunStart::default()
+    }));
+    tape.add(host(ComponentLoad {
+        plugin: "markdown".to_owned(),
+        component: "sha256:0123456789abcdef".to_owned(),
+        revision: Some(1),
+        file: Some("builtin:markdown".to_owned()),
+        role: "tool".to_owned(),
+        ..ComponentLoad::default()
+    }));
+    tape.add(host(PolicyLoad {
+        plugin: "markdown".to_owned(),
+        component: "sha256:0123456789abcdef".to_owned(),
+        name: "reads-docs".to_owned(),
+        file: Some("policies/reads-docs.toml".to_owned()),
+        profile: "sha256:fedcba9876543210".to_owned(),
+        ..PolicyLoad::default()
+    }));
+    let page = page(&tape.story());
+    for told in [
+        "<dt>Labels</dt>",
+        "<code>team=docs</code>",
+        "<code>about=&lt;b&gt;</code>",
+        "builtin:markdown",
+        "revision 1",
+        "policies/reads-docs.toml",
+        "sha256:fedcba9876543210",
+    ] {
+        assert!(page.contains(told), "{told}");
     }
 }
 

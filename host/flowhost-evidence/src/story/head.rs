@@ -28,6 +28,8 @@ pub struct Head {
     pub plan: String,
     /// The plan's hash.
     pub plan_hash: String,
+    /// The plan's labels, as they were for this run.
+    pub labels: BTreeMap<String, String>,
     /// The seed of all randomness.
     pub seed: String,
     /// When records had to be on disk.
@@ -221,12 +223,16 @@ pub struct Plugin {
     pub source: String,
     /// `sha256:…` of the component.
     pub digest: String,
+    /// Its revision: 1 for what the run began with; none where an older host did not say.
+    pub revision: Option<u64>,
     /// Its size in bytes.
     pub size: u64,
     /// What it imports.
     pub imports: Vec<String>,
     /// The profile's name.
     pub profile: String,
+    /// The file that it was read from; empty where an older host did not say.
+    pub profile_file: String,
     /// `sha256:…` of the effective profile.
     pub profile_hash: String,
     /// Granted folders.
@@ -335,6 +341,10 @@ impl HeadOf {
         head.plan = text(start.plan_name.as_ref());
         head.plan_hash = text(start.plan.as_ref());
         head.seed = start.seed.map_or_else(String::new, |seed| seed.to_string());
+        let labels = start.labels.iter().flatten().take(GROUPS_MAX);
+        head.labels = labels
+            .map(|(name, value)| (short(name), short(value)))
+            .collect();
         head.durability = text(start.durability.as_ref());
         head.version = text(start.flowhost.as_ref());
         head.allowed = numbers(start.budget.as_ref());
@@ -410,6 +420,7 @@ impl HeadOf {
             role: short(&load.role),
             source: text(load.file.as_ref()),
             digest: short(&load.component),
+            revision: load.revision,
             size: load.size.unwrap_or(0),
             imports: list(load.imports.as_ref()),
             ..Plugin::default()
@@ -426,6 +437,7 @@ impl HeadOf {
             return;
         };
         plugin.profile = short(&load.name);
+        plugin.profile_file = text(load.file.as_ref());
         plugin.profile_hash = short(&load.profile);
         plugin.files = list(load.files.as_ref());
         plugin.limits = numbers(load.limits.as_ref());

@@ -131,6 +131,14 @@ metrics! {
         shape: Shape::Histogram(SECONDS),
         labels: &[open("plan"), of("outcome", RUN_OUTCOMES), TENANT, WORKFLOW],
     };
+    /// What plans call their runs.
+    RunLabels = Definition {
+        name: "run_labels_total",
+        unit: "{run}",
+        help: "Runs that began, by each label of their plan: its name and its value.",
+        shape: Shape::Counter,
+        labels: &[open("label"), open("value"), TENANT, WORKFLOW],
+    };
     /// How long a worker took.
     WorkerLatency = Definition {
         name: "worker_execution_latency_seconds",

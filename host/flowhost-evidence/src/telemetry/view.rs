@@ -25,6 +25,8 @@ use crate::text::plugin_of;
 /// Messages of one run whose spans are remembered for those that read them: more than a run's views
 /// keep up with, at some 60 bytes each. Those beyond are read without a link.
 const PUBLISHED_MAX: usize = 20_000;
+/// Labels of one run that are counted: each is a series, and a plan may have more than a collector has room for.
+const LABELS_MAX: usize = 16;
 
 /// What a fact gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -252,6 +254,11 @@ impl View {
         span.set("flowhost.plan_name", plan_name.as_str());
         span.links.extend(self.caller.take());
         self.run = Some(Run { span, plan_name });
+        // By name, so that it is the same ones for each run of a plan.
+        for (name, value) in start.labels.iter().flatten().take(LABELS_MAX) {
+            let labels = [name.as_str(), value];
+            self.measure(Measurement::new(Metric::RunLabels, labels, 1.0));
+        }
     }
 
     /// A conversation with a server that began, or ended.

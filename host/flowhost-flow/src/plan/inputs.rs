@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flowhost_words::nearest;
 use serde_json::{Map, Value};
 
-use crate::expr::{Names, Sure, kind_of};
+use crate::expr::{Sure, kind_of};
 use crate::json_text::parse_json_text;
 use crate::plan::tree::Node;
 use crate::plan::{InputDecl, InputType, Plan, VARIANT};
@@ -342,33 +342,5 @@ fn fallback(input: &InputDecl) -> Option<Value> {
         // Its value is the text, which the caller reads and gives; the path would pass for it.
         InputType::File => None,
         _ => input.default.clone(),
-    }
-}
-
-pub(super) fn render_labels(
-    plan: &Plan,
-    inputs: &Map<String, Value>,
-) -> Result<BTreeMap<String, String>, Vec<Problem>> {
-    let inputs = Value::Object(inputs.clone());
-    let names = [("inputs", &inputs)];
-    let mut problems = Problems::new(&plan.file);
-    let mut labels = BTreeMap::new();
-    for (name, template) in &plan.labels {
-        match template.render(&Names::new(&names)) {
-            Ok(Value::String(text)) => {
-                labels.insert(name.clone(), text);
-            }
-            Ok(other) => {
-                labels.insert(name.clone(), other.to_string());
-            }
-            Err(error) => {
-                problems.add(At::default(), format!("label `{name}`: {error}"), "");
-            }
-        }
-    }
-    if problems.is_empty() {
-        Ok(labels)
-    } else {
-        Err(problems.into_sorted())
     }
 }

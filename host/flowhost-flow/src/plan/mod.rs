@@ -27,6 +27,7 @@ mod foresight;
 mod habits;
 mod inputs;
 mod keys;
+mod labels;
 mod machine;
 mod order;
 mod parse;
@@ -670,12 +671,12 @@ impl Plan {
     /// Renders the labels.
     ///
     /// # Errors
-    /// A label whose expression fails on these inputs.
+    /// A label whose expression fails on these inputs, or whose value is too long.
     pub fn render_labels(
         &self,
         inputs: &Map<String, Value>,
     ) -> Result<BTreeMap<String, String>, Vec<Problem>> {
-        inputs::render_labels(self, inputs)
+        labels::render(self, inputs)
     }
 }
 

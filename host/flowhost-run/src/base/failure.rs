@@ -1,6 +1,7 @@
 //! How a command fails: what, why, cure, and the exit code, collected as data and printed once, last.
 
 use flowhost_flow::{Exit, RunStatus};
+use flowhost_ledger::LedgerError;
 use flowhost_words::{filled, is_second_key};
 
 use crate::base::finding::Finding;
@@ -152,18 +153,49 @@ pub fn ask_otherwise(rule: &str) -> Option<&'static str> {
 }
 
 /// A ledger or the index of runs that cannot be written.
-pub(crate) fn ledger_failure(message: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Internal, message).caused_by(error).hint(
-        "nothing was acknowledged that is not on the disk; check free space and the disk, \
-               then `flowhost runs resume RUN`, with the options that it had, goes on",
-    )
+pub(crate) fn ledger_failure(message: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+    // Nothing is wrong with the disk where the record itself is one that no ledger takes.
+    let hint = match refused(error) {
+        true => {
+            "a record is one line of at most 64 KiB, and what this one is made of does not fit: \
+             shorten its names, paths and texts"
+        }
+        false => {
+            "nothing was acknowledged that is not on the disk; check free space and the disk, \
+             then `flowhost runs resume RUN`, with the options that it had, goes on"
+        }
+    };
+    Failure::new(Exit::Internal, message)
+        .caused_by(error)
+        .hint(hint)
+}
+
+/// Whether the ledger refused a record for what it is.
+fn refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let all = std::iter::successors(Some(error), |error| error.source());
+    all.filter_map(|error| error.downcast_ref::<LedgerError>())
+        .any(|error| matches!(error, LedgerError::Refused(_)))
 }
 
 #[cfg(test)]
 mod tests {
+    use flowhost_ledger::{IndexError, LedgerError};
     use flowhost_words::SECOND_KEYS;
 
-    use super::would_allow;
+    use super::{ledger_failure, would_allow};
+
+    #[test]
+    fn a_record_that_is_refused_for_its_length_is_not_told_as_a_fault_of_the_disk() {
+        let refused = || LedgerError::Refused("the line would be 70000 bytes long".to_owned());
+        let poisoned = LedgerError::Poisoned("no space left".to_owned());
+        let of_index = std::sync::Arc::new(IndexError::Ledger(refused()));
+        let hint = |error: &(dyn std::error::Error + 'static)| {
+            ledger_failure("it cannot be made", error).hints.join("\n")
+        };
+        assert!(hint(&refused()).starts_with("a record is one line"));
+        assert!(hint(&IndexError::Together(of_index)).starts_with("a record is one line"));
+        assert!(hint(&poisoned).contains("check free space"));
+    }
 
     #[test]
     fn an_option_is_not_told_as_a_line_of_a_profile_nor_a_line_as_an_option() {

@@ -97,6 +97,7 @@ pub(crate) async fn execute(
         None => None,
     };
     let opening = Opening::of(&project)?;
+    let labels = opening.labels().clone();
     let parent = branch.as_ref().map(|branch| branch.point.run.clone());
     let ledger = opening.ledger(host, &project, &setup, options, parent);
     let ledger = ledger.await?;
@@ -130,6 +131,7 @@ pub(crate) async fn execute(
         allow_private_network: options.allow_private_network,
         resumed,
         reuse,
+        labels,
         warnings,
         follower,
     };
@@ -256,6 +258,8 @@ pub(crate) struct Conduct {
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
     /// What it takes from an earlier run.
     pub(crate) reuse: Option<Arc<Reuse>>,
+    /// The plan's labels, as they are on record.
+    pub(crate) labels: BTreeMap<String, String>,
     /// What the person should know of what it begins with.
     pub(crate) warnings: Vec<String>,
     /// Who reads its records beside it, for its page.
@@ -400,6 +404,7 @@ pub(crate) async fn conduct(
         run: run.id().to_owned(),
         plan_hash: work.hash,
         seed,
+        labels: work.labels,
         outcome,
         estimate,
         evidence: Evidence::unsealed(host, run.id()),

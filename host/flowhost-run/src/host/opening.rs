@@ -14,15 +14,15 @@ use crate::given::bundle;
 use crate::given::options::RunOptions;
 use crate::given::process::Process;
 use crate::given::project::Project;
-use crate::given::redaction::seals;
+use crate::given::redaction::{redaction, seals};
 use crate::host::execute::Prepared;
 use crate::host::ledgers::{Kept, enter};
-use crate::kept::journal::{Begun, Journal};
+use crate::kept::journal::{Begun, Journal, clean};
 
 /// See the module.
 pub(crate) struct Opening {
     bundle: Arc<Vec<u8>>,
-    /// The plan's labels on the run's inputs.
+    /// The plan's labels on the run's inputs, as records may have them.
     labels: BTreeMap<String, String>,
 }
 
@@ -32,10 +32,20 @@ impl Opening {
             Failure::new(Exit::Internal, "the plan cannot be kept").caused_by(&error)
         })?;
         let labels = project.plan.render_labels(&project.inputs);
+        let mut labels = labels.map_err(Failure::in_plan)?;
+        // Here, because the index of runs has them, too, and neither it nor the first record can be erased.
+        if redaction(project).payloads {
+            labels.values_mut().for_each(clean);
+        }
         Ok(Self {
             bundle: Arc::new(bundle),
-            labels: labels.map_err(Failure::in_plan)?,
+            labels,
         })
+    }
+
+    /// The plan's labels, as records may have them.
+    pub(crate) const fn labels(&self) -> &BTreeMap<String, String> {
+        &self.labels
     }
 
     /// The run's ledger, with what the run is made of beside it. `parent` is the run whose past it begins with: from the

@@ -3,6 +3,8 @@
 //!
 //! Field names are part of the interface: programs read them.
 
+use std::collections::BTreeMap;
+
 use flowhost_flow::Amounts;
 use flowhost_flow::consensus::Verdict;
 use flowhost_flow::units::micro_usd_to_usd;
@@ -22,6 +24,9 @@ pub struct RunDocument<'a> {
     run_id: &'a str,
     plan_hash: &'a str,
     seed: u64,
+    /// The plan's labels, where it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a BTreeMap<String, String>>,
     status: &'static str,
     exit_code: u8,
     duration_ms: u64,
@@ -240,6 +245,7 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
             run_id: &run.run,
             plan_hash: &run.plan_hash,
             seed: run.seed,
+            labels: Some(&run.labels).filter(|it| !it.is_empty()),
             status: status_word(outcome),
             exit_code: end.exit.code(),
             duration_ms: outcome.duration_ms,

@@ -3,6 +3,7 @@
 //! Whoever verifies the ledger compares each file with the last record of it, so a kill between the two must leave
 //! nothing that looks altered: see [`First`].
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub struct Finished {
     pub plan_hash: String,
     /// The seed that was used.
     pub seed: u64,
+    /// The plan's labels, as they are on record.
+    pub labels: BTreeMap<String, String>,
     /// What happened.
     pub outcome: Outcome,
     /// What its model calls were expected to cost.

@@ -96,7 +96,7 @@ pub(crate) struct CancelArgs {
     #[arg(long, value_name = "NAME", value_parser = super::person)]
     pub(crate) by: Option<String>,
     /// Why, for the record
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = super::remark)]
     pub(crate) note: String,
     /// What a profile alone does not open, for a run that waits: what it did is taken back by this process
     #[command(flatten)]

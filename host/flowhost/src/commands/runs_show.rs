@@ -509,6 +509,7 @@ fn head_text(
 ) -> String {
     let Head {
         plan,
+        labels,
         started,
         status,
         exit_code,
@@ -531,6 +532,11 @@ fn head_text(
         seconds(started),
         one_line(&ended)
     );
+    if !labels.is_empty() {
+        let labels = labels.iter().map(|(name, value)| format!("{name}={value}"));
+        let labels: Vec<String> = labels.collect();
+        let _infallible = writeln!(text, "  labels: {}", one_line(&labels.join(", ")));
+    }
     if let Some(why) = words(failure) {
         let place = match failed_step.as_str() {
             "" => String::new(),
@@ -617,7 +623,7 @@ fn head_document(
     let status = status.cloned().or(word);
     let exit_code = head.exit_code.parse::<u64>().ok();
     json!({
-        "plan": head.plan, "plan_hash": head.plan_hash, "started": head.started,
+        "plan": head.plan, "plan_hash": head.plan_hash, "labels": head.labels, "started": head.started,
         "status": status, "exit_code": exit_code.or(paused.and_then(|it| it.exit_code)),
         "next": standing.map(|it| it.commands(run)).unwrap_or_default(),
         "duration_ms": head.took_us / 1_000, "failed_step": head.failed_step,

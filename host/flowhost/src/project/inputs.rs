@@ -70,7 +70,12 @@ pub(super) fn bind(
     let values = match refused || missing {
         true => None,
         false => match plan.bind_inputs(&given) {
-            Ok(values) => Some(values),
+            Ok(values) => {
+                // A run renders them once more: here, whoever only validates is told, too.
+                let labels = plan.render_labels(&values).err().unwrap_or_default();
+                findings.extend(labels.into_iter().map(Finding::from));
+                Some(values)
+            }
             Err(problems) => {
                 findings.extend(problems.into_iter().map(Finding::from));
                 None
@@ -476,6 +481,32 @@ mod tests {
         assert!(findings.is_empty(), "{findings:?}");
         assert!(bound.folders["folder"].ends_with("outside"));
         assert_eq!(bound.values["folder"], "../outside");
+    }
+
+    #[test]
+    fn a_label_that_an_input_makes_too_long_is_told_with_the_inputs() {
+        let text = PLAN.replace("PATH", "in").replace(
+            "name: p\n",
+            "name: p\nlabels: { about: \"${{ inputs.folder }}\" }\n",
+        );
+        let plan = Plan::parse(&text, "plan.yaml").unwrap();
+        let told = |folder: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let ambient = Ambient::with(BTreeMap::new(), dir.path().to_owned(), None);
+            ambient.create_dir(&dir.path().join("in")).unwrap();
+            let request = Request {
+                inputs: vec![("folder".to_owned(), folder.to_owned())],
+                ..Request::default()
+            };
+            let mut findings = Vec::new();
+            bind(&ambient, &plan, ambient.cwd(), &request, &mut findings);
+            findings
+        };
+        assert!(told("in").is_empty());
+        let findings = told(&format!("{}in", "./".repeat(200)));
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let message = "label `about`: its value has 402 characters, and a label has at most 256";
+        assert_eq!(findings[0].message, message);
     }
 
     #[test]

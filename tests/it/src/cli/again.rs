@@ -429,8 +429,10 @@ fn redacting(more: &str) -> Home {
     home.guest("ok_echo");
     let step = "  only: { uses: ok_echo/run, with: { to: \"${{ inputs.to }}\" } }";
     let text = plan(&tool("ok_echo", "tool-pure"), step);
-    let head =
-        format!("inputs: {{ to: {{ type: string }} }}\ndefaults: {{ redact: [payloads]{more} }}\n");
+    let head = format!(
+        "labels: {{ about: \"${{{{ inputs.to }}}}\" }}\ninputs: {{ to: {{ type: string }} }}\n\
+         defaults: {{ redact: [payloads]{more} }}\n"
+    );
     home.file(
         "plan.yaml",
         text.replace("plugins:", &format!("{head}plugins:")),
@@ -450,12 +452,18 @@ fn what_is_redacted_lies_nowhere_in_the_clear_and_is_replayed_exactly() {
     let home = redacting("");
     let stored = payloads(&home);
     assert!(stored.contains("[redacted:email]") && stored.contains("\"sealed\":\""));
-    for entry in std::fs::read_dir(run_dir(&home)).unwrap() {
-        let path = entry.unwrap().path();
-        let bytes = std::fs::read(&path).unwrap();
-        let found = bytes.windows(8).any(|it| it == b"jane.doe");
-        assert!(!found, "{}", path.display());
+    // The index of runs has the labels, and nobody can erase them there.
+    let index = home.path().join(".flowhost/default/runs.index");
+    for folder in [run_dir(&home), index] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            let found = bytes.windows(8).any(|it| it == b"jane.doe");
+            assert!(!found, "{}", path.display());
+        }
     }
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list[0]["labels"]["about"], "[redacted:email]");
     forget(&home);
     replays(&home);
     home.flowhost(&["verify", "latest"]).expect(0);

@@ -437,3 +437,24 @@ fn what_other_tools_call_it_is_told_with_our_word() {
         assert!(said.contains(words), "{words}: {said}");
     }
 }
+
+#[test]
+fn a_label_that_is_too_long_is_told_by_validate_and_run_before_anything_begins() {
+    let steps = "  only: { uses: ok_echo/run, with: {} }";
+    let text = plan(&tool("ok_echo", "deny-all"), steps).replace(
+        "plugins:",
+        "labels: { about: \"${{ inputs.doc }}\" }\ninputs: { doc: { type: file, path: big.txt } }\nplugins:",
+    );
+    let home = yaml(text);
+    home.file("big.txt", "x".repeat(70_000));
+    for command in ["validate", "run"] {
+        let told = home.flowhost(&[command, "plan.yaml"]).expect(1).stderr;
+        let why = "label `about`: its value has 70000 characters, and a label has at most 256";
+        assert!(told.contains(why), "{told}");
+        assert!(!told.contains("disk"), "{told}");
+    }
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list.as_array().map(Vec::len), Some(0), "{list:#}");
+    home.file("big.txt", "short");
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}

@@ -161,6 +161,9 @@ fn who_spoke_at_a_gate_and_what_they_noted_is_shown_and_nobody_is_refused() {
 fn a_run_that_waits_for_a_person_needs_no_process_and_goes_on_by_their_word() {
     let server = Counting::new();
     let home = home(&server, REVIEW);
+    let text = home.read("plan.yaml");
+    let labelled = text.replacen("plugins:", "labels: { team: docs }\nplugins:", 1);
+    home.file("plan.yaml", labelled);
     let waits = home.flowhost(RUN).expect(9);
     assert_eq!(waits.json()["status"], "waiting");
     assert_eq!(server.paths(), ["/a"]);
@@ -185,7 +188,9 @@ fn a_run_that_waits_for_a_person_needs_no_process_and_goes_on_by_their_word() {
         twice.all()
     );
     assert_eq!(server.paths(), ["/a"]);
-    assert_eq!(resume(&home).expect(0).json()["outputs"]["by"], "ann");
+    let report = resume(&home).expect(0).json();
+    assert_eq!(report["outputs"]["by"], "ann");
+    assert_eq!(report["labels"]["team"], "docs", "its record has them");
     assert_eq!(server.paths(), ["/a", "/b"]);
     home.flowhost(&["verify", ".flowhost"]).expect(0);
 }

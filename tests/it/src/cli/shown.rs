@@ -40,6 +40,34 @@ fn a_run_is_shown_step_by_step_in_the_order_of_the_plan() {
 }
 
 #[test]
+fn labels_and_what_each_plugin_was_are_told_as_text_and_in_the_report() {
+    let home = home(
+        &["ok_add"],
+        "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }",
+    );
+    let text = home.read("plan.yaml");
+    let labelled = text.replacen("plugins:", "labels: { team: docs }\nplugins:", 1);
+    home.file("plan.yaml", labelled);
+    let report = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    let report = report.json();
+    assert_eq!(report["labels"]["team"], "docs", "{report:#}");
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    for told in [
+        "  labels: team=docs\n",
+        "plugin=ok_add  file=./ok_add.wasm  revision=1  component=sha256:",
+        "plugin=ok_add  name=deny-all  file=",
+        "  profile=sha256:",
+    ] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    let document = home.flowhost(&["runs", "show", "latest", "--json"]).json();
+    assert_eq!(document["run"]["labels"]["team"], "docs", "{document:#}");
+    let run = document["run_id"].as_str().unwrap();
+    let page = home.read(&format!(".flowhost/default/runs/{run}/report.html"));
+    assert!(page.contains("<code>team=docs</code>") && page.contains("revision 1"));
+}
+
+#[test]
 fn steps_that_did_not_run_stand_where_the_plan_has_them() {
     let steps = "  zed: { uses: ok_add/run, with: { a: 1, b: 2 } }\n  \
                  never: { when: \"1 > 2\", uses: ok_add/run, with: { a: 1, b: 2 } }\n  \

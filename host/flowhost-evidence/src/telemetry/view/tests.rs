@@ -246,6 +246,24 @@ fn a_caller_is_linked_to_the_run_and_changes_no_id() {
 }
 
 #[test]
+fn labels_of_a_run_are_counted_by_name_and_value_and_no_more_of_them_than_there_is_room_for() {
+    let mut told = Told::new();
+    assert!(
+        told.values(Metric::RunLabels).is_empty(),
+        "its plan has none"
+    );
+    let labels = (0..20).map(|n| (format!("k{n:02}"), format!("v{n}")));
+    let labels: BTreeMap<String, String> = labels.collect();
+    told.view = View::new(Identity::new("default", RUN), None);
+    let start = host(Kind::RunStart).with("plan", PLAN);
+    told.tell(start.with("plan_name", "audit").with("labels", labels));
+    let counted = told.values(Metric::RunLabels);
+    assert_eq!(counted.len(), 16, "{counted:?}");
+    assert_eq!(counted[0], (vec!["k00", "v0"], 1.0));
+    assert_eq!(counted[15], (vec!["k15", "v15"], 1.0));
+}
+
+#[test]
 fn calls_of_a_servers_tools_are_measured_by_their_own_names_too() {
     let mut told = Told::new();
     let loaded = host(Kind::ComponentLoad).with("plugin", "notes");

@@ -15,7 +15,7 @@ use crate::plan::foresight::{Stated, Wants};
 use crate::plan::keys::is_name;
 use crate::plan::reads::Read;
 use crate::plan::tree::Node;
-use crate::plan::{Body, Plan, Require, Step, Then, Work, limits};
+use crate::plan::{Body, Plan, Require, Step, Then, Work, labels, limits};
 use crate::problem::{At, Problems};
 
 mod behavior;
@@ -137,6 +137,7 @@ impl<'p> Check<'p> {
                 }
             }
         }
+        labels::check(plan, root, self.problems);
         let nodes = root.get("plugins").map(Node::by_name).unwrap_or_default();
         for plugin in plan.plugins.values() {
             if RESERVED.contains(&plugin.name.to_ascii_lowercase().as_str()) {

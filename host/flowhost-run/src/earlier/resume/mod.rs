@@ -255,6 +255,7 @@ pub(crate) async fn execute(
         run.cancel(reason);
     }
     let setup = resumed.fed.setup.clone();
+    let labels = resumed.past.labels.clone();
     let work = Conduct {
         project,
         prepared,
@@ -267,6 +268,7 @@ pub(crate) async fn execute(
         resumed: Some((planner, resumed)),
         // What is still to be done is done: the run that it took from may be gone.
         reuse: None,
+        labels,
         warnings: Vec::new(),
         follower,
     };
@@ -540,7 +542,7 @@ fn foreign(error: &ReplayError) -> Failure {
     cannot("its records are not those of the plan that was kept with it").because(error.to_string())
 }
 
-fn index_failure(error: &dyn std::error::Error) -> Failure {
+fn index_failure(error: &(dyn std::error::Error + 'static)) -> Failure {
     ledger_failure("the index of runs cannot be written", error)
 }
 

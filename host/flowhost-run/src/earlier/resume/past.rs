@@ -103,6 +103,8 @@ pub(crate) struct Reached {
 pub(crate) struct Past {
     /// The plan's hash, as the first record has it.
     pub(crate) plan_hash: String,
+    /// The plan's labels, as it has them.
+    pub(crate) labels: BTreeMap<String, String>,
     /// How many processes have driven it: the one that began it, and those that took it up. None has driven a run that
     /// begins with the past of another.
     pub(crate) processes: u64,

@@ -8,10 +8,10 @@ use flowhost_flow::plan::{Step, Work};
 use flowhost_flow::planner::Part;
 use flowhost_flow::{Call, Exit, OutputSchema, Plan, RunSetup};
 use flowhost_ledger::records::{RecordKind as _, RunSettle};
-use flowhost_ledger::{Fact, LedgerOptions, Recorder as _};
+use flowhost_ledger::{Fact, LedgerError, LedgerOptions, Recorder as _};
 use serde_json::Value;
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
 use crate::earlier::resume::feeding::FedBeside;
 use crate::earlier::resume::past::{self, Beside};
 use crate::earlier::resume::rebuild::rebuild;
@@ -187,12 +187,17 @@ pub(super) fn speak<T>(
             .because(format!("the run has ended: {status}")));
     }
     let (fact, told) = say(&resumed, &project, format!("{}/host", state.tenant()))?;
-    let may_stand = |error: &dyn std::error::Error| {
-        let what = "the ledger takes no more, and what was said may stand on record all the same";
-        spoken_in_doubt(run, what, error)
+    let may_stand = |error: LedgerError| match error {
+        // A record that is no record as it should be is written nowhere.
+        LedgerError::Refused(_) => ledger_failure("what was said cannot be recorded", &error),
+        error => {
+            let what =
+                "the ledger takes no more, and what was said may stand on record all the same";
+            spoken_in_doubt(run, what, &error)
+        }
     };
-    ledger.append(fact).map_err(|error| may_stand(&error))?;
-    let sealed = ledger.close_blocking().map_err(|error| may_stand(&error))?;
+    ledger.append(fact).map_err(may_stand)?;
+    let sealed = ledger.close_blocking().map_err(may_stand)?;
     let status = flowhost_flow::RunStatus::Waiting.word();
     host.index.ended(run, status, &sealed).map_err(|error| {
         let what = "what was said is on record, and the index of runs cannot be written";

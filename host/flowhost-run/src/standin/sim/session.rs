@@ -187,6 +187,7 @@ pub(super) async fn over(run: &Run, outcome: Outcome, client: JoinHandle<()>) {
         run: run.id().to_owned(),
         plan_hash: String::new(),
         seed: 0,
+        labels: BTreeMap::new(),
         outcome,
         estimate: Estimate::default(),
         evidence: Evidence {

@@ -109,6 +109,9 @@ impl<'p> Reader<'p> {
             Some(Record::RunStart(start)) => {
                 self.past.processes += 1;
                 self.past.plan_hash = owned(start.plan);
+                let labels = start.labels.unwrap_or_default().into_iter();
+                let labels = labels.map(|(name, value)| (name.into_owned(), value.into_owned()));
+                self.past.labels = labels.collect();
                 self.past.fork_at = start.fork_at.map(Cow::into_owned);
                 self.past.fork_events = start.fork_events;
                 self.past.had_turned(start.second_keys);
