@@ -186,6 +186,28 @@ fn of_a_ledger_that_was_cut_no_run_begins() {
 }
 
 #[test]
+fn another_plan_in_the_folder_of_a_run_is_not_shown_as_that_runs() {
+    let home = waiting();
+    let bundle = run_dir(&home).join("bundle.json");
+    let whole = std::fs::read_to_string(&bundle).unwrap();
+    // A plan as sound as the run's own.
+    let other = whole.replace("timeout: 4h", "timeout: 5h");
+    assert_ne!(other, whole);
+    std::fs::write(&bundle, other).unwrap();
+    let refused = home.flowhost(&["plan", "graph", "latest"]).expect(1);
+    says(&refused, "bundle.json` is not what the run was made of");
+    says(&refused, "bring the file back from a backup");
+    let at_gate = ["runs", "show", "latest", "--step", "gate"];
+    let shown = home.flowhost(&at_gate).expect(0);
+    says(&shown, "what `gate` needs is not told here: ");
+    says(&shown, "it was changed");
+    std::fs::write(&bundle, whole).unwrap();
+    home.flowhost(&["plan", "graph", "latest"]).expect(0);
+    let shown = home.flowhost(&at_gate).expect(0).all();
+    assert!(!shown.contains("is not told here"), "{shown}");
+}
+
+#[test]
 fn what_keeps_a_run_from_being_cancelled_is_told_in_those_words_and_with_a_cure() {
     let home = waiting();
     let bundle = run_dir(&home).join("bundle.json");
