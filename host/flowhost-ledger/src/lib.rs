@@ -71,7 +71,8 @@ pub use proof::{
     verify_proof_of,
 };
 pub use reader::{
-    LentRecords, ReadError, Records, read_lent_in, read_run, read_run_in, signed_size, size_at_end,
+    LentRecords, ReadError, Records, check_run, read_lent_in, read_run, read_run_in, signed_size,
+    size_at_end,
 };
 pub use record::{
     FORMAT, LINE_BYTES_MAX, LineFault, PAYLOAD_BYTES_MAX, RESERVED, StoredRecord, timestamp,

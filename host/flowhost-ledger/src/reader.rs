@@ -42,6 +42,16 @@ pub enum ReadError {
         /// What is wrong with it.
         fault: LineFault,
     },
+    /// The folder holds the ledger of another run than the one that is meant.
+    #[error("{dir} is the ledger of {found}, not of {expected}")]
+    OtherRun {
+        /// The folder.
+        dir: PathBuf,
+        /// The origin that the run's own ledger would have.
+        expected: String,
+        /// The origin that is there.
+        found: String,
+    },
     /// The folder is no ledger.
     #[error("{dir} is not a ledger: {what}")]
     Layout {
@@ -179,6 +189,42 @@ fn last_seq(source: &dyn Source, path: &Path) -> io::Result<Option<u64>> {
         None if end > END_BYTES => Err(io::Error::other("its last record is too long")),
         last => Ok(last),
     }
+}
+
+/// That the ledger in the folder `dir` is that of this run, as it says of itself: records of another run may be sound, and
+/// say nothing of the one whose name they lie under. Of a ledger that does not say whose it is, whoever reads it is told that.
+///
+/// # Errors
+/// [`ReadError::OtherRun`].
+pub fn check_run(
+    source: &dyn Source,
+    dir: &Path,
+    tenant: &str,
+    run: &str,
+) -> Result<(), ReadError> {
+    let bytes = disk::read_small(source, &dir.join(layout::META), layout::META_BYTES_MAX);
+    let meta = bytes.ok().flatten();
+    let meta = meta.and_then(|bytes| Meta::parse(&bytes).ok());
+    let Some((found, owner)) = meta.and_then(|meta| {
+        let owner = layout::owner_of(&meta.origin)?;
+        Some((meta.origin, owner))
+    }) else {
+        return Ok(()); // it cannot be read either, which says why
+    };
+    if owner.tenant == tenant && owner.run == run {
+        return Ok(());
+    }
+    let own = format!("/evidence/{}/{}", owner.tenant, owner.run);
+    let host = found.strip_suffix(&own).unwrap_or(&found);
+    let wanted = Owner {
+        tenant: tenant.to_owned(),
+        run: run.to_owned(),
+    };
+    Err(ReadError::OtherRun {
+        dir: dir.to_owned(),
+        expected: layout::origin(host, &wanted),
+        found,
+    })
 }
 
 fn newest_note(source: &dyn Source, dir: &Path) -> Option<Note> {

@@ -143,8 +143,9 @@ impl Kept {
             }
             plugin.component = component.digest.to_string();
             let kept = component_path(&self.state, &plugin.component);
-            // By its digest: what is there already is the same, and whoever reads it checks that.
-            if !self.ambient.is_file(&kept) {
+            // By its digest: where it is there already, it need not be the same any more, which may be why another is named.
+            let there = self.ambient.read(&kept, COMPONENT_BYTES_MAX);
+            if !there.is_ok_and(|there| *there == *bytes) {
                 self.ambient.write(&kept, &bytes)?;
             }
             let signature = signature_file(path);
@@ -185,7 +186,11 @@ impl flowhost_run::Kept for Kept {
             _ => {
                 let mut failure = lost("what was kept of it is not whole any more");
                 failure.findings = findings;
-                Err(failure.hint("`--plugin NAME=PATH` goes on with another component, on purpose"))
+                let run = run_dir.file_name().unwrap_or_default().to_string_lossy();
+                Err(failure.hint(format!(
+                    "a run that has not ended goes on with another component by `flowhost runs resume {run} --plugin NAME=PATH`, \
+                     on purpose, and is ended with one by `flowhost runs cancel {run} --plugin NAME=PATH`"
+                )))
             }
         }
     }

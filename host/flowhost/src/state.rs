@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use flowhost_evidence::runs::{self, RunEntry};
 use flowhost_flow::Exit;
-use flowhost_ledger::{RealDisk, RunIndex, Source, open_archive};
+use flowhost_ledger::{RealDisk, RunIndex, Source, check_run, open_archive};
 pub use flowhost_run::State;
 
 use crate::ambient::Ambient;
@@ -39,7 +39,7 @@ pub trait FindRuns {
     ///
     /// # Errors
     /// As [`FindRuns::resolve_run`], for a run that was removed without an archive; when the archive is not here, or
-    /// not the one that the index of runs names.
+    /// not the one that the index of runs names; when the folder holds another run.
     fn files_of_run(&self, ambient: &Ambient, wanted: &str) -> Result<RunFiles, Failure>;
 }
 
@@ -102,6 +102,7 @@ impl FindRuns for State {
         // list.
         let refused = match self.resolve_run(ambient, wanted) {
             Ok(run) => {
+                is_its_own(self, &run)?;
                 return Ok(RunFiles {
                     dir: self.run_dir(&run),
                     run,
@@ -130,6 +131,22 @@ impl FindRuns for State {
             archived: true,
         })
     }
+}
+
+/// That the folder of a run holds the ledger of that run: what another one did is no answer to what this one did.
+///
+/// # Errors
+/// When it holds another's.
+pub fn is_its_own(state: &State, run: &str) -> Result<(), Failure> {
+    let checked = check_run(&RealDisk, &state.run_dir(run), state.tenant(), run);
+    checked.map_err(|error| {
+        let what = format!("the folder of run {run} holds another run");
+        Failure::new(Exit::Internal, what)
+            .because(error.to_string())
+            .hint(format!(
+                "bring the run's own folder back to its place; `flowhost verify {run}` says what lies there now"
+            ))
+    })
 }
 
 /// The one run of the index whose id begins so and that `is_it` takes.

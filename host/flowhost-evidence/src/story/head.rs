@@ -123,7 +123,7 @@ impl Head {
 pub struct Taken {
     /// The run whose past it begins with, and the step before which that ends.
     pub forked: Option<(String, String)>,
-    /// Steps of that past which that run took back later, and which this one does anew.
+    /// Steps of that past that this one does anew: that run took them, or what they need, back later.
     pub anew: Vec<String>,
     /// What the calls of that past used, by the words of [`Head::used`]: a part of what the run used, and spent by
     /// another one.
@@ -177,7 +177,7 @@ impl Taken {
             let anew = match self.anew.as_slice() {
                 [] => String::new(),
                 anew => format!(
-                    " (done anew, because that run took it back: `{}`)",
+                    " (done anew, because that run took it or what it needs back: `{}`)",
                     anew.join("`, `")
                 ),
             };

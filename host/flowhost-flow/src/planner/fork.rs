@@ -11,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::exit::StepStatus;
-use crate::plan::Plan;
+use crate::plan::{Effects, Plan};
 use crate::planner::{
     Action, Call, CallEnd, CallId, Event, EventRecord, GateId, Note, Part, Planner, Recorded,
     ReplayError, Replayer, RunSetup, Time, TimerId, planner_for,
 };
+
+mod anew;
 
 /// A recorded run.
 #[derive(Clone, Debug)]
@@ -43,8 +45,11 @@ pub struct Prefix {
     pub calls: BTreeMap<CallId, CallId>,
     /// How many events of the recorded run stand before the step.
     pub taken: usize,
-    /// Steps that the recorded run took back after that, by path: they are done anew, and the step comes after them.
+    /// Steps that are done anew, by path: those that the recorded run took back after that, and those of its past that need
+    /// them. A step stands for its parts where all of them are done anew.
     pub anew: Vec<String>,
+    /// Those of them that were not taken back, and are done anew because they need one that was.
+    pub behind: Vec<String>,
 }
 
 /// Why a run cannot be forked there.
@@ -77,6 +82,15 @@ pub enum ForkError {
         path: String,
         /// The step whose effect it takes back.
         step: String,
+    },
+    /// Steps come behind what was taken back, so that they would be done anew, and their effects must not happen twice.
+    #[error(
+        "it would do again what says `effects: once` and was not taken back, because what it needs was: `{}`",
+        .steps.join("`, `")
+    )]
+    OnceAgain {
+        /// The steps, in the order in which they were done.
+        steps: Vec<String>,
     },
     /// What takes the effect of a step back was begun there, and did not come to its end.
     #[error("nobody knows whether the effect of `{step}` was taken back there")]
@@ -114,17 +128,27 @@ pub fn fork(
     let there = Recording::of(parent, at)?;
     let whole = there.past(parent, (plan.clone(), setup.clone()), started, at, None)?;
     // Only what was taken back behind the step: what was before it is a part of the past, with what took it back.
-    let anew = there.taken_back(&whole)?;
-    match anew.is_empty() {
-        true => Ok(whole),
-        false => there.past(
-            parent,
-            (plan, setup),
-            started,
-            at,
-            Some((anew.as_slice(), whole.taken)),
-        ),
+    let back = there.taken_back(&whole.prefix)?;
+    if back.is_empty() {
+        return Ok(whole.prefix);
     }
+    let until = Some((back.as_slice(), whole.prefix.taken));
+    let kept = there.past(parent, (plan.clone(), setup), started, at, until)?;
+    there.once_again(parent, &plan, &whole.prefix, &kept.prefix)?;
+    let anew = anew::named(&back, &whole.done, &kept.done);
+    let was_back = |named: &str| back.iter().any(|step| is_part_of(step, named));
+    let behind = anew.iter().filter(|named| !was_back(named)).cloned();
+    Ok(Prefix {
+        behind: behind.collect(),
+        anew,
+        ..kept.prefix
+    })
+}
+
+/// A past, and the steps that were done in it.
+struct Stretch {
+    prefix: Prefix,
+    done: BTreeSet<String>,
 }
 
 impl Recording {
@@ -137,7 +161,7 @@ impl Recording {
         started: Time,
         step: &str,
         kept: Option<(&[String], usize)>,
-    ) -> Result<Prefix, ForkError> {
+    ) -> Result<Stretch, ForkError> {
         let none: &[String] = &[];
         let (anew, until) = kept.unwrap_or((none, usize::MAX));
         let planner = planner_for(plan, setup).map_err(ReplayError::Plan)?;
@@ -170,7 +194,7 @@ impl Recording {
                 | Recorded::Closed { .. } => break,
             }
             if branch.reached || taken + 1 >= until {
-                return Ok(branch.prefix(taken + 1));
+                return Ok(branch.stretch(taken + 1));
             }
             if branch.planner.is_finished() {
                 break;
@@ -248,6 +272,8 @@ impl From<&Call> for Tag {
 /// What the recorded run's numbers stand for.
 struct Recording {
     calls: HashMap<CallId, Tag>,
+    /// Of those, whose effect must not happen twice.
+    once: HashSet<CallId>,
     gates: HashMap<GateId, String>,
     /// Whether it began the step.
     began: bool,
@@ -269,12 +295,16 @@ impl Recording {
     fn of(parent: &Parent<'_>, at: &str) -> Result<Self, ForkError> {
         let mut replayer = Replayer::new(parent.plan.clone(), parent.setup.clone())?;
         let (mut calls, mut gates) = (HashMap::new(), HashMap::new());
+        let mut once = HashSet::new();
         let (mut began, mut ran) = (false, Vec::new());
         let mut back = BTreeMap::new();
         for (place, record) in parent.events.iter().enumerate() {
             for action in replayer.feed(record, parent.ends)? {
                 match action {
                     Action::Call(call) => {
+                        if call.effects == Effects::Once {
+                            once.insert(call.id);
+                        }
                         calls.insert(call.id, Tag::from(&*call));
                     }
                     Action::OpenGate(gate) => {
@@ -305,6 +335,7 @@ impl Recording {
         }
         Ok(Self {
             calls,
+            once,
             gates,
             began,
             back,
@@ -327,6 +358,8 @@ struct Branch<'s> {
     events: Vec<EventRecord>,
     ends: BTreeMap<CallId, CallEnd>,
     calls: BTreeMap<CallId, CallId>,
+    /// The steps that were done.
+    done: BTreeSet<String>,
     reached: bool,
     /// Steps whose ends are kept from it.
     anew: &'s [String],
@@ -351,6 +384,7 @@ impl<'s> Branch<'s> {
             events: Vec::new(),
             ends: BTreeMap::new(),
             calls: BTreeMap::new(),
+            done: BTreeSet::new(),
             reached: false,
         }
     }
@@ -360,14 +394,17 @@ impl<'s> Branch<'s> {
     }
 
     /// What it was fed, where the recorded run had been fed so many events.
-    fn prefix(self, taken: usize) -> Prefix {
-        Prefix {
+    fn stretch(self, taken: usize) -> Stretch {
+        let prefix = Prefix {
             events: self.events,
             ends: self.ends,
             calls: self.calls,
             taken,
-            anew: self.anew.to_vec(),
-        }
+            anew: Vec::new(),
+            behind: Vec::new(),
+        };
+        let done = self.done;
+        Stretch { prefix, done }
     }
 
     fn call_ended(&mut self, tag: &Tag, recorded: CallId, end: &CallEnd, at: Time) {
@@ -443,8 +480,14 @@ impl<'s> Branch<'s> {
                 Action::CloseGate { gate } => self.gates.retain(|_, id| *id != gate),
                 Action::Note(note) => {
                     self.reached |= begins(&note, self.step);
-                    if let Note::Retrying { at, .. } = note {
-                        self.waits.insert(at);
+                    match note {
+                        Note::Retrying { at, .. } => {
+                            self.waits.insert(at);
+                        }
+                        Note::StepEnded(ended) if anew::was_done(&ended) => {
+                            self.done.insert(ended.path);
+                        }
+                        _ => {}
                     }
                 }
                 Action::Cancel { .. } | Action::Reply { .. } | Action::Finish(_) => {}

@@ -48,7 +48,7 @@ kinds! {
         parent_hash: Option<String>,
         /// The step before which it was forked.
         fork_at: Option<String>,
-        /// Steps of that past that the other run took back later, and that are done anew before that step.
+        /// Steps of that past that are done anew before that step: the other run took them back later, or something that they need.
         fork_anew: Option<Vec<String>>,
         /// How many events that past has, where it does not end with the beginning of that step.
         fork_events: Option<u64>,

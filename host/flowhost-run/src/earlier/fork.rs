@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use flowhost_bus::Ulid;
 use flowhost_caps::messaging::MESSAGE;
-use flowhost_flow::planner::fork::{ForkError, Parent as Recorded, Prefix, fork};
+use flowhost_flow::plan::Body;
+use flowhost_flow::planner::fork::{ForkError, Parent as Recorded, Prefix, fork, is_part_of};
 use flowhost_flow::planner::{CallId, Replayer};
 use flowhost_flow::{Action, Amounts, Call, Event, Exit, Plan, Planner, RunSetup, Time};
 use flowhost_ledger::records::{Message, PlacePart, Record, RecordKind as _};
 use flowhost_ledger::{Fact, Kind, StoredRecord};
-use flowhost_words::{PluginKind, SECOND_KEYS, with_keys};
+use flowhost_words::{PluginKind, SECOND_KEYS, shell_word, with_keys};
 use serde_json::json;
 
 use crate::base::failure::{Failure, ledger_failure};
@@ -47,8 +48,10 @@ pub(crate) struct Point {
     /// Of the last of those records, hexadecimal.
     pub(crate) hash: String,
     pub(crate) at: String,
-    /// Steps of that past that the run took back later, and that are done anew.
+    /// Steps of that past that are done anew: the run took them back later, or something that they need.
     pub(crate) anew: Vec<String>,
+    /// Those of them that were not taken back themselves.
+    behind: Vec<String>,
     /// How many events the past has, where it does not end with the beginning of the step.
     pub(crate) events: Option<u64>,
 }
@@ -195,7 +198,7 @@ pub(crate) fn branch(
         ends: &parent.fed.ends,
     };
     let prefix = fork(&recorded, plan.clone(), setup.clone(), started, &of.at)
-        .map_err(|error| refused(of, &error))?;
+        .map_err(|error| refused(of, &plan, &error))?;
     let cannot = |why: &str| Failure::new(Exit::Internal, cannot_be_forked(&of.run)).because(why);
     // At least the first event is taken: no step begins before it.
     let last = prefix.taken.saturating_sub(1);
@@ -235,6 +238,7 @@ pub(crate) fn branch(
             at: of.at.clone(),
             events: (!prefix.anew.is_empty()).then_some(prefix.events.len() as u64),
             anew: prefix.anew.clone(),
+            behind: prefix.behind.clone(),
         },
         unread,
         sent: past.sent,
@@ -250,7 +254,8 @@ pub(crate) fn branch(
 /// That no other run took back what is to be the past: so many records of the run that is forked.
 fn stands(of: &Of, taken_back: &[TakenBack], records: u64, prefix: &Prefix) -> Result<(), Failure> {
     let taken = taken_back.iter();
-    let taken = taken.filter(|it| it.ended < records && !prefix.anew.contains(&it.step));
+    let is_anew = |step: &str| prefix.anew.iter().any(|anew| is_part_of(step, anew));
+    let taken = taken.filter(|it| it.ended < records && !is_anew(&it.step));
     let taken: Vec<&TakenBack> = taken.collect();
     let Some((why, command)) = family::told(&taken, Some(&of.at)) else {
         return Ok(());
@@ -371,13 +376,24 @@ impl Branch {
 
     /// What a person should know of the past.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let Point { run, at, anew, .. } = &self.point;
+        let Point {
+            run,
+            at,
+            anew,
+            behind,
+            ..
+        } = &self.point;
         if anew.is_empty() {
             return Vec::new();
         }
-        let anew = anew.join("`, `");
+        let back: Vec<&String> = anew.iter().filter(|it| !behind.contains(it)).collect();
+        let needs = match behind.is_empty() {
+            true => String::new(),
+            false => format!("; and so is what needs it: {}", list(behind)),
+        };
         vec![format!(
-            "run {run} took back later what had been done before `{at}`, so it is done anew: `{anew}`"
+            "run {run} took back later what had been done before `{at}`, so it is done anew: {}{needs}",
+            list(&back)
         )]
     }
 
@@ -398,16 +414,79 @@ fn cannot_be_forked(run: &str) -> String {
     format!("run {run} cannot be forked there")
 }
 
-fn refused(of: &Of, error: &ForkError) -> Failure {
+/// Most steps that are named in a sentence: a `foreach` may have had thousands of items.
+const NAMED_MAX: usize = 20;
+
+/// The names, and how many more there are.
+fn list(names: &[impl AsRef<str>]) -> String {
+    let named = names.iter().take(NAMED_MAX);
+    let named: Vec<String> = named.map(|name| format!("`{}`", name.as_ref())).collect();
+    let named = named.join(", ");
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// The steps that ran, with those first that are no part of another: of a `foreach` only the items are said to have run, and
+/// its own name is the one to begin at.
+fn outer_first(ran: &[String]) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    let (mut steps, mut parts) = (Vec::new(), Vec::new());
+    for path in ran {
+        let step = outermost(path);
+        if seen.insert(step) {
+            steps.push(step);
+        }
+        if step != path {
+            parts.push(path.as_str());
+        }
+    }
+    steps.extend(parts);
+    steps
+}
+
+/// The step of a workflow that this path begins with, where the workflow has none of that name.
+fn lacks<'p>(plan: &Plan, path: &'p str) -> Option<&'p str> {
+    let step = outermost(path);
+    let is_workflow = matches!(plan.body, Body::Workflow { .. });
+    (is_workflow && plan.step(step).is_none()).then_some(step)
+}
+
+/// The step of the plan itself that has this path, or of which it is a part.
+fn outermost(path: &str) -> &str {
+    let end = path.find(['[', '/', '!']).unwrap_or(path.len());
+    path.get(..end).unwrap_or(path)
+}
+
+fn refused(of: &Of, plan: &Plan, error: &ForkError) -> Failure {
     let failure = Failure::new(Exit::Internal, cannot_be_forked(&of.run));
+    if let ForkError::NotReached { step, .. } = error
+        && let Some(lacked) = lacks(plan, step)
+    {
+        // What it wants first would be true, and no help.
+        let ids: Vec<&str> = plan
+            .steps()
+            .into_iter()
+            .map(|step| step.id.as_str())
+            .collect();
+        let why = format!("the plan that is to go on has no step `{lacked}`");
+        return failure
+            .because(why)
+            .hint(format!("its steps: {}", list(&ids)));
+    }
     let failure = failure.because(error.to_string());
-    let list = |names: &[String]| {
-        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        names.join(", ")
-    };
     match error {
+        ForkError::OnceAgain { steps } => {
+            let run = &of.run;
+            let first = shell_word(steps.first().map_or("", String::as_str));
+            failure.hint(format!(
+                "look whether it is to be done again: `flowhost runs fork {run} --at {first}` does it on purpose, as does a \
+                 fork at a step before it; that is the way as well once it was taken back by hand"
+            ))
+        }
         ForkError::NeverRan { ran, .. } if !ran.is_empty() => {
-            let ran = list(ran);
+            let ran = list(&outer_first(ran));
             failure.hint(format!(
                 "steps that ran: {ran}; begin at one of them, or run the plan whole"
             ))
@@ -425,5 +504,20 @@ fn refused(of: &Of, error: &ForkError) -> Failure {
             "look whether it was taken back; a fork at `{step}`, or at a step before it, does it anew"
         )),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_many_items_begins_with_the_steps_and_ends_with_how_many_more_there_are() {
+        let items = (0..50).map(|item| format!("each[{item}]"));
+        let ran: Vec<String> = ["a".to_owned()].into_iter().chain(items).collect();
+        let told = list(&outer_first(&ran));
+        assert!(told.starts_with("`a`, `each`, `each[0]`, "), "{told}");
+        assert!(told.ends_with("`each[17]` and 32 more"), "{told}");
+        assert_eq!(list(&["a", "b"]), "`a`, `b`");
     }
 }

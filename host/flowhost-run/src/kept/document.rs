@@ -12,6 +12,7 @@ use flowhost_words::filled;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::base::state::State;
 use crate::before::estimate::{Amount, Basis, StepEstimate, variance};
 use crate::calls::driver::{Outcome, StepOutcome, status_word};
 use crate::earlier::reuse::ReusedCall;
@@ -275,6 +276,18 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
                 step: &failure.step,
             }),
         }
+    }
+}
+
+impl RunDocument<'_> {
+    /// The same, with the commands of its hint as they can be typed where the person is: the document beside the ledger is
+    /// for whoever finds it, and names no folder.
+    #[must_use]
+    pub fn told(mut self, state: &State) -> Self {
+        if let Some(error) = &mut self.error {
+            error.hint = state.told(&error.hint);
+        }
+        self
     }
 }
 

@@ -98,6 +98,9 @@ pub(crate) struct CancelArgs {
     /// Why, for the record
     #[arg(long, value_name = "TEXT", default_value = "", value_parser = super::remark)]
     pub(crate) note: String,
+    /// For a run that waits: end it with another component for a plugin, on purpose; may be repeated
+    #[arg(long = "plugin", value_name = "NAME=PATH", value_parser = super::pair)]
+    pub(crate) plugins: Vec<(String, String)>,
     /// What a profile alone does not open, for a run that waits: what it did is taken back by this process
     #[command(flatten)]
     pub(crate) keys: KeyArgs,

@@ -1,7 +1,6 @@
 //! `flowhost runs cancel RUN`: asks the process that has the run to end it, and waits until it has; a run
 //! that waits for a person has no process, and is ended here.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -19,7 +18,7 @@ use flowhost_run::asks::{self, Ask};
 use flowhost_run::{NOT_RESUMED, ResumeOptions, status_word};
 use serde_json::json;
 
-use crate::cli::{CancelArgs, KeyArgs};
+use crate::cli::CancelArgs;
 use crate::commands::runs_list::listed;
 use crate::commands::standing::resume_command;
 use crate::commands::{Context, resume, running};
@@ -44,7 +43,7 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
     let reason = reason(args);
     let ended = match status {
         UNFINISHED => ask(&run, &reason, args.grace, context)?,
-        WAITING => end_here(&run, reason, args.keys, context)?,
+        WAITING => end_here(&run, reason, args, context)?,
         status => {
             let failure = Failure::new(Exit::Internal, not_cancelled_text(&run));
             return Err(match status {
@@ -180,7 +179,7 @@ pub(super) fn ended(run: &str, context: &Context) -> Result<Option<String>, Fail
 fn end_here(
     run: &str,
     reason: String,
-    keys: KeyArgs,
+    args: &CancelArgs,
     context: &Context,
 ) -> Result<String, Failure> {
     let Context {
@@ -189,13 +188,15 @@ fn end_here(
         state,
         ..
     } = context;
-    let kept = Arc::new(Kept::new(ambient, config, state, BTreeMap::new()));
+    let replaced = resume::stand_ins(&args.plugins, context);
     let options = ResumeOptions {
-        allow_private_network: keys.allow_private_network,
-        allow_process: keys.allow_process,
+        allow_private_network: args.keys.allow_private_network,
+        allow_process: args.keys.allow_process,
+        replaced: replaced.keys().cloned().collect(),
         cancel: Some(reason),
         ..ResumeOptions::default()
     };
+    let kept = Arc::new(Kept::new(ambient, config, state, replaced));
     let runtime = running::runtime()?;
     let finished = runtime.block_on(async {
         let host = host(ambient, config, state, PoolConfig::default(), None)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
 use flowhost::report::problems::unreadable_of;
-use flowhost::state::FindRuns as _;
+use flowhost::state::{FindRuns as _, is_its_own};
 use flowhost_evidence::html::plan as drawing;
 use flowhost_evidence::runs;
 use flowhost_evidence::story::{BUNDLE, BUNDLE_BYTES_MAX, plan_of};
@@ -14,6 +14,7 @@ use flowhost_flow::plan::limits::PLAN_BYTES_MAX;
 use flowhost_flow::{Exit, Plan};
 use flowhost_ledger::RealDisk;
 use flowhost_run::Finding;
+use flowhost_run::bundle::vouch;
 use serde_json::Value;
 
 use crate::cli::{GraphArgs, GraphFormat};
@@ -77,6 +78,7 @@ fn graph(of: &str, context: &mut Context) -> Result<(Graph, bool), Failure> {
                 "`{of}` is not a file either: name a plan's file, or a run"
             ))
         })?;
+    is_its_own(&context.state, &run)?;
     let dir = context.state.run_dir(&run);
     let (file, text) = kept_plan(&run, context)?;
     let graph = plan(&text, &file)?;
@@ -93,7 +95,7 @@ fn graph(of: &str, context: &mut Context) -> Result<(Graph, bool), Failure> {
     Ok((graph.with_ends(ends), true))
 }
 
-/// The plan that a run kept beside its ledger: its file's name and its text.
+/// The plan that a run kept beside its ledger, which must be the one that its records name: its file's name and its text.
 pub(super) fn kept_plan(run: &str, context: &Context) -> Result<(String, String), Failure> {
     let dir = context.state.run_dir(run);
     let text = context
@@ -105,6 +107,17 @@ pub(super) fn kept_plan(run: &str, context: &Context) -> Result<(String, String)
             .hint(format!(
                 "runs before `bundle.json` did not keep their plan; `flowhost runs show {run}` has their steps"
             ))
+    })?;
+    // Before it is read: another plan is no answer to what this run was to do.
+    vouch(&dir, text.as_bytes()).map_err(|why| {
+        Failure::new(
+            Exit::Internal,
+            format!("the plan of run {run} is not there any more"),
+        )
+        .because(why)
+        .hint(format!(
+            "bring the file back from a backup; `flowhost runs show {run}` has the run's steps"
+        ))
     })?;
     // What is no JSON holds no plan, which is told below.
     let bundle: Value = serde_json::from_str(&text).unwrap_or_default();

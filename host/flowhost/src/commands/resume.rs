@@ -49,6 +49,17 @@ pub(crate) fn at_rest(context: &Context) -> Result<(Host, Kept), Failure> {
     Ok((host, Kept::new(ambient, config, state, BTreeMap::new())))
 }
 
+/// The components that a person names in the place of plugins' own, by plugin: a path is theirs, from where they are.
+pub(super) fn stand_ins(
+    named: &[(String, String)],
+    context: &Context,
+) -> BTreeMap<String, PathBuf> {
+    let named = named.iter();
+    named
+        .map(|(key, path)| (key.clone(), context.ambient.resolve(Path::new(path))))
+        .collect()
+}
+
 /// Goes on with a run in this process; `notes` where nobody has said yet what its profiles open only with a second key.
 pub(crate) fn go_on(
     run: &str,
@@ -57,13 +68,7 @@ pub(crate) fn go_on(
     notes: bool,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let replaced: BTreeMap<String, PathBuf> = plugins
-        .iter()
-        .map(|(key, path)| {
-            let path = context.ambient.resolve(Path::new(path));
-            (key.clone(), path)
-        })
-        .collect();
+    let replaced = stand_ins(plugins, context);
     let options = ResumeOptions {
         allow_private_network: args.keys.allow_private_network,
         allow_process: args.keys.allow_process,

@@ -337,7 +337,7 @@ fn where_given(path: &str, plan: &Plan) -> Option<String> {
 fn report(finished: &Finished, plan: &Plan, context: &Context) {
     let output = &context.output;
     if output.json {
-        return output.document(&RunDocument::from(finished));
+        return output.document(&RunDocument::from(finished).told(&context.state));
     }
     output.result(&text(output, finished, plan, &context.state));
     // The run succeeded: what it gave stands above.

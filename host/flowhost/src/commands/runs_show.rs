@@ -57,7 +57,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     let all = filter.is_all();
     let mut steps = steps(&records);
     steps.retain(|step| filter.means(&step.path));
-    order::as_planned(&mut steps, source, dir);
+    order::as_planned(&mut steps, &records, source, dir);
     // A misspelt step would otherwise be answered like one that did nothing.
     if steps.is_empty() && filter.step.is_some() {
         return Err(no_step(&filter, &records));
@@ -447,8 +447,16 @@ fn grounds(
     context: &Context,
 ) -> String {
     // Grounds are a help to a person at a gate; without the plan he still has what the records say.
-    let plan = kept_plan(run, context).ok();
-    let plan = plan.and_then(|(file, text)| Plan::parse(&text, &file).ok());
+    let plan = match kept_plan(run, context) {
+        Ok((file, text)) => Plan::parse(&text, &file).ok(),
+        Err(failure) => {
+            let why = failure.causes.first().unwrap_or(&failure.message);
+            return format!(
+                "\nwhat `{gate}` needs is not told here: {}\n",
+                one_line(why)
+            );
+        }
+    };
     let needs = plan.and_then(|plan| Some(plan.step(gate)?.needs.clone()));
     let mut text = String::new();
     for step in needs.unwrap_or_default() {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use flowhost::failure::Failure;
 use flowhost::output::{neutral, one_line};
 use flowhost::report::problems::unreadable_of;
+use flowhost::state::is_its_own;
 use flowhost_evidence::runs::RecordEntry;
 use flowhost_evidence::text::escaped;
 use flowhost_flow::Exit;
@@ -35,6 +36,7 @@ const MESSAGE_MAX: usize = 200;
 
 pub(super) fn perform(args: &WatchArgs, context: &Context) -> Result<Exit, Failure> {
     let run = resume::found(&args.run, context)?;
+    is_its_own(&context.state, &run)?;
     let dir = context.ambient.resolve(&context.state.run_dir(&run));
     let mut tail = Tail::open(&dir).map_err(|error| unreadable_of(&run)(error.into()))?;
     let mut view = View::new(context, dir);

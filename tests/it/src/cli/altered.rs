@@ -1,7 +1,7 @@
 //! A run whose files were altered, cut or taken after they were recorded, and that has not ended: what each command says
 //! of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -212,6 +212,28 @@ fn of_a_ledger_that_was_cut_no_run_begins() {
 }
 
 #[test]
+fn another_plan_in_the_folder_of_a_run_is_not_shown_as_that_runs() {
+    let home = waiting();
+    let bundle = run_dir(&home).join("bundle.json");
+    let whole = std::fs::read_to_string(&bundle).unwrap();
+    // A plan as sound as the run's own.
+    let other = whole.replace("timeout: 4h", "timeout: 5h");
+    assert_ne!(other, whole);
+    std::fs::write(&bundle, other).unwrap();
+    let refused = home.flowhost(&["plan", "graph", "latest"]).expect(1);
+    says(&refused, "bundle.json` is not what the run was made of");
+    says(&refused, "bring the file back from a backup");
+    let at_gate = ["runs", "show", "latest", "--step", "gate"];
+    let shown = home.flowhost(&at_gate).expect(0);
+    says(&shown, "what `gate` needs is not told here: ");
+    says(&shown, "it was changed");
+    std::fs::write(&bundle, whole).unwrap();
+    home.flowhost(&["plan", "graph", "latest"]).expect(0);
+    let shown = home.flowhost(&at_gate).expect(0).all();
+    assert!(!shown.contains("is not told here"), "{shown}");
+}
+
+#[test]
 fn what_keeps_a_run_from_being_cancelled_is_told_in_those_words_and_with_a_cure() {
     let home = waiting();
     let bundle = run_dir(&home).join("bundle.json");
@@ -233,4 +255,27 @@ fn what_keeps_a_run_from_being_cancelled_is_told_in_those_words_and_with_a_cure(
     }
     std::fs::write(&bundle, whole).unwrap();
     home.flowhost(&["runs", "cancel", "latest"]).expect(0);
+}
+
+#[test]
+fn a_run_that_waits_and_lost_a_component_is_ended_with_one_that_is_named() {
+    let home = waiting();
+    let components = home.path().join(".flowhost/components");
+    let mut all = std::fs::read_dir(components).unwrap();
+    let is_component = |path: &PathBuf| path.extension().is_some_and(|it| it == "wasm");
+    let component = all.find_map(|entry| Some(entry.ok()?.path()).filter(is_component));
+    altered(&component.unwrap());
+    let run = run_dir(&home);
+    let run = run.file_name().unwrap().to_str().unwrap();
+    let refused = home.flowhost(&["runs", "cancel", "latest"]).expect(1);
+    says(&refused, "cannot be cancelled");
+    says(
+        &refused,
+        &format!("`flowhost runs cancel {run} --plugin NAME=PATH`"),
+    );
+    let named = ["--plugin", "ok_echo=ok_echo.wasm"];
+    home.flowhost(&[&["runs", "cancel", "latest"][..], &named].concat())
+        .expect(0);
+    let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(listed[0]["status"], "cancelled", "{listed:#}");
 }

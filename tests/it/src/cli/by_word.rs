@@ -30,6 +30,16 @@ fn what_must_not_happen_twice_waits_for_a_word_and_goes_on_by_it() {
             let all = ["runs", "settle", "latest", step, "--as", word];
             home.flowhost(&[&all[..], more].concat())
         };
+        for verb in ["approve", "reject", "signal"] {
+            let more: &[&str] = match verb {
+                "signal" => &["--payload", "1"],
+                _ => &["--by", "ann"],
+            };
+            let none = home.flowhost(&[&["runs", verb, "latest", "b"], more].concat());
+            let told = none.expect(1).all();
+            assert!(told.contains(" b --as done`"), "{verb}: {told}");
+            assert!(told.contains("flowhost runs settle"), "{verb}: {told}");
+        }
         let other = settle("a", &[]).expect(1);
         assert!(other.all().contains("`a` does not"), "{}", other.all());
         let output: &[&str] = match word {

@@ -133,6 +133,14 @@ fn a_fork_goes_on_with_another_plan_another_input_and_says_what_it_cannot_reach(
         refused.all()
     );
     assert_eq!(server.paths().len(), 4);
+    let fewer = THREE
+        .replace("  c: {", "  end: {")
+        .replace("steps.c.", "steps.end.");
+    home.file("fewer.yaml", plan(&server, &fewer));
+    let refused = fork(&home, &["--at", "c", "--plan", "fewer.yaml"]).expect(1);
+    let told = refused.all();
+    assert!(told.contains("has no step `c`"), "{told}");
+    assert!(!told.contains("wants"), "{told}");
 }
 
 #[test]
@@ -231,6 +239,54 @@ fn a_fork_does_anew_what_the_other_run_took_back_and_says_so() {
     // The new run took nothing back: forked in turn, only the step is done.
     fork(&home, &["--at", "c"]).expect(0);
     assert_eq!(server.paths()[9..], ["/c"]);
+}
+
+#[test]
+fn what_needs_a_step_that_was_taken_back_is_named_and_no_effect_happens_twice_without_a_word() {
+    let steps = format!(
+        "  a: {{ POST:/a, compensate: {{ POST:/undo-a }} }}\n  pay: {{ needs: [a], EFFECTS POST:/pay }}\n  \
+         d: {{ needs: [pay], POST:/d, {WELL} }}"
+    );
+    let server = Counting::new();
+    let home = home(&server, &steps.replace("EFFECTS ", "effects: once, "));
+    server.fail("/d", true);
+    home.flowhost(RUN).expect(4);
+    assert_eq!(server.paths(), ["/a", "/pay", "/d", "/undo-a"]);
+    server.fail("/d", false);
+    let refused = fork(&home, &["--at", "d"]).expect(1).all();
+    assert!(refused.contains("`effects: once`"), "{refused}");
+    assert!(refused.contains("needs was: `pay`"), "{refused}");
+    assert!(refused.contains(" --at pay`"), "{refused}");
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(server.paths().len(), 4);
+    // On purpose it is done.
+    let forked = fork(&home, &["--at", "pay"]).expect(0).json();
+    assert!(
+        forked["warnings"][0]
+            .as_str()
+            .unwrap()
+            .ends_with("anew: `a`")
+    );
+    assert_eq!(server.paths()[4..], ["/a", "/pay", "/d"]);
+    // One that may be done again is, and is named.
+    let server = Counting::new();
+    let home = super::resumed::home(&server, &steps.replace("EFFECTS ", ""));
+    server.fail("/d", true);
+    home.flowhost(RUN).expect(4);
+    server.fail("/d", false);
+    let forked = fork(&home, &["--at", "d"]).expect(0).json();
+    let warning = forked["warnings"][0].as_str().unwrap();
+    let told = "it is done anew: `a`; and so is what needs it: `pay`";
+    assert!(warning.ends_with(told), "{forked:#}");
+    let name = forked["run_id"].as_str().unwrap();
+    let lines = home.read(&format!(".flowhost/default/runs/{name}/seg-00000000.jsonl"));
+    let start: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(start["fork_anew"], json!(["a", "pay"]));
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    assert!(shown.contains("`a`, `pay`)"), "{shown}");
+    assert_eq!(server.paths()[4..], ["/a", "/pay", "/d"]);
+    replays(&home);
 }
 
 #[test]

@@ -186,6 +186,16 @@ fn commands_that_are_printed_name_the_state_that_the_run_was_given() {
         );
     }
     assert!(waits.stdout.contains(&check), "{}", waits.all());
+    // And to whoever reads the document; the one that is kept names no folder.
+    let again = kept(&["runs", "resume", "latest", "--json"])
+        .expect(9)
+        .json();
+    let hint = again["error"]["hint"].as_str().unwrap();
+    for command in [&approve, &resume] {
+        assert!(hint.contains(command.as_str()), "{command}: {hint}");
+    }
+    let report = home.read(&format!("kept/default/runs/{run}/report.json"));
+    assert!(!report.contains("--state"), "{report}");
     assert_eq!(shown["run"]["next"][1], json!(resume), "{shown:#}");
     let lost = kept(&["runs", "show", "01ZZZZ"]).expect(1);
     let lists = "`flowhost --state kept runs list` shows them";

@@ -187,12 +187,31 @@ fn the_ledger_of_another_run_is_not_resumed_under_this_ones_name() {
     std::fs::rename(&first, home.path().join("aside")).unwrap();
     std::fs::rename(&second, &first).unwrap();
     let name = first.file_name().unwrap().to_str().unwrap();
-    let refused = home.flowhost(&["runs", "resume", name]).expect(1);
-    assert!(
-        refused.all().contains("is the ledger of"),
-        "{}",
-        refused.all()
-    );
+    let other = second.file_name().unwrap().to_str().unwrap();
+    let not_of = format!("/evidence/default/{other}, not of ");
+    let key = "--allow-private-network";
+    // Nor is it begun from, nor passed off as the other one's.
+    for line in [
+        &["runs", "resume", name][..],
+        &["runs", "approve", name, "review", "--by", "ann"],
+        &["runs", "replay", name],
+        &["runs", "fork", name, "--at", "c", key],
+        &["run", "plan.yaml", "--reuse", name, key],
+        &["runs", "show", name],
+        &["runs", "report", name],
+        &["runs", "watch", name],
+        &["plan", "graph", name],
+        &["policy", "suggest", name],
+        &["evidence", "export", name, "--out", "other.fhb"],
+        &["evidence", "prove", "0", "--run", name],
+    ] {
+        let refused = home.flowhost(line).expect(1);
+        let told = refused.all();
+        assert!(told.contains("is the ledger of"), "{line:?}: {told}");
+        assert!(told.contains(&not_of), "{line:?}: {told}");
+        assert!(told.contains(name), "{line:?}: {told}");
+    }
+    assert_eq!(server.paths(), ["/a", "/a", "/b", "/c"]);
 }
 
 #[test]

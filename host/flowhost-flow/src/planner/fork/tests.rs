@@ -164,6 +164,80 @@ fn what_could_not_be_taken_back_still_counts_as_done() {
     assert_eq!((prefix.anew.len(), prefix.calls.len()), (0, 2));
 }
 
+/// A step that is taken back, one behind it of this kind, which nothing takes back, a gate behind that, and one beside.
+fn behind(more: &str) -> Arc<Plan> {
+    let body = format!(
+        "steps:\n  a: {{uses: t, with: {{n: 1}}, compensate: {{uses: t, with: {{n: 0}}}}}}\n  x: {{uses: t, with: {{n: 1}}}}\n  \
+         pay: {{uses: t, needs: [a], with: {{n: 1}}{more}}}\n  ok: {{wait_for: approval, needs: [pay], timeout: 1h}}\n  \
+         d: {{uses: t, needs: [ok, x], with: {{n: 1}}}}\noutputs: {{last: \"${{{{ steps.d.output }}}}\"}}\n"
+    );
+    Arc::new(harness::plan(&body))
+}
+
+#[test]
+fn what_needs_a_step_that_was_taken_back_is_named_as_done_anew_too() {
+    let plan = behind("");
+    let left = recorded_with(&plan, "d");
+    let prefix = begin(&parent(&plan, &left), &plan, "d").unwrap();
+    assert_eq!(prefix.anew, ["a", "ok", "pay"]);
+    assert_eq!(prefix.behind, ["ok", "pay"]);
+    assert_eq!(prefix.calls.len(), 1, "`x` stays");
+}
+
+#[test]
+fn an_effect_that_must_not_happen_twice_is_not_done_anew_unless_it_was_taken_back() {
+    let once = behind(", effects: once");
+    let left = recorded_with(&once, "d");
+    let run = parent(&once, &left);
+    let refused = begin(&run, &once, "d").unwrap_err();
+    assert!(
+        matches!(&refused, ForkError::OnceAgain { steps } if steps == &["pay"]),
+        "{refused}"
+    );
+    // The new plan may say so, and the recorded one not.
+    let refused = begin(&run, &behind(""), "d").unwrap_err();
+    assert!(matches!(refused, ForkError::OnceAgain { .. }), "{refused}");
+    let plain = behind("");
+    let left = recorded_with(&plain, "d");
+    let refused = begin(&parent(&plain, &left), &once, "d").unwrap_err();
+    assert!(matches!(refused, ForkError::OnceAgain { .. }), "{refused}");
+    // At the step itself it is wanted once more.
+    assert_eq!(begin(&run, &once, "pay").unwrap().anew, ["a"]);
+    let back = behind(", effects: once, compensate: {uses: t, with: {n: 0}}");
+    let left = recorded_with(&back, "d");
+    let prefix = begin(&parent(&back, &left), &back, "d").unwrap();
+    assert_eq!(prefix.anew, ["a", "ok", "pay"]);
+    assert_eq!(prefix.behind, ["ok"]);
+}
+
+#[test]
+fn a_call_that_must_not_happen_twice_may_be_made_again_where_it_failed_and_not_where_it_is_in_doubt()
+ {
+    let plan = behind(", effects: once, continue_on_error: true");
+    let failing = |failure: Failure| {
+        let mut left = recorded_with(&plan, "d");
+        let ends = left.1.values_mut();
+        let pay = ends.filter(|end| matches!(&end.result, CallResult::Output(it) if it == "pay"));
+        pay.for_each(|end| end.result = CallResult::Failed(failure.clone()));
+        begin(&parent(&plan, &left), &plan, "d")
+    };
+    assert!(failing(Failure::new(FailureClass::Failed, "no")).is_ok());
+    let refused = failing(Failure::new(FailureClass::Timeout, "late").left_in_doubt()).unwrap_err();
+    assert!(matches!(refused, ForkError::OnceAgain { .. }), "{refused}");
+}
+
+#[test]
+fn a_step_stands_for_its_parts_where_all_of_them_are_done_anew() {
+    let set =
+        |paths: &[&str]| -> BTreeSet<String> { paths.iter().map(|it| (*it).to_owned()).collect() };
+    let before = set(&[
+        "a", "each", "each[0]", "each[1]", "each2", "sub", "sub/x", "sub/y",
+    ]);
+    let after = set(&["each2", "sub/x"]);
+    let named = anew::named(&["a".to_owned(), "sub/z".to_owned()], &before, &after);
+    assert_eq!(named, ["a", "each", "sub/y", "sub/z"]);
+}
+
 #[test]
 fn what_takes_a_step_back_is_no_step_to_begin_at() {
     let plan = Arc::new(harness::plan(BODY));

@@ -14,7 +14,7 @@ use flowhost_ledger::records::FieldError;
 use flowhost_ledger::records::lent::{PlannerEvent, Record, RunStart};
 use flowhost_ledger::{
     DataKey, Kind, LentRecord, PayloadError, PayloadOf, Payloads, ReadError, RealDisk, Source,
-    StoredRecord, read_run_in, signed_size,
+    StoredRecord, check_run, read_run_in, signed_size,
 };
 use serde::de::DeserializeOwned;
 
@@ -75,6 +75,21 @@ pub enum FedError {
     NoEvents,
 }
 
+/// What to do about a folder that holds another run.
+const NOT_ITS_OWN: &str =
+    "bring the run's own folder back to its place; `flowhost verify RUN` says what lies there now";
+
+/// That the ledger in a run's folder, `TENANT/runs/RUN`, is that run's.
+fn is_its_own(dir: &Path) -> Result<(), ReadError> {
+    let name = |path: Option<&Path>| Some(path?.file_name()?.to_str()?.to_owned());
+    let tenant = dir.parent().and_then(Path::parent);
+    match (name(tenant), name(Some(dir))) {
+        (Some(tenant), Some(run)) => check_run(&RealDisk, dir, &tenant, &run),
+        // A folder of that kind has both.
+        _ => Ok(()),
+    }
+}
+
 /// What to do about a ledger that cannot be read.
 pub(super) const DAMAGED: &str =
     "`flowhost verify RUN` shows the whole of it; a damaged ledger is never repaired";
@@ -86,6 +101,7 @@ impl From<FedError> for Failure {
             FedError::NotBegun => failure.hint(
                 "if it was killed, start its plan again with `flowhost run PLAN`: nothing was done",
             ),
+            FedError::Records(ReadError::OtherRun { .. }) => failure.hint(NOT_ITS_OWN),
             FedError::Records(_) | FedError::Cut { .. } => failure.hint(DAMAGED),
             _ => failure,
         }
@@ -135,6 +151,7 @@ impl Fed {
         key: Option<&DataKey>,
         each: &mut dyn FnMut(&StoredRecord, &Payloads<'_>) -> Result<(), PayloadError>,
     ) -> Result<Self, FedError> {
+        is_its_own(dir)?;
         let payloads = Payloads::open(&RealDisk, dir)?;
         let mut reader = Reader::new(&payloads, key);
         for record in read_run_in(&RealDisk, dir)? {
@@ -153,6 +170,7 @@ impl Fed {
     /// # Errors
     /// As [`Fed::read`].
     pub fn setup(dir: &Path, key: Option<&DataKey>) -> Result<RunSetup, FedError> {
+        is_its_own(dir)?;
         let disk: &dyn Source = &RealDisk;
         for record in read_run_in(disk, dir)? {
             let record = record?;

@@ -96,6 +96,15 @@ fn find<'r>(
     let goes_on = with_keys(&format!("flowhost runs resume {run}"), &resumed.past.keys());
     let goes_on = format!("`{goes_on}`");
     let Some(gate) = open.values().find(|gate| gate.path == path) else {
+        // Of such a step a person says what became of it, and not whether the run may go on.
+        let mut calls = resumed.rebuilt.open.values();
+        if calls.any(|call| call.path == path && resumed.takes_a_word(call)) {
+            let step = shell_word(path);
+            let why = "it is no gate but a step of which nobody knows whether it had its effect";
+            return Err(refused(path, why).hint(format!(
+                "look whether it happened, then `flowhost runs settle {run} {step} --as done` (or `failed`, or `retry`)"
+            )));
+        }
         let waiting: Vec<String> = open
             .values()
             .map(|gate| format!("`{}`", gate.path))

@@ -18,11 +18,11 @@ use flowhost_caps::files::{FileServices, still_shows};
 use flowhost_flow::planner::fork::is_part_of;
 use flowhost_flow::planner::{CallId, Note, Recorded, Replayer};
 use flowhost_flow::{Action, Amounts, Call, CallResult, Exit};
-use flowhost_ledger::{Kind, read_run};
+use flowhost_ledger::{Kind, RealDisk, check_run, read_run};
 
 use crate::base::failure::Failure;
 use crate::base::tasks::blocking;
-use crate::earlier::resume::{Fed, Kept};
+use crate::earlier::resume::{Fed, Kept, unreadable};
 use crate::given::folders;
 use crate::given::process::Process;
 use crate::given::project::Project;
@@ -271,6 +271,7 @@ fn met(host: &Process, kept: &dyn Kept, run: &str) -> Result<(Met, Sources), Fai
     let state = &host.config.state;
     let mut all = Met::default();
     let mut add = |run: &str, dir: &Path| -> Result<Sources, Failure> {
+        check_run(&RealDisk, dir, state.tenant(), run).map_err(|error| unreadable(&error))?;
         let calls = touched::read(run, dir, kept.key(dir)?.as_ref())?;
         let touched = calls.touched.into_iter();
         all.touched
