@@ -15,11 +15,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowhost_author::remote::Place;
+use flowhost_evidence::runs::{INTERRUPTED, WAITING};
 use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 use flowhost_ledger::{Bundle, RealDisk};
 use flowhost_run::{Host, Run, RunOptions};
-use flowhost_serve::{DOCUMENT_BYTES_MAX, Document, Offer, PromptText, Shelf};
+use flowhost_serve::{DOCUMENT_BYTES_MAX, Document, Handed, Offer, PromptText, Shelf};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -396,7 +398,7 @@ impl Shelf for Shelves {
         self.host.start(project, options)
     }
 
-    fn document(&self, run: &str, document: Document) -> Result<Vec<u8>, Failure> {
+    fn document(&self, run: &str, document: Document) -> Result<Handed, Failure> {
         // A run that goes on has no signature over its end: what is handed out now could not be verified later.
         if self.host.run(run).is_some() {
             let message = format!("the run {run} goes on");
@@ -407,11 +409,13 @@ impl Shelf for Shelves {
                 )));
         }
         let dir = self.run_dir(run);
-        match document {
-            Document::Report => {
-                let path = dir.join(document.file());
-                Ok(self.ambient.read(&path, DOCUMENT_BYTES_MAX)?)
-            }
+        let report = self
+            .ambient
+            .read(&dir.join(Document::Report.file()), DOCUMENT_BYTES_MAX);
+        // Of the report that was read first: of one that is written meanwhile the other documents may be older.
+        let is_final = report.as_ref().is_ok_and(|report| is_over(report));
+        let bytes = match document {
+            Document::Report => report?,
             // No run of a server leaves one (`host::serving_host`).
             Document::Page => {
                 let page = html::page(&story::read(&dir).map_err(unreadable_of(run))?);
@@ -423,7 +427,7 @@ impl Shelf for Shelves {
                             "`flowhost runs report {run} --out FILE` writes it to a file"
                         )));
                 }
-                Ok(page.into_bytes())
+                page.into_bytes()
             }
             Document::Evidence => {
                 let mut out = Bounded(Vec::new());
@@ -435,10 +439,22 @@ impl Shelf for Shelves {
                     .because(error.to_string())
                     .hint(format!("`flowhost evidence export {run} --out FILE` writes it to a file, however large it is"))
                 })?;
-                Ok(out.0)
+                out.0
             }
-        }
+        };
+        Ok(Handed { bytes, is_final })
     }
+}
+
+/// Whether the run of this report is over for good, and no other process can go on with it.
+fn is_over(report: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Stands {
+        status: String,
+    }
+    // What does not say how it stands is no report that will stay.
+    let stands: Option<Stands> = serde_json::from_slice(report).ok();
+    stands.is_some_and(|it| ![WAITING, INTERRUPTED].contains(&it.status.as_str()))
 }
 
 /// Takes as much as a document may have.
