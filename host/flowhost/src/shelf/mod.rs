@@ -11,7 +11,7 @@ mod programs;
 mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_author::remote::Place;
@@ -281,14 +281,16 @@ impl Filling<'_> {
 
     /// Two of one name would hide each other (MCP-003).
     fn names(&mut self) {
-        let mut seen = BTreeSet::new();
-        for (offer, _) in &self.offers {
+        let programs = self.wanted.code_mode.is_some();
+        let mut seen: BTreeMap<String, Option<&Path>> = BTreeMap::new();
+        for (offer, maker) in &self.offers {
+            let plan = maker.as_ref().map(|maker| maker.request.plan.as_path());
             // Clients show names, and some fold them: `Read` and `read` would be one to whoever approves.
-            if seen.insert(offer.name.to_ascii_lowercase()) {
+            let Some(before) = seen.insert(offer.name.to_ascii_lowercase(), plan) else {
                 continue;
-            }
+            };
             let message = format!("two tools would be called `{}`", offer.name);
-            let cure = "give a component's tools a name in front: `--plugin NAME=FILE`";
+            let cure = cure_of_twins(before, plan, programs);
             self.findings.push(Finding::new("", message).cure(cure));
         }
     }
@@ -301,6 +303,25 @@ impl Filling<'_> {
                 self.findings.push(Finding::new("", message));
             }
         }
+    }
+}
+
+/// What to do about two offers of one name, of which each is that of a plan file or of a component. With code mode there is
+/// no name in front of a component's tools.
+fn cure_of_twins(one: Option<&Path>, other: Option<&Path>, programs: bool) -> String {
+    match (one, other) {
+        (Some(one), Some(other)) if one == other => {
+            format!("give `--plan {}` once", one.display())
+        }
+        (Some(one), Some(other)) => format!(
+            "change `name:` in `{}` or in `{}`, or serve one of them",
+            one.display(),
+            other.display()
+        ),
+        (Some(plan), None) | (None, Some(plan)) if programs => {
+            format!("change `name:` in `{}`", plan.display())
+        }
+        _ => "give a component's tools a name in front: `--plugin NAME=FILE`".to_owned(),
     }
 }
 
