@@ -12,6 +12,7 @@ mod events;
 mod frame;
 mod header;
 mod meta;
+mod once;
 mod route;
 mod version;
 

@@ -77,13 +77,13 @@ fn refuses_a_plan_whose_descriptions_no_client_should_be_shown_and_says_where_th
         (
             "\"Reads \\u202e a file.\"",
             "plain",
-            ["plan.yaml:4:14:", "`description` holds U+202E", "remove it"],
+            ["plan.yaml:4:14", "`description` holds U+202E", "remove it"],
         ),
         (
             "plain",
             "\"what to\\u200b say\"",
             [
-                "plan.yaml:8:",
+                "plan.yaml:8:9",
                 "`description` of `inputs.text` holds U+200B",
                 "remove it",
             ],
@@ -92,7 +92,7 @@ fn refuses_a_plan_whose_descriptions_no_client_should_be_shown_and_says_where_th
             long.as_str(),
             "plain",
             [
-                "plan.yaml:4:14:",
+                "plan.yaml:4:14",
                 "`description` is longer than 4096 bytes",
                 "shorten it",
             ],
