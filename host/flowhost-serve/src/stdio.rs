@@ -134,7 +134,7 @@ async fn answer(
         Ok(era) => era,
         Err(error) => return Some(Err(error)),
     };
-    let work = match peer.begin(&request.id) {
+    let work = match peer.begin(request) {
         Ok(work) => work,
         Err(error) => return Some(Err(error)),
     };

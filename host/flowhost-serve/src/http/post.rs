@@ -234,7 +234,7 @@ impl Endpoint {
     async fn legacy(self: Arc<Self>, call: Call, peer: Arc<Peer>) -> Response<Body> {
         let (told, news) = mpsc::channel(TOLD_MAX);
         let answer = SeenThrough::new(async move {
-            let outcome = match peer.begin(&call.id) {
+            let outcome = match peer.begin(&call) {
                 Err(error) => Err(error),
                 Ok(work) => {
                     let stop = work.stopped.clone();
