@@ -25,7 +25,8 @@ pub use header::{
     name_of,
 };
 pub use meta::{
-    CLIENT_CAPABILITIES, CLIENT_INFO, Modern, PROTOCOL_VERSION, SERVER_INFO, modern, progress_token,
+    CLIENT_CAPABILITIES, CLIENT_INFO, Modern, PROTOCOL_VERSION, SERVER_INFO, modern,
+    progress_token, unspoken,
 };
 pub use route::{Route, route};
 pub use version::{LEGACY, MODERN, SUPPORTED, is_modern, is_supported, negotiate};
