@@ -174,6 +174,13 @@ fn a_server_that_misbehaves_ends_with_an_error_that_says_what_it_did() {
         let told = format!("{mode}: {}", ran.all());
         assert!(told.contains(says), "{told}");
         assert!(ran.code != 0 && (code != 1 || ran.code == 1), "{told}");
+        // What there is to do about one that cannot even be connected to.
+        let cure = match mode {
+            "exits" => "start the command of the profile's [[process]] by hand",
+            "too-many" => "raise `output` in [limits] of the profile",
+            _ => "",
+        };
+        assert!(told.contains(cure), "{told}");
         assert_eq!(
             of_kind(&home, "process.end").len(),
             of_kind(&home, "process.start").len()
