@@ -290,6 +290,11 @@ impl Installed {
         self.server.as_ref()
     }
 
+    /// Whose its tools are, as records of their calls say it: an auditor looks for what a server was asked.
+    pub(crate) fn source_of_tools(&self) -> Option<String> {
+        (self.kind == PluginKind::McpAdapter).then(|| "mcp".to_owned())
+    }
+
     /// Ends the conversation with the server, if there is one.
     pub(crate) async fn disconnect(&self, run: &RunScope) {
         if let Some(server) = &self.server {

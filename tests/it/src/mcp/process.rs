@@ -81,6 +81,9 @@ fn a_server_that_is_started_is_found_out_and_its_tool_called_in_either_era() {
         assert_eq!(decided["decision"], "allow");
         let wanted = decided["said"]["wanted"].as_str().unwrap();
         assert!(wanted.contains("/server/server.pl"), "{wanted}");
+        let called = of_kind(&home, "tool.call");
+        let called = called.iter().find(|it| it["tool"] == "shout").unwrap();
+        assert_eq!(called["source"], "mcp", "{called}");
         let [ended] = of_kind(&home, "process.end").try_into().unwrap();
         assert_eq!(
             ended["how"], "code",
