@@ -1,10 +1,14 @@
 //! JSON-RPC frames: one document is one message, and nothing that is not exactly one is taken.
 //!
-//! Batches are refused (they were in one revision and left again), so are keys that come twice, `null`
-//! as an id, and fractions as one: two readers that disagree about such a frame are a way around checks.
+//! Batches are refused (they were in one revision and left again), so are keys that come twice (of the frame, and within
+//! its parameters), `null` as an id, and fractions as one: two readers that disagree about such a frame are a way around
+//! checks.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
+
+use crate::once::Once;
 
 /// Nesting of a frame: the JSON reader refuses what goes deeper, before a stack could overflow.
 pub const FRAME_DEPTH_MAX: usize = 127;
@@ -225,6 +229,7 @@ impl From<Refusal> for Reply {
 
 /// A frame before it is judged. Serde refuses a key of these that comes twice.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Raw {
     #[serde(default)]
     jsonrpc: Option<Value>,
@@ -232,7 +237,7 @@ struct Raw {
     id: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     method: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "once")]
     params: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     result: Option<Value>,
@@ -243,6 +248,11 @@ struct Raw {
 /// Tells `null` from nothing.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
+}
+
+/// The same, and refuses a key that comes twice, however deep.
+fn once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Once::deserialize(deserializer).map(|Once(value)| Some(value))
 }
 
 /// Reads one frame.
@@ -256,23 +266,40 @@ pub fn read(text: &[u8]) -> Result<Message, Refusal> {
         let message = "batches are not taken: send one message at a time";
         return Err(refuse(None, Code::InvalidRequest, message));
     }
-    let raw: Raw = serde_json::from_slice(text).map_err(|error| unread(&error))?;
+    let raw: Raw = serde_json::from_slice(text).map_err(|error| unread(text, &error))?;
     judge(raw)
 }
 
-/// Why a text is no frame: not JSON at all, or JSON of another shape.
-fn unread(error: &serde_json::Error) -> Refusal {
-    match error.classify() {
-        serde_json::error::Category::Data => {
-            let message = format!("the message is not a JSON-RPC object: {error}");
-            refuse(None, Code::InvalidRequest, message)
-        }
-        _ => refuse(
-            None,
-            Code::Parse,
-            format!("the message is not JSON: {error}"),
-        ),
+/// Why a text is no frame: not JSON at all, JSON of another shape, or JSON with more in it than is read here.
+fn unread(text: &[u8], error: &serde_json::Error) -> Refusal {
+    if error.is_data() {
+        let message = format!("the message is not a JSON-RPC object: {error}");
+        return refuse(id_in(text), Code::InvalidRequest, message);
     }
+    // Whoever keeps nothing of it needs no bound on its depth, and no value for its numbers.
+    let is_json =
+        std::str::from_utf8(text).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    if !is_json {
+        let message = format!("the message is not JSON: {error}");
+        return refuse(None, Code::Parse, message);
+    }
+    let said = error.to_string();
+    let bound = match said.starts_with("recursion limit") {
+        true => format!("; objects and lists may nest {FRAME_DEPTH_MAX} deep"),
+        false => String::new(),
+    };
+    let message = format!("a part of the message cannot be taken: {said}{bound}");
+    refuse(id_in(text), Code::InvalidRequest, message)
+}
+
+/// The id of a frame that cannot be read as a whole: who asked is told, if that much can be.
+fn id_in(text: &[u8]) -> Option<Id> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: Value,
+    }
+    let named: Named = serde_json::from_slice(text).ok()?;
+    Id::of(&named.id)
 }
 
 fn judge(raw: Raw) -> Result<Message, Refusal> {
@@ -413,6 +440,50 @@ mod tests {
             r#"{"a":"#.repeat(1_000_000)
         );
         assert_eq!(code(&deep), Code::Parse);
+    }
+
+    #[test]
+    fn what_is_json_is_not_called_something_else_and_no_word_of_this_program_is_said() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        for (params, says) in [
+            (deep.as_str(), "objects and lists may nest 127 deep"),
+            (r#"{"n":1e999}"#, "number out of range"),
+            (r#"{"t":"\ud800"}"#, "a part of the message cannot be taken"),
+        ] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"a","params":{params}}}"#);
+            let refusal = read(text.as_bytes()).unwrap_err();
+            assert_eq!(refusal.error.code, Code::InvalidRequest, "{params}");
+            assert_eq!(refusal.id, Some(Id::Number(7)), "{params}");
+            let message = refusal.error.message;
+            assert!(message.contains(says), "{message}");
+            assert!(!message.contains("not JSON"), "{message}");
+        }
+        for text in ["7", "null", "\"x\"", "true"] {
+            let message = read(text.as_bytes()).unwrap_err().error.message;
+            assert!(message.contains("expected an object"), "{message}");
+            assert!(!message.contains("struct"), "{message}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_key_that_comes_twice_within_the_parameters_and_says_whose_request_it_was() {
+        for params in [
+            r#"{"name":"headings","name":"nope"}"#,
+            r#"{"name":"a","arguments":{"b":[{"c":1,"d":2,"c":3}]}}"#,
+        ] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":"x","method":"a","params":{params}}}"#);
+            let refusal = read(text.as_bytes()).unwrap_err();
+            assert_eq!(refusal.error.code, Code::InvalidRequest, "{params}");
+            assert_eq!(refusal.id, Some(Id::Text("x".to_owned())), "{params}");
+            let message = refusal.error.message;
+            assert!(message.contains("stands twice in one object"), "{message}");
+        }
+        let apart = br#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"a":{"k":1},"b":{"k":-1.5,"l":[null,true]}}}"#;
+        let Ok(Message::Request(request)) = read(apart) else {
+            panic!("no key comes twice in one object");
+        };
+        let meant = json!({ "a": { "k": 1 }, "b": { "k": -1.5, "l": [null, true] } });
+        assert_eq!(Value::Object(request.params), meant);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod events;
 mod frame;
 mod header;
 mod meta;
+mod once;
 mod route;
 mod version;
 
@@ -24,7 +25,8 @@ pub use header::{
     name_of,
 };
 pub use meta::{
-    CLIENT_CAPABILITIES, CLIENT_INFO, Modern, PROTOCOL_VERSION, SERVER_INFO, modern, progress_token,
+    CLIENT_CAPABILITIES, CLIENT_INFO, Modern, PROTOCOL_VERSION, SERVER_INFO, modern,
+    progress_token, unspoken,
 };
 pub use route::{Route, route};
 pub use version::{LEGACY, MODERN, SUPPORTED, is_modern, is_supported, negotiate};

@@ -14,6 +14,9 @@ pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilitie
 /// What the server calls itself, in each of its results.
 pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
+/// Characters of a revision that a message repeats: more than any has, and the peer chooses it.
+const REVISION_CHARS: usize = 32;
+
 /// A request that says in which revision it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Modern {
@@ -37,12 +40,7 @@ pub fn modern(params: &Map<String, Value>) -> Result<Option<Modern>, RpcError> {
         return Err(RpcError::new(Code::InvalidParams, message));
     };
     if !is_supported(asked) {
-        let data = json!({ "supported": SUPPORTED, "requested": asked });
-        let message = format!("the revision `{asked}` is not spoken here");
-        return Err(RpcError {
-            data,
-            ..RpcError::new(Code::UnsupportedVersion, message)
-        });
+        return Err(unspoken(asked));
     }
     if !meta.get(CLIENT_CAPABILITIES).is_some_and(Value::is_object) {
         let message = format!("`_meta` has no object `{CLIENT_CAPABILITIES}`");
@@ -50,6 +48,19 @@ pub fn modern(params: &Map<String, Value>) -> Result<Option<Modern>, RpcError> {
     }
     let version = SUPPORTED.into_iter().find(|version| *version == asked);
     Ok(version.map(|version| Modern { version }))
+}
+
+/// That a revision is not spoken here, with those that are.
+#[must_use]
+pub fn unspoken(asked: &str) -> RpcError {
+    let plain = asked.chars().filter(|it| !it.is_control());
+    let shown: String = plain.take(REVISION_CHARS).collect();
+    let spoken = SUPPORTED.join(", ");
+    let message = format!("the revision `{shown}` is not spoken here; these are: {spoken}");
+    RpcError {
+        data: json!({ "supported": SUPPORTED, "requested": asked }),
+        ..RpcError::new(Code::UnsupportedVersion, message)
+    }
 }
 
 /// The token under which a request wants to hear of its progress.

@@ -60,7 +60,7 @@ pub use stranger::{Lent, Own, TakenOwn};
 pub use text::{is_hidden, shown};
 pub use tool::{
     DESCRIPTION_BYTES_MAX, Effects, SCHEMA_BYTES_MAX, ToolAnnotations, ToolDescriptor,
-    descriptor_faults,
+    description_fault, descriptor_faults,
 };
 pub use trace::{Layer, Outcome, TraceEntry};
 pub use unit::Unit;

@@ -279,6 +279,25 @@ fn text_fault(field: &'static str, text: &str, max: usize) -> Option<Fault> {
     })
 }
 
+/// What is wrong with a description that a model reads as that of a tool, though no manifest or server gives it, and what
+/// to do about it.
+///
+/// # Examples
+///
+/// ```
+/// use flowhost_policy::description_fault;
+///
+/// assert_eq!(description_fault("Reads a file."), None);
+/// let (what, cure) = description_fault("Reads\u{202e} a file.").unwrap();
+/// assert!(what.contains("U+202E") && cure == "remove it");
+/// ```
+#[must_use]
+pub fn description_fault(text: &str) -> Option<(String, String)> {
+    let fault = text_fault("description", text, DESCRIPTION_BYTES_MAX)?;
+    let cure = fault.cure.unwrap_or_else(|| "shorten it".to_owned());
+    Some((fault.what, cure))
+}
+
 /// Everything that is wrong with the tools that a component or a server says it has: the rules of a
 /// manifest, without a file to point into. Nobody may see the tools before this is empty.
 ///

@@ -80,6 +80,10 @@ impl Waiting {
         let Some((told, token)) = &self.told else {
             return;
         };
+        // It wants to hear no more: its token is for the next call to use.
+        if *self.stop.borrow() || *self.gone.borrow() {
+            return;
+        }
         if let Some(Value::Object(mut params)) = pace.hear(event) {
             params.insert("progressToken".to_owned(), token.clone());
             let frame =
@@ -288,4 +292,44 @@ async fn asked(stop: &mut Stop) {
 
 fn invalid(message: &str) -> RpcError {
     RpcError::new(Code::InvalidParams, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_caps::log::ProgressLine;
+
+    use super::*;
+
+    fn further(done: f64) -> RunEvent {
+        RunEvent::Progress(ProgressLine {
+            tenant: "t".into(),
+            run: "r".into(),
+            step: "s".into(),
+            plugin: "p".into(),
+            call: "1".into(),
+            done,
+            total: None,
+            message: String::new(),
+        })
+    }
+
+    #[test]
+    fn of_a_call_that_its_client_cancelled_or_left_nothing_more_is_told() {
+        for at in 0..2 {
+            let (told, mut frames) = mpsc::channel(4);
+            let ways = [watch::channel(false), watch::channel(false)];
+            let waiting = Waiting {
+                told: Some((told, json!("t"))),
+                stop: ways[0].1.clone(),
+                gone: ways[1].1.clone(),
+            };
+            let mut pace = Pace::new(Kind::Tool);
+            waiting.tell(&mut pace, &further(1.0));
+            assert!(frames.try_recv().is_ok());
+            ways[at].0.send_replace(true);
+            waiting.tell(&mut pace, &RunEvent::Started);
+            waiting.tell(&mut pace, &further(2.0));
+            assert!(frames.try_recv().is_err(), "{at}");
+        }
+    }
 }

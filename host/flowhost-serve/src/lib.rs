@@ -22,5 +22,5 @@ mod through;
 pub use answer::plan_schema;
 pub use http::{Front, HttpServer, Token};
 pub use server::{CALLS_MAX, Server};
-pub use shelf::{DOCUMENT_BYTES_MAX, Document, Hints, Kind, Offer, PromptText, Shelf};
+pub use shelf::{DOCUMENT_BYTES_MAX, Document, Handed, Hints, Kind, Offer, PromptText, Shelf};
 pub use stdio::serve_streams;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flowhost_mcp::{Code, Id, RpcError};
+use flowhost_mcp::{Code, Id, Request, RpcError};
 use tokio::sync::watch;
 
 use crate::session::Session;
@@ -12,6 +12,8 @@ use crate::session::Session;
 /// Requests of one peer at work at once: several times what an editor has open, and few enough that
 /// one client cannot take every place of the others.
 const AT_WORK_MAX: usize = 64;
+/// The code of a request that is one too many: nothing is wrong with it, nor with this side.
+const BUSY: Code = Code::Other(-32_005);
 
 /// Becomes true when nobody wants the answer any more.
 pub(crate) type Stop = watch::Receiver<bool>;
@@ -43,23 +45,36 @@ impl Peer {
         *lock(&self.version)
     }
 
-    /// Enters a request.
-    pub(crate) fn begin(&self, id: &Id) -> Result<Work<'_>, RpcError> {
+    /// Enters a request. Whether anybody is there (`ping`) is answered however much is at work: who hears nothing takes
+    /// this server for dead.
+    pub(crate) fn begin(&self, request: &Request) -> Result<Work<'_>, RpcError> {
+        let (id, peer) = (&request.id, self);
+        let (stop, stopped) = watch::channel(false);
+        if request.method == "ping" {
+            let entered = None;
+            return Ok(Work {
+                peer,
+                entered,
+                stopped,
+            });
+        }
         let mut at_work = lock(&self.at_work);
         if at_work.contains_key(id) {
             let message = "a request with this id is at work already";
             return Err(RpcError::new(Code::InvalidRequest, message));
         }
         if at_work.len() >= AT_WORK_MAX {
-            let message =
-                format!("{AT_WORK_MAX} requests are at work; ask again when one has been answered");
-            return Err(RpcError::new(Code::Internal, message));
+            let message = format!(
+                "at most {AT_WORK_MAX} requests of one client may be at work, and as many are: ask again when one of \
+                 them has been answered"
+            );
+            return Err(RpcError::new(BUSY, message));
         }
-        let (stop, stopped) = watch::channel(false);
         at_work.insert(id.clone(), stop);
+        let entered = Some(id.clone());
         Ok(Work {
-            peer: self,
-            id: id.clone(),
+            peer,
+            entered,
             stopped,
         })
     }
@@ -87,13 +102,16 @@ impl Peer {
 /// A request at work, until it is dropped.
 pub(crate) struct Work<'p> {
     peer: &'p Peer,
-    id: Id,
+    /// None of one that is not on the list.
+    entered: Option<Id>,
     pub(crate) stopped: Stop,
 }
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
-        lock(&self.peer.at_work).remove(&self.id);
+        if let Some(id) = &self.entered {
+            lock(&self.peer.at_work).remove(id);
+        }
     }
 }
 
@@ -105,17 +123,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    fn asks(id: Id, method: &str) -> Request {
+        Request {
+            id,
+            method: method.to_owned(),
+            params: serde_json::Map::new(),
+        }
+    }
+
     #[test]
     fn refuses_an_id_that_is_at_work_and_takes_it_again_afterwards() {
         // MCP-020
         let peer = Peer::default();
-        let work = peer.begin(&Id::Number(1)).map(drop);
+        let one = asks(Id::Number(1), "tools/call");
+        let work = peer.begin(&one).map(drop);
         assert!(work.is_ok());
         let held = peer
-            .begin(&Id::Number(1))
+            .begin(&one)
             .unwrap_or_else(|_| panic!("it was answered"));
-        assert!(peer.begin(&Id::Number(1)).is_err());
-        assert!(peer.begin(&Id::Text("1".to_owned())).is_ok());
+        assert!(peer.begin(&one).is_err());
+        let other = asks(Id::Text("1".to_owned()), "tools/call");
+        assert!(peer.begin(&other).is_ok());
         peer.cancel(&Id::Number(1));
         assert!(*held.stopped.borrow());
         drop(held);
@@ -123,10 +151,20 @@ mod tests {
     }
 
     #[test]
-    fn refuses_more_than_one_client_may_have_at_work() {
+    fn refuses_more_than_one_client_may_have_at_work_and_says_still_that_it_is_there() {
         let peer = Peer::default();
-        let held: Vec<_> = (0..64).map(|id| peer.begin(&Id::Number(id)).ok()).collect();
+        let begin = |id| peer.begin(&asks(Id::Number(id), "tools/call"));
+        let held: Vec<_> = (0..64).map(|id| begin(id).ok()).collect();
         assert!(held.iter().all(Option::is_some));
-        assert!(peer.begin(&Id::Number(64)).is_err());
+        let refused = begin(64).map(drop).unwrap_err();
+        assert_ne!(refused.code, Code::Internal);
+        let message = refused.message;
+        assert!(message.contains("at most 64 requests"), "{message}");
+        let ping = asks(Id::Number(64), "ping");
+        assert!(peer.begin(&ping).map(drop).is_ok());
+        // Also under an id that is at work, which it does not take away.
+        let ping = asks(Id::Number(0), "ping");
+        assert!(peer.begin(&ping).map(drop).is_ok());
+        assert!(begin(0).is_err());
     }
 }

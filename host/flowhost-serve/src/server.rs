@@ -15,7 +15,7 @@ use crate::call::{Told, call};
 use crate::peer::Stop;
 use crate::runs::{Runs, address, template};
 use crate::session::Session;
-use crate::shelf::{Document, Offer, Shelf};
+use crate::shelf::{Document, Handed, Offer, Shelf};
 
 /// Calls at work at once, all clients together: each has guests of its own, and who lends the host has places for a few
 /// of each.
@@ -23,7 +23,8 @@ pub const CALLS_MAX: u32 = 128;
 /// Milliseconds that a client may keep a list that does not change while this process lives. Short,
 /// because the process may be started anew with others.
 const LIST_TTL_MS: u64 = 60_000;
-/// Milliseconds that a client may keep a document of a run: it is sealed and will not change.
+/// Milliseconds that a client may keep a document of a run that is over: it is sealed and will not change. One of a run
+/// that can go on is kept for no time, because somebody may have gone on with it by the next look.
 const DOCUMENT_TTL_MS: u64 = 86_400_000;
 /// Completions in one answer, as the protocol has it.
 const COMPLETIONS_MAX: usize = 100;
@@ -261,8 +262,8 @@ impl Server {
         }
         let server = self.clone();
         let read = tokio::task::spawn_blocking(move || server.shelf.document(&run, document)).await;
-        let bytes = match read {
-            Ok(Ok(bytes)) => bytes,
+        let Handed { bytes, is_final } = match read {
+            Ok(Ok(handed)) => handed,
             Ok(Err(failure)) => return Err(missing(answer::told(&failure))),
             Err(_panic) => {
                 return Err(RpcError::new(
@@ -272,7 +273,11 @@ impl Server {
             }
         };
         let contents = contents(&uri, document, bytes);
-        Ok(json!({ "contents": [contents], "ttlMs": DOCUMENT_TTL_MS, "cacheScope": "private" }))
+        let ttl_ms = match is_final {
+            true => DOCUMENT_TTL_MS,
+            false => 0,
+        };
+        Ok(json!({ "contents": [contents], "ttlMs": ttl_ms, "cacheScope": "private" }))
     }
 
     fn prompts(&self) -> Vec<Value> {

@@ -61,7 +61,7 @@ pub struct PromptText {
     pub text: String,
 }
 
-/// What can be read of a run that has ended.
+/// What can be read of a run that is at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Document {
     /// The report as JSON.
@@ -116,6 +116,16 @@ impl Document {
     }
 }
 
+/// A document as it is handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handed {
+    /// What it holds.
+    pub bytes: Vec<u8>,
+    /// Whether its run is over for good, so that the document stays as it is. One of a run that waits, or was
+    /// interrupted, is another once somebody has gone on with it.
+    pub is_final: bool,
+}
+
 /// What is offered. The same for as long as the process serves.
 pub trait Shelf: Send + Sync + 'static {
     /// What can be called, in a stable order.
@@ -136,9 +146,9 @@ pub trait Shelf: Send + Sync + 'static {
     /// Whatever keeps the run from starting.
     fn open(&self) -> Result<Run, Failure>;
 
-    /// A document of a run that has ended. May wait for the disk.
+    /// A document of a run that does not go on in this process. May wait for the disk.
     ///
     /// # Errors
     /// When it cannot be read, or is too large to be handed out.
-    fn document(&self, run: &str, document: Document) -> Result<Vec<u8>, Failure>;
+    fn document(&self, run: &str, document: Document) -> Result<Handed, Failure>;
 }

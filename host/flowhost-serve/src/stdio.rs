@@ -134,7 +134,7 @@ async fn answer(
         Ok(era) => era,
         Err(error) => return Some(Err(error)),
     };
-    let work = match peer.begin(&request.id) {
+    let work = match peer.begin(request) {
         Ok(work) => work,
         Err(error) => return Some(Err(error)),
     };
@@ -269,7 +269,7 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
-    use crate::shelf::{Document, Offer, PromptText, Shelf};
+    use crate::shelf::{Document, Handed, Offer, PromptText, Shelf};
 
     async fn lines(text: &[u8]) -> Vec<String> {
         let mut reader = BufReader::new(text);
@@ -304,7 +304,7 @@ mod tests {
             Err(Failure::new(Exit::Internal, "there is nothing to open"))
         }
 
-        fn document(&self, _: &str, _: Document) -> Result<Vec<u8>, Failure> {
+        fn document(&self, _: &str, _: Document) -> Result<Handed, Failure> {
             Err(Failure::new(Exit::Internal, "there is nothing to read"))
         }
     }

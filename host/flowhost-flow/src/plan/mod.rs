@@ -124,6 +124,9 @@ pub struct Plan {
     /// For people; no part of the hash.
     #[serde(skip)]
     pub description: String,
+    /// Where that is written; nowhere, where it is not.
+    #[serde(skip)]
+    pub description_at: At,
     /// Labels, rendered when the run starts ([`Plan::render_labels`]).
     pub labels: BTreeMap<String, Template>,
     /// Declared inputs.

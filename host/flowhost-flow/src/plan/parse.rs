@@ -17,7 +17,7 @@ use crate::plan::{
     Body, Faults, Guardrails, InputDecl, InputType, Plan, PluginDecl, Read, behavior, check,
     evidence, inputs, machine, steps, variants,
 };
-use crate::problem::Problems;
+use crate::problem::{At, Problems};
 use crate::units::parse_micro_usd;
 
 /// Reads and checks the file. A plan comes back whenever there is one to speak of; it is good exactly
@@ -89,12 +89,13 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
         body,
         name,
         description: text(root, "description"),
+        description_at: place_of(root, "description"),
         plugins,
         labels,
         inputs,
         variants,
         budget: budget(root.get("budget")).unwrap_or_else(BudgetSpec::unstated),
-        budget_at: root.get("budget").map(|node| node.at).unwrap_or_default(),
+        budget_at: place_of(root, "budget"),
         evidence_bytes: root
             .get("budget")
             .and_then(|budget| budget.get("evidence")?.text())
@@ -118,6 +119,11 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
             .get("evidence")
             .map(|node| evidence::read(node, problems)),
     }
+}
+
+/// Where the value of `key` stands; nowhere, where it is not there.
+fn place_of(root: &Node, key: &str) -> At {
+    root.get(key).map(|node| node.at).unwrap_or_default()
 }
 
 /// The members of the map under `key`, with their names.

@@ -121,8 +121,7 @@ kinds! {
         run_id: Option<String>,
         /// The host's version.
         flowhost: Option<String>,
-        /// The planner's time from which it goes on, in milliseconds since the Unix epoch: time at rest does
-        /// not count.
+        /// The planner's time from which it goes on, in milliseconds since the Unix epoch: time at rest does not count.
         time_ms: Option<u64>,
         /// Calls that were open and are made again.
         again: Option<Vec<String>>,
@@ -224,8 +223,7 @@ kinds! {
         /// where a tool's is its whole content, of which the step hands on a part. Older hosts wrote `own` and
         /// `content` for that.
         result: Option<String>,
-        /// Who answered the call, where it has no record of its own: a guardrail, or a plugin that could not
-        /// begin.
+        /// Who answered the call, where it has no record of its own: a guardrail, or a plugin that could not begin.
         plugin: Option<String>,
         /// Microseconds from the call's order to its answer; missing where no order was sent in this process.
         took_us: Option<u64>,
@@ -435,6 +433,8 @@ kinds! {
         call_of: BegunPart,
         /// The tool, or the function of the role.
         tool: String,
+        /// Whose tool it is: `mcp` for that of an MCP server; none for a component's own.
+        source: Option<String>,
         /// The plugin that calls; none for the plan.
         caller: Option<String>,
         /// Which of several calls that do a step's work together, as `seat-3`.

@@ -23,7 +23,7 @@ use crate::meters::breaker::Breaker;
 use crate::meters::pace::Pace;
 use crate::plugins::described::{checked, describe};
 use crate::plugins::guest::Guest;
-use crate::plugins::server::{Conversation, changed};
+use crate::plugins::server::{Conversation, changed, cure_of_silence};
 
 /// The limit of [`Pace`], as errors name it.
 const PACE: &str = "mcp.rate";
@@ -257,21 +257,42 @@ impl Installed {
     /// manifest.
     async fn connect(&mut self, run: &RunScope) -> Result<(), Unready> {
         let opened = self.plugin.mcp_open(self.own_scope(run), &self.config);
-        let (session, listed) = opened.await.result.map_err(|fault| {
-            Unready::of(
-                format!("its MCP server cannot be used: {}", unheard(&fault)),
-                &fault,
-            )
-        })?;
+        let opened = opened.await.result;
+        let (session, listed) = opened.map_err(|fault| self.unusable(&fault))?;
         let tools = checked(&listed.tools)?;
         self.server = Some(Conversation::new(session, &listed));
         self.tools = tools.into_iter().map(Tool::from).collect();
         Ok(())
     }
 
+    /// Why its server cannot be used, and what to do about it.
+    fn unusable(&self, fault: &Fault) -> Unready {
+        let what = format!("its MCP server cannot be used: {}", unheard(fault));
+        let why = Unready::of(what, fault);
+        if !why.cure.is_empty() {
+            return why;
+        }
+        let cure = match fault {
+            // An adapter's time is spent on waiting for its server.
+            Fault::Limit { name, allowed, .. } if *name != "deadline" => {
+                self.cure_of(name, *allowed)
+            }
+            _ => {
+                let starts = !self.plugin.effective().grants.process.is_empty();
+                cure_of_silence(fault, starts).to_owned()
+            }
+        };
+        Unready { cure, ..why }
+    }
+
     /// What was agreed on with the server of an MCP adapter.
     pub(crate) fn server(&self) -> Option<&Conversation> {
         self.server.as_ref()
+    }
+
+    /// Whose its tools are, as records of their calls say it: an auditor looks for what a server was asked.
+    pub(crate) fn source_of_tools(&self) -> Option<String> {
+        (self.kind == PluginKind::McpAdapter).then(|| "mcp".to_owned())
     }
 
     /// Ends the conversation with the server, if there is one.

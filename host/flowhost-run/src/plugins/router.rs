@@ -197,6 +197,7 @@ impl ToolRouter for Router {
         let scope = delegated(caller, &callee, caller.effect_key(name, &input));
         let call = scope.said(ToolCall {
             tool: tool.to_owned(),
+            source: callee.source_of_tools(),
             caller: Some(caller.plugin.to_string()),
             ..ToolCall::default()
         });

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flowhost_engine::{McpSession, McpTools, neutralise};
+use flowhost_engine::{Fault, McpSession, McpTools, neutralise};
 use flowhost_ledger::records::{McpHandshake, McpToolRegister};
 use flowhost_policy::{Denied, ToolDescriptor};
 use serde_json::json;
@@ -74,6 +74,32 @@ fn holds(ttl_ms: Option<f64>) -> Duration {
     ttl_ms.filter(|ttl| *ttl >= 0.0).map_or(UNSAID, |ttl| {
         Duration::try_from_secs_f64(ttl / 1_000.0).map_or(SAID_MAX, |ttl| ttl.min(SAID_MAX))
     })
+}
+
+/// What to do about a server that went away or was not heard in time, where `starts` says that the host starts it; empty
+/// where the fault is another.
+pub(crate) fn cure_of_silence(fault: &Fault, starts: bool) -> &'static str {
+    let silent = matches!(
+        fault,
+        Fault::Limit {
+            name: "deadline",
+            ..
+        } | Fault::Guest {
+            class: "transient",
+            ..
+        }
+    );
+    match (silent, starts) {
+        (true, true) => {
+            "start the command of the profile's [[process]] by hand to see what it says; a server that needs longer \
+             is given it by `deadline` in [limits] of the profile"
+        }
+        (true, false) => {
+            "look whether the server answers at its address; one that needs longer is given it by `deadline` in \
+             [limits] of the profile"
+        }
+        (false, _) => "",
+    }
 }
 
 /// Records what an adapter agreed on with its server, and each tool as the server shows it; of other plugins
@@ -230,6 +256,26 @@ mod tests {
         );
         assert!(denied.wanted.contains("(description)"), "{}", denied.wanted);
         assert!(denied.wanted.contains("`gone` is gone") && denied.wanted.contains("`new` is new"));
+    }
+
+    #[test]
+    fn of_a_server_that_is_not_heard_it_is_told_where_to_look() {
+        let guest = |class| Fault::Guest {
+            class,
+            message: "the server did not answer in time".to_owned(),
+        };
+        let late = Fault::Limit {
+            name: "deadline",
+            used: 2,
+            allowed: 1,
+        };
+        for silent in [guest("transient"), late] {
+            let started = cure_of_silence(&silent, true);
+            assert!(started.contains("[[process]] by hand"), "{started}");
+            let at_an_address = cure_of_silence(&silent, false);
+            assert!(at_an_address.contains("at its address"), "{at_an_address}");
+        }
+        assert_eq!(cure_of_silence(&guest("failed"), true), "");
     }
 
     #[test]

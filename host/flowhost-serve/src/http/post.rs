@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowhost_mcp::{
     Code, Message, Reply, Request as Call, RpcError, check_headers, is_modern, is_supported,
-    modern, read,
+    modern, read, unspoken,
 };
 use futures::{FutureExt as _, stream};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
@@ -155,19 +155,24 @@ impl Endpoint {
         let Some(modern) = modern else {
             // The header came with 2025-06-18, which says what to take a client for that does not send it.
             let version = value(headers, &VERSION).unwrap_or("2025-03-26");
+            // Before what such a revision would have to say of itself: nobody here knows that.
+            if !is_supported(version) {
+                let code = match is_modern(version) {
+                    true => Code::UnsupportedVersion,
+                    // A code that clients of the time before do not know.
+                    false => Code::InvalidRequest,
+                };
+                let error = RpcError {
+                    code,
+                    ..unspoken(version)
+                };
+                return refused(StatusCode::BAD_REQUEST, error);
+            }
             if is_modern(version) || call.method == "server/discover" {
                 let message = format!("`_meta` has no `{}`", flowhost_mcp::PROTOCOL_VERSION);
                 return refused(
                     StatusCode::BAD_REQUEST,
                     RpcError::new(Code::InvalidParams, message),
-                );
-            }
-            if !is_supported(version) {
-                let message =
-                    "the header MCP-Protocol-Version names a revision that is not spoken here";
-                return refused(
-                    StatusCode::BAD_REQUEST,
-                    RpcError::new(Code::InvalidRequest, message),
                 );
             }
             return match self.peer(headers) {
@@ -234,7 +239,7 @@ impl Endpoint {
     async fn legacy(self: Arc<Self>, call: Call, peer: Arc<Peer>) -> Response<Body> {
         let (told, news) = mpsc::channel(TOLD_MAX);
         let answer = SeenThrough::new(async move {
-            let outcome = match peer.begin(&call.id) {
+            let outcome = match peer.begin(&call) {
                 Err(error) => Err(error),
                 Ok(work) => {
                     let stop = work.stopped.clone();

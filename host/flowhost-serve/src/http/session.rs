@@ -72,7 +72,7 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
-    use flowhost_mcp::Id;
+    use flowhost_mcp::{Id, Request};
 
     use super::*;
 
@@ -82,7 +82,12 @@ mod tests {
         let sessions = Sessions::default();
         let busy = sessions.open("2025-11-25").unwrap();
         let peer = sessions.find(&busy).unwrap();
-        let _at_work = peer.begin(&Id::Number(1)).ok().unwrap();
+        let request = Request {
+            id: Id::Number(1),
+            method: "tools/call".to_owned(),
+            params: serde_json::Map::new(),
+        };
+        let _at_work = peer.begin(&request).ok().unwrap();
         for _ in 0..SESSIONS_MAX * 2 {
             assert!(sessions.open("2025-11-25").is_some());
         }

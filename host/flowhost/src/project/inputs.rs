@@ -100,6 +100,12 @@ fn for_client(finding: &mut Finding) {
         let name = option.split('=').next().unwrap_or(option);
         finding.hint = format!("give `{name}` among the arguments, as its description says");
     }
+    // Where the plan lists the words is for whoever can write there; the message names all of them.
+    let places = ["the words stand in ", "The words stand in "];
+    let before = |place: &str| Some(finding.hint.split_once(place)?.0.trim_end().to_owned());
+    if let Some(before) = places.into_iter().find_map(before) {
+        finding.hint = before;
+    }
 }
 
 /// What is wrong with the other inputs, where some were refused already: those are taken as if they were right.
@@ -449,6 +455,28 @@ mod tests {
         let (bound, findings) = bound_with("none", &[], from_client("folder", "in"));
         assert!(findings.is_empty(), "{findings:?}");
         assert!(bound.folders["folder"].ends_with("plans/in"));
+    }
+
+    #[test]
+    fn a_client_is_told_no_place_in_a_file_that_it_does_not_have() {
+        let picks = "path: in }\n  pick: { type: string, default: alpha, enum: [alpha, beta] }";
+        let text = PLAN.replace("path: PATH }", picks);
+        let plan = Plan::parse(&text, "plan.yaml").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let ambient = Ambient::with(BTreeMap::new(), dir.path().to_owned(), None);
+        ambient.create_dir(&dir.path().join("in")).unwrap();
+        for (given, hint) in [("beto", "did you mean `beta`?"), ("zzzzzzzz", "")] {
+            let request = Request {
+                given: from_client("pick", given),
+                ..Request::default()
+            };
+            let mut findings = Vec::new();
+            bind(&ambient, &plan, ambient.cwd(), &request, &mut findings);
+            let refused = findings
+                .iter()
+                .find(|it| it.message.contains("must be one of"));
+            assert_eq!(refused.map(|it| it.hint.as_str()), Some(hint), "{given}");
+        }
     }
 
     #[test]

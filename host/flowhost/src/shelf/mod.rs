@@ -11,15 +11,17 @@ mod programs;
 mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_author::remote::Place;
+use flowhost_evidence::runs::{INTERRUPTED, WAITING};
 use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 use flowhost_ledger::{Bundle, RealDisk};
 use flowhost_run::{Host, Run, RunOptions};
-use flowhost_serve::{DOCUMENT_BYTES_MAX, Document, Offer, PromptText, Shelf};
+use flowhost_serve::{DOCUMENT_BYTES_MAX, Document, Handed, Offer, PromptText, Shelf};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -279,14 +281,16 @@ impl Filling<'_> {
 
     /// Two of one name would hide each other (MCP-003).
     fn names(&mut self) {
-        let mut seen = BTreeSet::new();
-        for (offer, _) in &self.offers {
+        let programs = self.wanted.code_mode.is_some();
+        let mut seen: BTreeMap<String, Option<&Path>> = BTreeMap::new();
+        for (offer, maker) in &self.offers {
+            let plan = maker.as_ref().map(|maker| maker.request.plan.as_path());
             // Clients show names, and some fold them: `Read` and `read` would be one to whoever approves.
-            if seen.insert(offer.name.to_ascii_lowercase()) {
+            let Some(before) = seen.insert(offer.name.to_ascii_lowercase(), plan) else {
                 continue;
-            }
+            };
             let message = format!("two tools would be called `{}`", offer.name);
-            let cure = "give a component's tools a name in front: `--plugin NAME=FILE`";
+            let cure = cure_of_twins(before, plan, programs);
             self.findings.push(Finding::new("", message).cure(cure));
         }
     }
@@ -299,6 +303,25 @@ impl Filling<'_> {
                 self.findings.push(Finding::new("", message));
             }
         }
+    }
+}
+
+/// What to do about two offers of one name, of which each is that of a plan file or of a component. With code mode there is
+/// no name in front of a component's tools.
+fn cure_of_twins(one: Option<&Path>, other: Option<&Path>, programs: bool) -> String {
+    match (one, other) {
+        (Some(one), Some(other)) if one == other => {
+            format!("give `--plan {}` once", one.display())
+        }
+        (Some(one), Some(other)) => format!(
+            "change `name:` in `{}` or in `{}`, or serve one of them",
+            one.display(),
+            other.display()
+        ),
+        (Some(plan), None) | (None, Some(plan)) if programs => {
+            format!("change `name:` in `{}`", plan.display())
+        }
+        _ => "give a component's tools a name in front: `--plugin NAME=FILE`".to_owned(),
     }
 }
 
@@ -396,7 +419,7 @@ impl Shelf for Shelves {
         self.host.start(project, options)
     }
 
-    fn document(&self, run: &str, document: Document) -> Result<Vec<u8>, Failure> {
+    fn document(&self, run: &str, document: Document) -> Result<Handed, Failure> {
         // A run that goes on has no signature over its end: what is handed out now could not be verified later.
         if self.host.run(run).is_some() {
             let message = format!("the run {run} goes on");
@@ -407,11 +430,13 @@ impl Shelf for Shelves {
                 )));
         }
         let dir = self.run_dir(run);
-        match document {
-            Document::Report => {
-                let path = dir.join(document.file());
-                Ok(self.ambient.read(&path, DOCUMENT_BYTES_MAX)?)
-            }
+        let report = self
+            .ambient
+            .read(&dir.join(Document::Report.file()), DOCUMENT_BYTES_MAX);
+        // Of the report that was read first: of one that is written meanwhile the other documents may be older.
+        let is_final = report.as_ref().is_ok_and(|report| is_over(report));
+        let bytes = match document {
+            Document::Report => report?,
             // No run of a server leaves one (`host::serving_host`).
             Document::Page => {
                 let page = html::page(&story::read(&dir).map_err(unreadable_of(run))?);
@@ -423,7 +448,7 @@ impl Shelf for Shelves {
                             "`flowhost runs report {run} --out FILE` writes it to a file"
                         )));
                 }
-                Ok(page.into_bytes())
+                page.into_bytes()
             }
             Document::Evidence => {
                 let mut out = Bounded(Vec::new());
@@ -435,10 +460,22 @@ impl Shelf for Shelves {
                     .because(error.to_string())
                     .hint(format!("`flowhost evidence export {run} --out FILE` writes it to a file, however large it is"))
                 })?;
-                Ok(out.0)
+                out.0
             }
-        }
+        };
+        Ok(Handed { bytes, is_final })
     }
+}
+
+/// Whether the run of this report is over for good, and no other process can go on with it.
+fn is_over(report: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Stands {
+        status: String,
+    }
+    // What does not say how it stands is no report that will stay.
+    let stands: Option<Stands> = serde_json::from_slice(report).ok();
+    stands.is_some_and(|it| ![WAITING, INTERRUPTED].contains(&it.status.as_str()))
 }
 
 /// Takes as much as a document may have.

@@ -4,10 +4,15 @@ use std::path::Path;
 
 use flowhost_flow::Plan;
 use flowhost_flow::plan::{InputDecl, InputType};
+use flowhost_policy::{
+    Effects, ToolAnnotations, ToolDescriptor, description_fault, descriptor_faults,
+};
 use flowhost_serve::{Hints, Kind, Offer, PromptText, plan_schema};
 use serde_json::{Map, Value, json};
 
 use super::{Filling, Maker, pin, request};
+use crate::finding::Finding;
+use crate::project::Project;
 
 impl Filling<'_> {
     pub(super) fn plans(&mut self) {
@@ -44,11 +49,17 @@ impl Filling<'_> {
             return;
         };
         let plan = &project.plan;
+        let input = schema(plan, &fixed);
+        let unfit = unfit(&project, &input, &fixed);
+        if !unfit.is_empty() {
+            self.findings.extend(unfit);
+            return;
+        }
         let offer = Offer {
             name: plan.name.clone(),
             title: String::new(),
             description: description(plan),
-            input: schema(plan, &fixed),
+            input,
             output: Some(plan_schema()),
             hints: Hints::default(),
             kind: Kind::Plan,
@@ -79,6 +90,53 @@ fn description(plan: &Plan) -> String {
         "" => format!("Runs the plan `{}`", plan.name),
         said => said.to_owned(),
     }
+}
+
+/// What of a plan no client should be shown: what models read is held to the rules of components' descriptors, by which
+/// our own client would refuse this server.
+fn unfit(project: &Project, input: &Value, fixed: &[String]) -> Vec<Finding> {
+    let (plan, file) = (&project.plan, project.file.as_str());
+    let open = plan
+        .inputs
+        .values()
+        .filter(|input| !fixed.contains(&input.name));
+    let of_inputs = open.map(|input| {
+        let whose = format!("`description` of `inputs.{}`", input.name);
+        (whose, &input.description, input.at)
+    });
+    let own = (
+        "`description`".to_owned(),
+        &plan.description,
+        plan.description_at,
+    );
+    let unseen = std::iter::once(own)
+        .chain(of_inputs)
+        .filter_map(|(whose, text, at)| {
+            let (what, cure) = description_fault(text)?;
+            let message = format!("{whose} {what}, and models are to read it");
+            Some(
+                Finding::new(file, message)
+                    .at(at.line, at.column)
+                    .cure(cure),
+            )
+        });
+    let mut findings: Vec<Finding> = unseen.collect();
+    if findings.is_empty() {
+        // Words of `enum` and defaults, and the size of all of it together.
+        let tool = ToolDescriptor {
+            name: plan.name.clone(),
+            title: String::new(),
+            description: description(plan),
+            input: input.clone(),
+            output: None,
+            effects: Effects::default(),
+            annotations: ToolAnnotations::default(),
+        };
+        let cure = "clients refuse such a tool: change the plan's inputs";
+        let faults = descriptor_faults(&[tool]).into_iter();
+        findings.extend(faults.map(|fault| Finding::new(file, fault).cure(cure)));
+    }
+    findings
 }
 
 /// The arguments of a plan: its inputs without those that the operator gave.

@@ -695,4 +695,11 @@ fn a_program_calls_the_tools_of_a_server_as_any_others() {
         .into_iter()
         .filter(|asked| asked.is("tools/call"));
     assert_eq!(called.count(), 2);
+    // An auditor tells a server's tools from a component's own.
+    for record in home.records() {
+        if record["kind"] == "tool.call" {
+            let of_server = record["tool"] == "shout";
+            assert_eq!(record["source"] == "mcp", of_server, "{record}");
+        }
+    }
 }

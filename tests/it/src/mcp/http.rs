@@ -236,11 +236,20 @@ fn refuses_a_request_whose_headers_tell_another_story() {
         (400, Some(-32_602))
     );
     let session = served.session();
-    let unknown = [
-        ("Mcp-Session-Id", session.as_str()),
-        ("MCP-Protocol-Version", "1999-01-01"),
-    ];
-    assert_eq!(served.post(&unknown, &bare).0, 400);
+    for (revision, code) in [("1999-01-01", -32_600), ("9999-01-01", -32_022)] {
+        let unknown = [
+            ("Mcp-Session-Id", session.as_str()),
+            ("MCP-Protocol-Version", revision),
+        ];
+        let (status, _, answer) = served.post(&unknown, &bare);
+        let error = json_of(&answer)["error"].clone();
+        assert_eq!((status, &error["code"]), (400, &json!(code)), "{answer}");
+        assert_eq!(error["data"]["supported"][0], "2026-07-28", "{answer}");
+        let message = error["message"].as_str().unwrap();
+        let spoken =
+            format!("the revision `{revision}` is not spoken here; these are: 2026-07-28, ");
+        assert!(message.starts_with(&spoken), "{message}");
+    }
 }
 
 #[test]

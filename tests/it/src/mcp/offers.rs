@@ -50,6 +50,76 @@ fn refuses_two_tools_of_one_name_in_whatever_case() {
 }
 
 #[test]
+fn refuses_two_plans_of_one_name_with_a_cure_for_plans() {
+    let home = with_plan();
+    home.file("again.yaml", PLAN);
+    for (other, cure) in [
+        ("plan.yaml", "give `--plan plan.yaml` once"),
+        (
+            "again.yaml",
+            "change `name:` in `plan.yaml` or in `again.yaml`",
+        ),
+    ] {
+        let serve = ["mcp", "serve", "--plan", "plan.yaml", "--plan", other];
+        let refused = home.flowhost(&serve).expect(1);
+        assert!(refused.stderr.contains(cure), "{other}: {}", refused.all());
+        assert!(!refused.stderr.contains("--plugin"), "{}", refused.all());
+    }
+}
+
+#[test]
+fn refuses_a_plan_whose_descriptions_no_client_should_be_shown_and_says_where_they_stand() {
+    let home = Home::new();
+    home.warm();
+    home.guest("ok_echo");
+    let long = "y".repeat(4_097);
+    for (own, of_input, parts) in [
+        (
+            "\"Reads \\u202e a file.\"",
+            "plain",
+            ["plan.yaml:4:14", "`description` holds U+202E", "remove it"],
+        ),
+        (
+            "plain",
+            "\"what to\\u200b say\"",
+            [
+                "plan.yaml:8:9",
+                "`description` of `inputs.text` holds U+200B",
+                "remove it",
+            ],
+        ),
+        (
+            long.as_str(),
+            "plain",
+            [
+                "plan.yaml:4:14",
+                "`description` is longer than 4096 bytes",
+                "shorten it",
+            ],
+        ),
+    ] {
+        home.file(
+            "plan.yaml",
+            format!(
+                "flowhost: v1\nkind: workflow\nname: p\ndescription: {own}\nplugins:\n  ok_echo: {{ kind: tool, source: \
+                 ./ok_echo.wasm, profile: deny-all }}\ninputs:\n  text: {{ type: string, description: {of_input} }}\n\
+                 steps:\n  only: {{ uses: ok_echo/run, with: {{ text: \"${{{{ inputs.text }}}}\" }} }}\n"
+            ),
+        );
+        // A run shows no model what the plan says of itself.
+        home.flowhost(&["validate", "plan.yaml", "--input", "text=x"])
+            .expect(0);
+        let refused = home
+            .flowhost(&["mcp", "serve", "--plan", "plan.yaml"])
+            .expect(1);
+        for part in parts {
+            assert!(refused.stderr.contains(part), "{part}: {}", refused.all());
+        }
+        assert_eq!(refused.stdout, "");
+    }
+}
+
+#[test]
 fn refuses_what_cannot_be_served_with_its_cure() {
     let home = home();
     home.guest("ok_echo");

@@ -81,6 +81,9 @@ fn a_server_that_is_started_is_found_out_and_its_tool_called_in_either_era() {
         assert_eq!(decided["decision"], "allow");
         let wanted = decided["said"]["wanted"].as_str().unwrap();
         assert!(wanted.contains("/server/server.pl"), "{wanted}");
+        let called = of_kind(&home, "tool.call");
+        let called = called.iter().find(|it| it["tool"] == "shout").unwrap();
+        assert_eq!(called["source"], "mcp", "{called}");
         let [ended] = of_kind(&home, "process.end").try_into().unwrap();
         assert_eq!(
             ended["how"], "code",
@@ -174,6 +177,13 @@ fn a_server_that_misbehaves_ends_with_an_error_that_says_what_it_did() {
         let told = format!("{mode}: {}", ran.all());
         assert!(told.contains(says), "{told}");
         assert!(ran.code != 0 && (code != 1 || ran.code == 1), "{told}");
+        // What there is to do about one that cannot even be connected to.
+        let cure = match mode {
+            "exits" => "start the command of the profile's [[process]] by hand",
+            "too-many" => "raise `output` in [limits] of the profile",
+            _ => "",
+        };
+        assert!(told.contains(cure), "{told}");
         assert_eq!(
             of_kind(&home, "process.end").len(),
             of_kind(&home, "process.start").len()

@@ -422,8 +422,8 @@ fn a_server_at_rest_that_is_told_to_end_says_by_which_signal() {
     }
 }
 
-#[test]
-fn a_plan_that_waits_is_told_as_one_that_has_not_ended_and_who_can_go_on_with_it() {
+/// A folder with a plan that waits for somebody's word before its only call.
+fn asking() -> Home {
     let home = Home::new();
     home.warm();
     home.guest("ok_echo");
@@ -433,6 +433,12 @@ fn a_plan_that_waits_is_told_as_one_that_has_not_ended_and_who_can_go_on_with_it
          deny-all }\nsteps:\n  gate: { wait_for: approval, timeout: 4h }\n  only: { needs: [gate], uses: ok_echo/run, \
          with: {} }\n",
     );
+    home
+}
+
+#[test]
+fn a_plan_that_waits_is_told_as_one_that_has_not_ended_and_who_can_go_on_with_it() {
+    let home = asking();
     let mut peer = Peer::start(&home, &["mcp", "serve", "--plan", "plan.yaml"]);
     peer.ask(&initialize(1));
     let answer = peer.ask(&call(2, "asks", json!({})));
@@ -449,6 +455,33 @@ fn a_plan_that_waits_is_told_as_one_that_has_not_ended_and_who_can_go_on_with_it
     }
     for wrong in ["ended as", "cancelled"] {
         assert!(!text.contains(wrong), "{wrong}: {text}");
+    }
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn documents_of_a_run_that_can_go_on_are_kept_for_no_time() {
+    let home = asking();
+    let mut peer = Peer::start(&home, &["mcp", "serve", "--plan", "plan.yaml"]);
+    let asked = modern(1, "tools/call", json!({ "name": "asks", "arguments": {} }));
+    let answer = peer.ask(&asked);
+    let run = answer["result"]["_meta"]["dev.flowhost/run"]["id"].as_str();
+    let run = run.unwrap_or_else(|| panic!("{answer}"));
+    let mut kept = |file: &str| {
+        let uri = format!("flowhost://runs/{run}/{file}");
+        let read = peer.ask(&modern(2, "resources/read", json!({ "uri": uri })));
+        assert!(read["result"]["contents"][0].is_object(), "{read}");
+        read["result"]["ttlMs"].clone()
+    };
+    let files = ["report.json", "report.html", "evidence.tar"];
+    for file in files {
+        assert_eq!(kept(file), 0, "{file}");
+    }
+    home.flowhost(&["runs", "approve", run, "gate", "--by", "ann"])
+        .expect(0);
+    home.flowhost(&["runs", "resume", run]).expect(0);
+    for file in files {
+        assert_eq!(kept(file), 86_400_000, "{file}");
     }
     assert_eq!(peer.end().0, 0);
 }

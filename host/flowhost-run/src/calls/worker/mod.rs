@@ -312,7 +312,7 @@ impl Worker {
             Err(fault) => return (failed(misgiven(&fault, plugin)), Detail::default()),
         };
         let input = given.to_string();
-        if let Err(fault) = self.intent(&scope, name, &input, order).await {
+        if let Err(fault) = self.intent(&scope, plugin, name, &input, order).await {
             return (failed(failure_of(&fault, plugin)), Detail::default());
         }
         let report = plugin.call_tool(scope.clone(), name, &input).await;
@@ -337,7 +337,7 @@ impl Worker {
             return (failed(failure_of(&fault, plugin)), Detail::default());
         }
         let input = order.input.to_string();
-        if let Err(fault) = self.intent(&scope, "on-plan", &input, order).await {
+        if let Err(fault) = self.intent(&scope, plugin, "on-plan", &input, order).await {
             return (failed(failure_of(&fault, plugin)), Detail::default());
         }
         let task = AgentTask {
@@ -365,6 +365,7 @@ impl Worker {
     async fn intent(
         &self,
         scope: &CallScope,
+        plugin: &Installed,
         name: &str,
         input: &str,
         order: &Order,
@@ -372,6 +373,7 @@ impl Worker {
         let prompt = order.prompt.as_ref();
         let intent = ToolCall {
             tool: name.to_owned(),
+            source: plugin.source_of_tools(),
             // It follows from run, step and part; only where something outside hears it is it worth a line.
             key: (order.effects == Effects::Keyed).then(|| order.idempotency_key.clone()),
             part: matches!(order.part, Part::Seat(_)).then(|| order.part.word()),
