@@ -258,10 +258,16 @@ impl Installed {
     async fn connect(&mut self, run: &RunScope) -> Result<(), Unready> {
         let opened = self.plugin.mcp_open(self.own_scope(run), &self.config);
         let (session, listed) = opened.await.result.map_err(|fault| {
-            Unready::of(
-                format!("its MCP server cannot be used: {}", unheard(&fault)),
-                &fault,
-            )
+            let what = format!("its MCP server cannot be used: {}", unheard(&fault));
+            let unready = Unready::of(what, &fault);
+            match &fault {
+                // A list that is too long for the rule is no denial, and a line of the profile all the same.
+                Fault::Limit { name, allowed, .. } if name.starts_with("http.") => Unready {
+                    cure: self.cure_of(name, *allowed),
+                    ..unready
+                },
+                _ => unready,
+            }
         })?;
         let tools = checked(&listed.tools)?;
         self.server = Some(Conversation::new(session, &listed));
@@ -548,6 +554,8 @@ fn place_of(name: &str) -> String {
         "files.quota" => format!("raise `quota` of that folder's [[files]] {trust}"),
         "files.entries" => format!("raise `entries` of that folder's [[files]] {trust}"),
         "state.bytes" => format!("raise `bytes` in [state] {trust}"),
+        "http.request" => format!("raise `request` of that address's [[http]] {trust}"),
+        "http.response" => format!("raise `response` of that address's [[http]] {trust}"),
         name if LIMITS.iter().any(|limit| limit.key == name) => {
             format!("raise `{name}` in [limits] {trust}")
         }
