@@ -21,7 +21,7 @@ use crate::given::project::Member;
 use crate::meters::account;
 use crate::meters::breaker::Breaker;
 use crate::meters::pace::Pace;
-use crate::plugins::described::{checked, describe};
+use crate::plugins::described::{checked, describe, inputs_of};
 use crate::plugins::guest::Guest;
 use crate::plugins::server::{Conversation, changed};
 
@@ -100,7 +100,7 @@ impl Unready {
 
 struct Tool {
     descriptor: ToolDescriptor,
-    /// Compiled at first use: most runs call few tools.
+    /// Compiled at first use, because most runs call few tools; a server's when it lists them.
     input: OnceLock<Result<OutputSchema, String>>,
     output: OnceLock<Result<OutputSchema, String>>,
 }
@@ -270,8 +270,13 @@ impl Installed {
             }
         })?;
         let tools = checked(&listed.tools)?;
+        let inputs = inputs_of(&tools)?;
         self.server = Some(Conversation::new(session, &listed));
-        self.tools = tools.into_iter().map(Tool::from).collect();
+        let compiled = tools.into_iter().zip(inputs).map(|(tool, input)| Tool {
+            input: OnceLock::from(Ok(input)),
+            ..Tool::from(tool)
+        });
+        self.tools = compiled.collect();
         Ok(())
     }
 

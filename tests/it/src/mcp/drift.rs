@@ -1,0 +1,151 @@
+//! Lists of tools that nobody can go by: in another form than MCP's, with schemas that no call can be held against, and
+//! others than were accepted. Each is told of the server, with what is wrong or what differs.
+
+use serde_json::{Value, json};
+
+use super::client::{self, Server, result, tools};
+use super::site::{Site, event, events, modern, reply};
+use super::streams::{self, STEP};
+use crate::support::{Home, Ran};
+
+fn run(home: &Home) -> Ran {
+    home.flowhost(&["run", "plan.yaml", "--allow-private-network", "--json"])
+}
+
+fn inspect(home: &Home, more: &[&str]) -> Ran {
+    let line = ["mcp", "inspect", "plan.yaml", "--allow-private-network"];
+    home.flowhost(&[&line[..], more].concat())
+}
+
+/// A server that answers this to the question for its tools.
+fn listing(answer: Value) -> Server {
+    Server::start(move |asked, before| match asked.body["method"].as_str() {
+        Some("tools/list") => result(answer.clone()),
+        _ => client::modern(asked, before),
+    })
+}
+
+fn with_schema(schema: &Value) -> Value {
+    json!({ "resultType": "complete", "tools": [{ "name": "shout", "inputSchema": schema }] })
+}
+
+#[test]
+fn a_list_in_another_form_than_mcps_is_refused_and_not_taken_for_an_empty_one() {
+    for (answer, says) in [
+        (json!({ "tools": { "shout": 1 } }), "`tools` is not a list"),
+        (
+            json!({ "tools": ["shout"] }),
+            "one of them is not an object",
+        ),
+        (
+            json!({ "tools": [{ "name": "shout" }] }),
+            "the tool `shout` has no `inputSchema`",
+        ),
+    ] {
+        let server = listing(answer);
+        let home = client::plan(server.address, STEP);
+        let ran = run(&home).expect(1);
+        let told = ran.json().to_string();
+        assert!(
+            told.contains("not MCP's") && told.contains(says),
+            "{}",
+            ran.all()
+        );
+        let shown = inspect(&home, &[]).expect(1);
+        assert!(shown.stdout.contains(says), "{}", shown.all());
+    }
+    // One that is empty is a list.
+    let server = listing(json!({ "resultType": "complete", "tools": [] }));
+    let ran = run(&client::plan(server.address, STEP)).expect(1);
+    assert!(
+        ran.all().contains("`flowhost mcp inspect plan.yaml peer`"),
+        "{}",
+        ran.all()
+    );
+}
+
+#[test]
+fn a_tool_that_is_not_offered_for_the_headers_that_it_wants_is_told_of() {
+    // MCP-008
+    let site = Site::start(|asked, stream| {
+        if asked.what() != "tools/list" {
+            modern(asked, stream);
+            return;
+        }
+        let marked = json!({ "type": "object", "properties": { "x": { "type": "number", "x-mcp-header": "A" } } });
+        let answer =
+            json!({ "jsonrpc": "2.0", "id": asked.body["id"], "result": with_schema(&marked) });
+        events(stream);
+        event(stream, "", &answer);
+    });
+    let ran = run(&streams::plan(site.address, "", STEP)).expect(1);
+    assert!(ran.stderr.contains("not offered"), "{}", ran.all());
+    assert!(ran.stderr.contains("`shout` ("), "{}", ran.all());
+}
+
+#[test]
+fn a_schema_that_no_call_can_be_held_against_is_told_of_the_server_and_not_of_the_plan() {
+    // MCP-007
+    let mut defs = json!({ "d40": { "type": "string" } });
+    for level in 0..40 {
+        let next = json!({ "$ref": format!("#/$defs/d{}", level + 1) });
+        defs[format!("d{level}")] = json!({ "allOf": [next, next] });
+    }
+    for (schema, says) in [
+        (
+            json!({ "type": "object", "$defs": defs, "properties": { "text": { "$ref": "#/$defs/d0" } } }),
+            "parts",
+        ),
+        (
+            json!({ "type": "object", "properties": { "child": { "$ref": "#" } } }),
+            "comes back to itself",
+        ),
+        (json!({ "type": "array" }), "its `type` is not object"),
+    ] {
+        let server = listing(with_schema(&schema));
+        let home = client::plan(server.address, STEP);
+        let ran = run(&home).expect(1);
+        let told = ran.json().to_string();
+        let of_tool =
+            told.contains("peer") && told.contains("the tool `shout`: `input` is not usable");
+        assert!(of_tool && told.contains(says), "{says}: {}", ran.all());
+        // Nobody accepts by mistake what could not be called.
+        inspect(&home, &["--pin"]).expect(1);
+        assert!(!home.path().join("flowhost.lock").exists());
+    }
+}
+
+#[test]
+fn a_stream_that_is_larger_than_the_rule_allows_ends_the_call_as_a_limit() {
+    let site = Site::start(|asked, stream| {
+        if modern(asked, stream) {
+            return;
+        }
+        if asked.what() != "tools/call" {
+            return reply(stream, 405, "", "");
+        }
+        events(stream);
+        let text = "x".repeat(64 << 10);
+        // Until nobody reads any more; the rule's bound comes after some.
+        for _ in 0..64 {
+            let note = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "data": text } });
+            event(stream, "", &note);
+        }
+    });
+    let home = streams::plan(site.address, "", STEP);
+    let rule = home.read("policies/peer.toml");
+    home.file("policies/peer.toml", rule.replace("32MiB", "1MiB"));
+    let ran = run(&home).expect(7);
+    assert!(ran.all().contains("http.response"), "{}", ran.all());
+    assert!(ran.all().contains("raise `response`"), "{}", ran.all());
+}
+
+#[test]
+fn a_list_that_is_larger_than_the_rule_allows_is_told_with_the_line_to_raise() {
+    let mut listed = tools();
+    listed[0]["_meta"] = json!({ "x": "x".repeat(300 << 10) });
+    let server = listing(json!({ "resultType": "complete", "tools": listed }));
+    let ran = run(&client::plan(server.address, STEP)).expect(1);
+    assert!(ran.all().contains("http.response"), "{}", ran.all());
+    assert!(ran.all().contains("raise `response`"), "{}", ran.all());
+}
