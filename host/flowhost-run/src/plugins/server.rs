@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::base::failure::Failure;
 use crate::kept::journal::{Journal, append};
+use crate::plugins::drift::{differences, told};
 use crate::plugins::installed::Installed;
 
 /// How long a list holds of which the server does not say: a burst of calls asks once, and a change is
@@ -29,6 +30,10 @@ const NAME_CHARS: usize = 128;
 /// Characters of what differs that a refusal repeats: the server chooses the text, and the refusal stands in
 /// a record.
 const DIFFERENCE_CHARS: usize = 1_000;
+
+/// What is said where a lock has no more than the hash of a tool.
+const HASH_ALONE: &str =
+    " (what was accepted is not kept beside its hash; `--pin` keeps it from then on)";
 
 /// The hash of each tool that servers show, by plugin and tool.
 pub(crate) type ToolHashes = BTreeMap<String, BTreeMap<String, String>>;
@@ -147,41 +152,51 @@ pub(crate) fn changed(
     })
 }
 
+/// Tools as somebody saw them before.
+#[derive(Clone, Copy)]
+pub(crate) struct Before<'a> {
+    pub(crate) hashes: &'a BTreeMap<String, String>,
+    /// All that was shown, of those of which that is known; none where only hashes ever are.
+    pub(crate) texts: Option<&'a BTreeMap<String, ToolDescriptor>>,
+}
+
 /// What differs between the tools that a person has accepted, or that a run was shown before it was taken up, and those
-/// that a server shows; empty when nothing does. Of the former only the hashes are known.
-pub(crate) fn drifted(pins: &BTreeMap<String, String>, installed: &Installed) -> Vec<String> {
-    let now = installed.tool_pins();
+/// that a server shows; empty when nothing does.
+pub(crate) fn drifted(before: Before<'_>, installed: &Installed) -> Vec<String> {
+    let Before { hashes, texts } = before;
+    let now: BTreeMap<&str, &ToolDescriptor> = installed
+        .tool_texts()
+        .map(|tool| (tool.name.as_str(), tool))
+        .collect();
     let mut lines = Vec::new();
-    for (name, pin) in pins {
-        match now.get(name) {
-            None => lines.push(format!("`{name}` is gone")),
-            Some(hash) if hash == pin => {}
-            Some(hash) => lines.push(format!(
-                "`{name}` changed: {} → {}",
-                short(pin),
-                short(hash)
-            )),
+    for (name, pin) in hashes {
+        let Some(tool) = now.get(name.as_str()) else {
+            lines.push(format!("`{name}` is gone"));
+            continue;
+        };
+        let hash = tool.hash();
+        if hash != *pin {
+            let how = texts.map_or_else(String::new, |texts| match texts.get(name) {
+                Some(first) => told(&differences(first, tool)),
+                None => HASH_ALONE.to_owned(),
+            });
+            let (pin, hash) = (short(pin), short(&hash));
+            lines.push(format!("`{name}` changed: {pin} → {hash}{how}"));
         }
     }
-    let new = now.keys().filter(|name| !pins.contains_key(*name));
+    let new = now.keys().filter(|name| !hashes.contains_key(**name));
     lines.extend(new.map(|name| format!("`{name}` is new")));
     lines
 }
 
 /// What of a tool differs, with both hashes.
 fn difference(before: &ToolDescriptor, after: &ToolDescriptor) -> String {
-    let fields = [
-        ("title", before.title == after.title),
-        ("description", before.description == after.description),
-        ("input schema", before.input == after.input),
-        ("output schema", before.output == after.output),
-        ("annotations", before.annotations == after.annotations),
-    ];
-    let other: Vec<&str> = fields
-        .into_iter()
-        .filter(|(_, same)| !same)
-        .map(|(name, _)| name)
-        .collect();
+    let other = differences(before, after);
+    // To whoever reads the log: the denial is read by the guest that called, and a model behind it must not be told
+    // what the server says now.
+    let how = told(&other).replace('\n', " ");
+    tracing::warn!(target: "flowhost::mcp", tool = %before.name, "a server shows another tool than before:{how}");
+    let other: Vec<&str> = other.iter().map(|it| it.field).collect();
     format!(
         "`{}` changed: {} → {} ({})",
         before.name,
