@@ -87,13 +87,13 @@ pub fn differences(before: &ToolDescriptor, after: &ToolDescriptor) -> Vec<Diffe
         .collect()
 }
 
-/// The same as a text, indented below the line that it belongs to, from a line break on.
+/// The same as a text of lines.
 pub(crate) fn told(differences: &[Difference]) -> String {
     let mut text = String::new();
     for Difference { field, lines } in differences {
-        let _infallible = write!(text, "\n  {field}:");
+        let _infallible = writeln!(text, "{field}:");
         for line in lines {
-            let _infallible = write!(text, "\n    {line}");
+            let _infallible = writeln!(text, "  {line}");
         }
     }
     text
@@ -240,7 +240,7 @@ mod tests {
         ];
         assert!(lines.windows(2).any(|pair| pair == changed), "{lines:?}");
         assert!(differences(&before, &before).is_empty());
-        assert!(told(&found).contains("\n  description:\n    - Reads.\n"));
+        assert!(told(&found).starts_with("description:\n  - Reads.\n  + "));
     }
 
     #[test]

@@ -160,33 +160,52 @@ pub(crate) struct Before<'a> {
     pub(crate) texts: Option<&'a BTreeMap<String, ToolDescriptor>>,
 }
 
+/// One thing that is another than it was seen before.
+pub(crate) struct Drift {
+    /// Which tool, and what became of it.
+    pub(crate) what: String,
+    /// What of it differs, in lines of the server's; empty where that is not known.
+    pub(crate) how: String,
+}
+
+impl From<String> for Drift {
+    fn from(what: String) -> Self {
+        let how = String::new();
+        Self { what, how }
+    }
+}
+
 /// What differs between the tools that a person has accepted, or that a run was shown before it was taken up, and those
 /// that a server shows; empty when nothing does.
-pub(crate) fn drifted(before: Before<'_>, installed: &Installed) -> Vec<String> {
+pub(crate) fn drifted(before: Before<'_>, installed: &Installed) -> Vec<Drift> {
     let Before { hashes, texts } = before;
     let now: BTreeMap<&str, &ToolDescriptor> = installed
         .tool_texts()
         .map(|tool| (tool.name.as_str(), tool))
         .collect();
-    let mut lines = Vec::new();
+    let mut all: Vec<Drift> = Vec::new();
     for (name, pin) in hashes {
         let Some(tool) = now.get(name.as_str()) else {
-            lines.push(format!("`{name}` is gone"));
+            all.push(format!("`{name}` is gone").into());
             continue;
         };
         let hash = tool.hash();
         if hash != *pin {
-            let how = texts.map_or_else(String::new, |texts| match texts.get(name) {
-                Some(first) => told(&differences(first, tool)),
-                None => HASH_ALONE.to_owned(),
-            });
             let (pin, hash) = (short(pin), short(&hash));
-            lines.push(format!("`{name}` changed: {pin} → {hash}{how}"));
+            let what = format!("`{name}` changed: {pin} → {hash}");
+            all.push(match texts.map(|texts| texts.get(name)) {
+                Some(Some(first)) => Drift {
+                    what,
+                    how: told(&differences(first, tool)),
+                },
+                Some(None) => format!("{what}{HASH_ALONE}").into(),
+                None => what.into(),
+            });
         }
     }
     let new = now.keys().filter(|name| !hashes.contains_key(**name));
-    lines.extend(new.map(|name| format!("`{name}` is new")));
-    lines
+    all.extend(new.map(|name| Drift::from(format!("`{name}` is new"))));
+    all
 }
 
 /// What of a tool differs, with both hashes.
@@ -195,7 +214,7 @@ fn difference(before: &ToolDescriptor, after: &ToolDescriptor) -> String {
     // To whoever reads the log: the denial is read by the guest that called, and a model behind it must not be told
     // what the server says now.
     let how = told(&other).replace('\n', " ");
-    tracing::warn!(target: "flowhost::mcp", tool = %before.name, "a server shows another tool than before:{how}");
+    tracing::warn!(target: "flowhost::mcp", tool = %before.name, "a server shows another tool than before: {how}");
     let other: Vec<&str> = other.iter().map(|it| it.field).collect();
     format!(
         "`{}` changed: {} → {} ({})",

@@ -47,7 +47,7 @@ use crate::plugins::installed::{Installed, Unready};
 use crate::plugins::logs::Logs;
 use crate::plugins::registry::Registry;
 use crate::plugins::router::Router;
-use crate::plugins::server::{self, Before, ToolHashes};
+use crate::plugins::server::{self, Before, Drift, ToolHashes};
 
 #[cfg(test)]
 mod tests;
@@ -561,14 +561,13 @@ fn otherwise(
     let Some(before) = before.filter(|_| installed.server().is_some()) else {
         return Vec::new();
     };
-    let found = |what: &String| {
+    let found = |Drift { what, how }: Drift| {
         let message = format!("its server shows other tools than {whose}: {what}");
-        at_member(project, key, &message).cure(cure())
+        let finding = at_member(project, key, &message).detail(how);
+        finding.cure(cure())
     };
-    server::drifted(before, installed)
-        .iter()
-        .map(found)
-        .collect()
+    let drifted = server::drifted(before, installed).into_iter();
+    drifted.map(found).collect()
 }
 
 pub(crate) fn prepare(

@@ -22,12 +22,14 @@ use serde_json::{Value, json};
 use super::plugin_ship::key_of;
 use super::running::runtime;
 use crate::cli::{LogFormat, McpInspectArgs};
-use crate::commands::{Context, run};
+use crate::commands::{Context, logging, run};
 
 pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Exit, Failure> {
     let mut project = run::noted(run::load(&args.plan, context)?, args.keys);
     known(&project, args.plugin.as_deref())?;
     run::note(&project.notes, LogFormat::Text, context);
+    // An adapter warns of tools that it does not offer.
+    logging::start(context, LogFormat::Text);
     let Context {
         ambient,
         config,

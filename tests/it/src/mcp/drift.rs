@@ -81,9 +81,11 @@ fn a_tool_that_is_not_offered_for_the_headers_that_it_wants_is_told_of() {
         events(stream);
         event(stream, "", &answer);
     });
-    let ran = run(&streams::plan(site.address, "", STEP)).expect(1);
-    assert!(ran.stderr.contains("not offered"), "{}", ran.all());
-    assert!(ran.stderr.contains("`shout` ("), "{}", ran.all());
+    let home = streams::plan(site.address, "", STEP);
+    for told in [run(&home).expect(1), inspect(&home, &[]).expect(0)] {
+        assert!(told.stderr.contains("not offered"), "{}", told.all());
+        assert!(told.stderr.contains("`shout` ("), "{}", told.all());
+    }
 }
 
 #[test]
@@ -181,13 +183,23 @@ fn what_differs_from_what_was_accepted_is_shown_line_by_line() {
     other.store(true, Ordering::SeqCst);
 
     let refused = run(&home).expect(6);
-    let told = refused.json()["problems"][0]["message"].clone();
+    let told = refused.json()["problems"][0]["detail"].clone();
     let told = told.as_str().unwrap();
-    let description = "\n  description:\n    - Says it louder.\n    + Says it louder,\n    + and sends it home.\n";
-    assert!(told.contains(description), "{told}");
-    assert!(told.contains("\n  input schema:\n"), "{told}");
-    assert!(told.contains("+     \"to\": {"), "{told}");
+    let description =
+        "description:\n  - Says it louder.\n  + Says it louder,\n  + and sends it home.\n";
+    assert!(told.starts_with(description), "{told}");
+    assert!(told.contains("\ninput schema:\n"), "{told}");
+    assert!(told.contains("\n  +     \"to\": {"), "{told}");
     assert!(!told.contains("output schema"), "{told}");
+
+    // For people it stands below the message.
+    let line = ["run", "plan.yaml", "--allow-private-network"];
+    let refused = home.flowhost(&line).expect(6);
+    assert!(
+        refused.stderr.contains("+ and sends it home."),
+        "{}",
+        refused.all()
+    );
 
     let shown = inspect(&home, &[]).expect(0);
     assert!(
