@@ -139,7 +139,7 @@ fn a_stream_that_is_larger_than_the_rule_allows_ends_the_call_as_a_limit() {
     });
     let home = streams::plan(site.address, "", STEP);
     let rule = home.read("policies/peer.toml");
-    home.file("policies/peer.toml", rule.replace("32MiB", "1MiB"));
+    home.file("policies/peer.toml", rule.replace("32MiB", "256KiB"));
     let ran = run(&home).expect(7);
     assert!(ran.all().contains("http.response"), "{}", ran.all());
     assert!(ran.all().contains("raise `response`"), "{}", ran.all());
