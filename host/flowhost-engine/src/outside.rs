@@ -342,41 +342,33 @@ impl CallScope {
         }
     }
 
-    /// A refusal or a limit that came from the record counts as the host's own: the guest may end with it.
+    /// A refusal or a limit that a guest is told counts as the host's own, also where it came from the record: the
+    /// guest may end with it.
     #[must_use]
     pub fn again(&self, told: Told) -> types::Error {
         if let Told::Unanswered(_) = &told {
             self.asks();
         }
-        if self.is_replayed() {
-            match &told {
-                Told::Denied {
-                    right,
-                    wanted,
-                    rule,
-                } => self.meter.remember_denial(Denied {
-                    right: interned(right),
-                    wanted: wanted.clone(),
-                    rule: rule.clone(),
+        let told = types::Error::from(told);
+        match &told {
+            // Where it was made, it was remembered with what would allow it.
+            types::Error::Denied(denial) if self.is_replayed() => {
+                self.meter.remember_denial(Denied {
+                    right: interned(&denial.right),
+                    wanted: denial.wanted.clone(),
+                    rule: denial.rule.clone(),
                     cure: None,
-                }),
-                Told::Limit {
-                    name,
-                    used,
-                    allowed,
-                } => {
-                    if let (Ok(used), Ok(allowed)) = (used.parse(), allowed.parse()) {
-                        drop(self.refuse_limit(interned(name), used, allowed));
-                    }
-                }
-                Told::Invalid(_)
-                | Told::Transient(_)
-                | Told::Unanswered(_)
-                | Told::Failed(_)
-                | Told::Conflict(_) => {}
+                });
             }
+            // Not every limit was: a body's is raised where it is read, which knows no call.
+            types::Error::Limit(limit) if self.meter.limit(limit).is_none() => {
+                if let (Ok(used), Ok(allowed)) = (limit.used.parse(), limit.allowed.parse()) {
+                    drop(self.refuse_limit(interned(&limit.name), used, allowed));
+                }
+            }
+            _ => {}
         }
-        told.into()
+        told
     }
 
     /// Takes the records before the next answer as they are, and gives that.

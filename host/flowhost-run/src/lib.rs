@@ -49,5 +49,6 @@ pub use kept::journal::{Denial, view_fact};
 pub use kept::{memory, specs};
 pub use meters::detail::Detail;
 pub use plugins::described::declared;
+pub use plugins::drift;
 pub use plugins::swap::{Swapped, widens};
 pub use plugins::wiring::plan_hash;

@@ -201,12 +201,13 @@ fn load_from(
         withheld: withheld.secrets,
         unjudged: withheld.unjudged,
         pins: BTreeMap::new(),
+        accepted: BTreeMap::new(),
         documents,
     };
     // A run that goes on is held to what it saw itself.
     if sources.kept().is_none() {
         match lock::pins(ambient, &project) {
-            Ok(pins) => project.pins = pins,
+            Ok(pins) => (project.pins, project.accepted) = (pins.hashes, pins.accepted),
             Err(failure) => findings.extend(findings_of(failure)),
         }
     }

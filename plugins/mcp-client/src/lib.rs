@@ -16,6 +16,7 @@ mod talk;
 mod tools;
 
 use flowhost_mcp::Code;
+use flowhost_sdk::host::log;
 use flowhost_sdk::{Answer, Context, Error, McpAdapter, Session, ToolPage, parse};
 use serde_json::{Map, Value};
 
@@ -40,7 +41,10 @@ impl McpAdapter for Client {
             params.insert("cursor".to_owned(), Value::from(cursor));
         }
         let result = server.ask(&mut state, "tools/list", params, &[])?;
-        let mut page = tools::page(&result);
+        let (mut page, without) = tools::page(&result)?;
+        if !without.is_empty() {
+            log::warn(&without);
+        }
         if cursor.is_empty() {
             // First, so that a tool of the server's with such a name is refused as one of two.
             page.tools = extra::descriptors(&state.offer).chain(page.tools).collect();

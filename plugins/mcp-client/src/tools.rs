@@ -1,5 +1,5 @@
-//! A server's tools as the host wants them. The host bounds and checks them; what the protocol itself
-//! says must not be offered is left out here.
+//! A server's tools as the host wants them. The host bounds and checks them; what is not a list of tools is refused here,
+//! and what the protocol itself says must not be offered is left out and told of.
 
 use flowhost_sdk::{Annotations, Descriptor, Effects, Error, More, ToolPage};
 use serde_json::{Map, Value};
@@ -10,16 +10,67 @@ use crate::session::State;
 
 /// Pages that are looked through for one tool's schema.
 const PAGES_MAX: usize = 64;
+/// Tools whose leaving out is told of at once: a server may have a thousand, and the text is its own.
+const TOLD_MAX: usize = 5;
 
-/// A page of `tools/list`.
-pub(crate) fn page(result: &Value) -> ToolPage {
-    ToolPage {
-        tools: tools(result).filter_map(descriptor).collect(),
-        more: More {
-            next: text(result, "nextCursor"),
-            ttl_ms: result.get("ttlMs").and_then(Value::as_f64),
-        },
+/// A page of `tools/list`, and what of it is not offered: a line for the log, empty where all is.
+///
+/// # Errors
+/// When it is not what MCP says that a list of tools is.
+pub(crate) fn page(result: &Value) -> Result<(ToolPage, String), Error> {
+    let listed = result.get("tools").and_then(Value::as_array);
+    let listed = listed.ok_or_else(|| malformed("`tools` is not a list"))?;
+    let (mut tools, mut left_out) = (Vec::new(), Vec::new());
+    for tool in listed {
+        let (name, schema) = formed(tool)?;
+        match mirror::marks(schema) {
+            Ok(_) => tools.push(descriptor(tool)),
+            // A client must not offer a tool whose schema wants headers that nobody may send (MCP-008).
+            Err(why) => left_out.push(format!("`{}` ({why})", said(name))),
+        }
     }
+    let more = More {
+        next: text(result, "nextCursor"),
+        ttl_ms: result.get("ttlMs").and_then(Value::as_f64),
+    };
+    Ok((ToolPage { tools, more }, without(&left_out)))
+}
+
+/// The name of a tool in a list, and the schema of its input.
+fn formed(tool: &Value) -> Result<(&str, &Value), Error> {
+    if !tool.is_object() {
+        return Err(malformed("one of them is not an object"));
+    }
+    let name = tool.get("name").and_then(Value::as_str);
+    let name = name.ok_or_else(|| malformed("one of them has no `name`"))?;
+    match tool.get("inputSchema") {
+        Some(schema) => Ok((name, schema)),
+        None => Err(malformed(&format!(
+            "the tool `{}` has no `inputSchema`",
+            said(name)
+        ))),
+    }
+}
+
+fn malformed(what: &str) -> Error {
+    Error::failed(format_args!(
+        "the server lists its tools in a form that is not MCP's: {what}"
+    ))
+}
+
+fn without(left_out: &[String]) -> String {
+    let told: Vec<&str> = left_out.iter().take(TOLD_MAX).map(String::as_str).collect();
+    if told.is_empty() {
+        return String::new();
+    }
+    let more = match left_out.len().saturating_sub(TOLD_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "tools of the server are not offered, because of the headers that their schemas want: {}{more}",
+        told.join(", ")
+    )
 }
 
 /// The input schema of one of the server's tools.
@@ -55,17 +106,15 @@ fn tools(result: &Value) -> impl Iterator<Item = &Value> {
         .flatten()
 }
 
-/// None for a tool whose schema wants headers that no client may send (MCP-008).
-fn descriptor(tool: &Value) -> Option<Descriptor> {
+fn descriptor(tool: &Value) -> Descriptor {
     let schema = |key| tool.get(key).map(Value::to_string).unwrap_or_default();
-    mirror::marks(tool.get("inputSchema")?).ok()?;
     let annotations = tool.get("annotations");
     let said = |key| annotations?.get(key)?.as_bool();
     let title = match text(tool, "title") {
         title if title.is_empty() => annotations.map(|it| text(it, "title")).unwrap_or_default(),
         title => title,
     };
-    Some(Descriptor {
+    Descriptor {
         name: text(tool, "name"),
         title,
         description: text(tool, "description"),
@@ -79,7 +128,7 @@ fn descriptor(tool: &Value) -> Option<Descriptor> {
             idempotent: said("idempotentHint"),
             open_world: said("openWorldHint"),
         },
-    })
+    }
 }
 
 fn text(value: &Value, key: &str) -> String {
@@ -100,7 +149,7 @@ mod tests {
     fn a_tool_that_calls_itself_harmless_is_not_believed() {
         // MCP-006
         let tool = json!({ "name": "wipe", "inputSchema": {}, "annotations": { "readOnlyHint": true, "idempotentHint": true } });
-        let tool = descriptor(&tool).unwrap();
+        let tool = descriptor(&tool);
         assert_eq!(tool.effects, Effects::Once);
         assert_eq!(tool.annotations.read_only, Some(true));
     }
@@ -115,12 +164,39 @@ mod tests {
             json!({ "properties": { "x": { "type": "array", "items": { "type": "string", "x-mcp-header": "A" } } } }),
             json!({ "properties": { "x": { "type": "number", "x-mcp-header": "A" } } }),
         ] {
-            let names: Vec<String> = page(&with(schema))
-                .tools
-                .into_iter()
-                .map(|tool| tool.name)
-                .collect();
+            let (page, without) = page(&with(schema)).unwrap();
+            let names: Vec<String> = page.tools.into_iter().map(|tool| tool.name).collect();
             assert_eq!(names, ["b"]);
+            assert!(
+                without.contains("not offered") && without.contains("`a` ("),
+                "{without}"
+            );
         }
+        let (page, without) = page(&with(json!({ "type": "object" }))).unwrap();
+        assert_eq!((page.tools.len(), without.as_str()), (2, ""));
+    }
+
+    #[test]
+    fn what_is_no_list_of_tools_is_refused_and_not_taken_for_an_empty_one() {
+        for (list, says) in [
+            (json!({}), "`tools` is not a list"),
+            (json!({ "tools": { "echo": 1 } }), "`tools` is not a list"),
+            (json!({ "tools": ["echo"] }), "one of them is not an object"),
+            (
+                json!({ "tools": [{ "inputSchema": {} }] }),
+                "one of them has no `name`",
+            ),
+            (
+                json!({ "tools": [{ "name": "echo" }] }),
+                "the tool `echo` has no `inputSchema`",
+            ),
+        ] {
+            let Err(Error::Failed(told)) = page(&list) else {
+                panic!("{list} is a list of tools");
+            };
+            assert!(told.contains("not MCP's") && told.contains(says), "{told}");
+        }
+        let (page, _) = page(&json!({ "tools": [] })).unwrap();
+        assert!(page.tools.is_empty());
     }
 }

@@ -20,6 +20,10 @@ pub struct Finding {
     pub column: u32,
     /// What is wrong, and why that is a problem.
     pub message: String,
+    /// More of what is wrong, in lines, for people alone; empty for nothing. It may be a stranger's text, which no model
+    /// is told.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
     /// What to do; empty when there is nothing better to say than the message.
     pub hint: String,
     /// What a profile lacks, where this tells of that.
@@ -58,6 +62,7 @@ impl Finding {
             line: 0,
             column: 0,
             message: message.into(),
+            detail: String::new(),
             hint: String::new(),
             lack: None,
             made: None,
@@ -69,6 +74,13 @@ impl Finding {
     pub fn at(mut self, line: u32, column: u32) -> Self {
         self.line = line;
         self.column = column;
+        self
+    }
+
+    /// The same with more of what is wrong.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
         self
     }
 

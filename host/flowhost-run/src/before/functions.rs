@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use flowhost_flow::Plan;
 use flowhost_flow::plan::{Step, Work};
+use flowhost_words::{PluginKind, shell_word};
 use serde_json::Value;
 
 use crate::base::finding::Finding;
@@ -27,7 +28,11 @@ fn in_plan(
     findings: &mut Vec<Finding>,
 ) {
     check_steps(plan, findings, &|step| {
-        function_problem(step, prefix, tools, guesses)
+        let mut fault = function_problem(step, prefix, tools, guesses)?;
+        if let Some(cure) = of_its_server(plan, step, prefix, tools) {
+            fault.cure = cure;
+        }
+        Some(fault)
     });
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
@@ -113,6 +118,26 @@ fn wrong_function(
     }
 }
 
+/// What to do where it is a server that has no tool at all: it is no component that one could look into.
+fn of_its_server(plan: &Plan, step: &Step, prefix: &str, tools: &ToolNames) -> Option<String> {
+    let Work::Call { plugin, .. } = &step.work else {
+        return None;
+    };
+    let of_server = plan.plugins.get(plugin)?.kind == PluginKind::McpAdapter;
+    let none = tools.get(&format!("{prefix}{plugin}"))?.is_empty();
+    // A sub-plan is asked through the plan that it belongs to, whose file is not known here.
+    let file = match prefix {
+        "" => shell_word(&plan.file),
+        _ => "PLAN".to_owned(),
+    };
+    (of_server && none).then(|| {
+        format!(
+            "`flowhost mcp inspect {file} {prefix}{plugin}` shows what its server offers: it lists no tools, or none that may be \
+             offered (its adapter's log says why, where the profile says `log = true`)"
+        )
+    })
+}
+
 /// What to do where a plugin has not the tool that is asked for: the one that was meant, and those that it has.
 pub(crate) fn of_its_tools(
     plugin: &str,
@@ -192,6 +217,23 @@ mod tests {
             found[0].hint.starts_with("did you mean `t/read`?"),
             "{}",
             found[0].hint
+        );
+    }
+
+    #[test]
+    fn a_server_without_tools_is_asked_and_not_looked_into() {
+        let text = "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  s: { kind: mcp_adapter, source: \"builtin:mcp-client\", \
+                    profile: s }\nsteps:\n  a: { uses: s/echo, with: {} }\n";
+        let plan = Plan::parse(text, "p.yaml").unwrap();
+        let mut found = Vec::new();
+        let none = ToolNames::from([("s".to_owned(), Vec::new())]);
+        check_functions(&plan, &none, &mut found);
+        let hint = &found[0].hint;
+        assert!(hint.contains("`flowhost mcp inspect p.yaml s`"), "{hint}");
+        assert!(
+            problems("t/read", &[])[0]
+                .hint
+                .contains("flowhost inspect COMPONENT")
         );
     }
 

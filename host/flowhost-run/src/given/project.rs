@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use flowhost_engine::Inspected;
 use flowhost_flow::{Plan, PluginDecl};
-use flowhost_policy::{Effective, Manifest, Profile, TraceEntry};
+use flowhost_policy::{Effective, Manifest, Profile, ToolDescriptor, TraceEntry};
 use flowhost_words::{PRIVATE_NETWORK_OPTION, PROCESS_OPTION, shell_word};
 use serde_json::{Map, Value};
 
@@ -43,6 +43,9 @@ pub struct Project {
     /// The tools of MCP servers as a person has accepted them: the hash of each, by plugin and tool. A server
     /// that shows others is not used.
     pub pins: BTreeMap<String, BTreeMap<String, String>>,
+    /// The same with all that was shown, as far as the lock keeps it: what a refusal shows beside what is. Nothing is
+    /// decided by it.
+    pub accepted: BTreeMap<String, BTreeMap<String, ToolDescriptor>>,
     /// What the evidence of its stages is about, by what each document is for.
     pub documents: BTreeMap<String, Documented>,
 }

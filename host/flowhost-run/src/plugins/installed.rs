@@ -21,7 +21,7 @@ use crate::given::project::Member;
 use crate::meters::account;
 use crate::meters::breaker::Breaker;
 use crate::meters::pace::Pace;
-use crate::plugins::described::{checked, describe};
+use crate::plugins::described::{checked, describe, inputs_of};
 use crate::plugins::guest::Guest;
 use crate::plugins::server::{Conversation, changed, cure_of_silence};
 
@@ -100,7 +100,7 @@ impl Unready {
 
 struct Tool {
     descriptor: ToolDescriptor,
-    /// Compiled at first use: most runs call few tools.
+    /// Compiled at first use, because most runs call few tools; a server's when it lists them.
     input: OnceLock<Result<OutputSchema, String>>,
     output: OnceLock<Result<OutputSchema, String>>,
 }
@@ -260,8 +260,13 @@ impl Installed {
         let opened = opened.await.result;
         let (session, listed) = opened.map_err(|fault| self.unusable(&fault))?;
         let tools = checked(&listed.tools)?;
+        let inputs = inputs_of(&tools)?;
         self.server = Some(Conversation::new(session, &listed));
-        self.tools = tools.into_iter().map(Tool::from).collect();
+        let compiled = tools.into_iter().zip(inputs).map(|(tool, input)| Tool {
+            input: OnceLock::from(Ok(input)),
+            ..Tool::from(tool)
+        });
+        self.tools = compiled.collect();
         Ok(())
     }
 
@@ -569,6 +574,8 @@ fn place_of(name: &str) -> String {
         "files.quota" => format!("raise `quota` of that folder's [[files]] {trust}"),
         "files.entries" => format!("raise `entries` of that folder's [[files]] {trust}"),
         "state.bytes" => format!("raise `bytes` in [state] {trust}"),
+        "http.request" => format!("raise `request` of that address's [[http]] {trust}"),
+        "http.response" => format!("raise `response` of that address's [[http]] {trust}"),
         name if LIMITS.iter().any(|limit| limit.key == name) => {
             format!("raise `{name}` in [limits] {trust}")
         }

@@ -3,6 +3,7 @@
 
 pub(crate) mod content;
 pub(crate) mod described;
+pub mod drift;
 pub(crate) mod guards;
 pub(crate) mod guest;
 pub(crate) mod installed;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::base::failure::Failure;
 use crate::kept::journal::{Journal, append};
+use crate::plugins::drift::{differences, told};
 use crate::plugins::installed::Installed;
 
 /// How long a list holds of which the server does not say: a burst of calls asks once, and a change is
@@ -29,6 +30,10 @@ const NAME_CHARS: usize = 128;
 /// Characters of what differs that a refusal repeats: the server chooses the text, and the refusal stands in
 /// a record.
 const DIFFERENCE_CHARS: usize = 1_000;
+
+/// What is said where a lock has no more than the hash of a tool.
+const HASH_ALONE: &str =
+    " (what was accepted is not kept beside its hash; `--pin` keeps it from then on)";
 
 /// The hash of each tool that servers show, by plugin and tool.
 pub(crate) type ToolHashes = BTreeMap<String, BTreeMap<String, String>>;
@@ -173,41 +178,70 @@ pub(crate) fn changed(
     })
 }
 
+/// Tools as somebody saw them before.
+#[derive(Clone, Copy)]
+pub(crate) struct Before<'a> {
+    pub(crate) hashes: &'a BTreeMap<String, String>,
+    /// All that was shown, of those of which that is known; none where only hashes ever are.
+    pub(crate) texts: Option<&'a BTreeMap<String, ToolDescriptor>>,
+}
+
+/// One thing that is another than it was seen before.
+pub(crate) struct Drift {
+    /// Which tool, and what became of it.
+    pub(crate) what: String,
+    /// What of it differs, in lines of the server's; empty where that is not known.
+    pub(crate) how: String,
+}
+
+impl From<String> for Drift {
+    fn from(what: String) -> Self {
+        let how = String::new();
+        Self { what, how }
+    }
+}
+
 /// What differs between the tools that a person has accepted, or that a run was shown before it was taken up, and those
-/// that a server shows; empty when nothing does. Of the former only the hashes are known.
-pub(crate) fn drifted(pins: &BTreeMap<String, String>, installed: &Installed) -> Vec<String> {
-    let now = installed.tool_pins();
-    let mut lines = Vec::new();
-    for (name, pin) in pins {
-        match now.get(name) {
-            None => lines.push(format!("`{name}` is gone")),
-            Some(hash) if hash == pin => {}
-            Some(hash) => lines.push(format!(
-                "`{name}` changed: {} → {}",
-                short(pin),
-                short(hash)
-            )),
+/// that a server shows; empty when nothing does.
+pub(crate) fn drifted(before: Before<'_>, installed: &Installed) -> Vec<Drift> {
+    let Before { hashes, texts } = before;
+    let now: BTreeMap<&str, &ToolDescriptor> = installed
+        .tool_texts()
+        .map(|tool| (tool.name.as_str(), tool))
+        .collect();
+    let mut all: Vec<Drift> = Vec::new();
+    for (name, pin) in hashes {
+        let Some(tool) = now.get(name.as_str()) else {
+            all.push(format!("`{name}` is gone").into());
+            continue;
+        };
+        let hash = tool.hash();
+        if hash != *pin {
+            let (pin, hash) = (short(pin), short(&hash));
+            let what = format!("`{name}` changed: {pin} → {hash}");
+            all.push(match texts.map(|texts| texts.get(name)) {
+                Some(Some(first)) => Drift {
+                    what,
+                    how: told(&differences(first, tool)),
+                },
+                Some(None) => format!("{what}{HASH_ALONE}").into(),
+                None => what.into(),
+            });
         }
     }
-    let new = now.keys().filter(|name| !pins.contains_key(*name));
-    lines.extend(new.map(|name| format!("`{name}` is new")));
-    lines
+    let new = now.keys().filter(|name| !hashes.contains_key(**name));
+    all.extend(new.map(|name| Drift::from(format!("`{name}` is new"))));
+    all
 }
 
 /// What of a tool differs, with both hashes.
 fn difference(before: &ToolDescriptor, after: &ToolDescriptor) -> String {
-    let fields = [
-        ("title", before.title == after.title),
-        ("description", before.description == after.description),
-        ("input schema", before.input == after.input),
-        ("output schema", before.output == after.output),
-        ("annotations", before.annotations == after.annotations),
-    ];
-    let other: Vec<&str> = fields
-        .into_iter()
-        .filter(|(_, same)| !same)
-        .map(|(name, _)| name)
-        .collect();
+    let other = differences(before, after);
+    // To whoever reads the log: the denial is read by the guest that called, and a model behind it must not be told
+    // what the server says now.
+    let how = told(&other).replace('\n', " ");
+    tracing::warn!(target: "flowhost::mcp", tool = %before.name, "a server shows another tool than before: {how}");
+    let other: Vec<&str> = other.iter().map(|it| it.field).collect();
     format!(
         "`{}` changed: {} → {} ({})",
         before.name,

@@ -47,7 +47,7 @@ use crate::plugins::installed::{Installed, Unready};
 use crate::plugins::logs::Logs;
 use crate::plugins::registry::Registry;
 use crate::plugins::router::Router;
-use crate::plugins::server::{self, ToolHashes};
+use crate::plugins::server::{self, Before, Drift, ToolHashes};
 
 #[cfg(test)]
 mod tests;
@@ -516,7 +516,11 @@ fn drifted(project: &Project, key: &str, installed: &Installed) -> Vec<Finding> 
             project.inspect_command(key)
         )
     };
-    otherwise(project, key, installed, (pins, "flowhost.lock has"), cure)
+    let before = pins.map(|hashes| Before {
+        hashes,
+        texts: project.accepted.get(key),
+    });
+    otherwise(project, key, installed, (before, "flowhost.lock has"), cure)
 }
 
 /// What a server shows otherwise than the run was shown before it was taken up (MCP-002): its steps were chosen by that,
@@ -531,7 +535,18 @@ fn exchanged(
         "bring the server back as it was, and resume the run again; with the tools as they are now, start the plan anew"
             .to_owned()
     };
-    otherwise(project, key, installed, (shown, "this run was shown"), cure)
+    // Its records have all that was shown; what is read of them when it is taken up are the hashes.
+    let before = shown.map(|hashes| Before {
+        hashes,
+        texts: None,
+    });
+    otherwise(
+        project,
+        key,
+        installed,
+        (before, "this run was shown"),
+        cure,
+    )
 }
 
 /// What a server shows otherwise than `before`, of whom that is said with it. Of one that could not be asked nothing is
@@ -540,20 +555,19 @@ fn otherwise(
     project: &Project,
     key: &str,
     installed: &Installed,
-    (before, whose): (Option<&BTreeMap<String, String>>, &str),
+    (before, whose): (Option<Before<'_>>, &str),
     cure: impl Fn() -> String,
 ) -> Vec<Finding> {
     let Some(before) = before.filter(|_| installed.server().is_some()) else {
         return Vec::new();
     };
-    let found = |what: &String| {
+    let found = |Drift { what, how }: Drift| {
         let message = format!("its server shows other tools than {whose}: {what}");
-        at_member(project, key, &message).cure(cure())
+        let finding = at_member(project, key, &message).detail(how);
+        finding.cure(cure())
     };
-    server::drifted(before, installed)
-        .iter()
-        .map(found)
-        .collect()
+    let drifted = server::drifted(before, installed).into_iter();
+    drifted.map(found).collect()
 }
 
 pub(crate) fn prepare(

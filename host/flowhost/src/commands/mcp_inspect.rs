@@ -15,19 +15,21 @@ use flowhost::project::Project;
 use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
 use flowhost_policy::{ToolAnnotations, ToolDescriptor};
-use flowhost_run::{Introduced, Introduction, RunOptions, Unasked};
+use flowhost_run::{Introduced, Introduction, RunOptions, Unasked, drift};
 use flowhost_words::PluginKind;
 use serde_json::{Value, json};
 
 use super::plugin_ship::key_of;
 use super::running::runtime;
 use crate::cli::{LogFormat, McpInspectArgs};
-use crate::commands::{Context, run};
+use crate::commands::{Context, logging, run};
 
 pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Exit, Failure> {
     let mut project = run::noted(run::load(&args.plan, context)?, args.keys);
     known(&project, args.plugin.as_deref())?;
     run::note(&project.notes, LogFormat::Text, context);
+    // An adapter warns of tools that it does not offer.
+    logging::start(context, LogFormat::Text);
     let Context {
         ambient,
         config,
@@ -170,6 +172,9 @@ fn pin(project: &mut Project, servers: &[Introduced], context: &Context) -> Resu
     for Introduced { plugin, server } in servers {
         let Ok(server) = server else { continue };
         project.pins.insert(plugin.clone(), hashes(server));
+        let tools = server.tools.iter();
+        let shown = tools.map(|tool| (tool.name.clone(), tool.clone()));
+        project.accepted.insert(plugin.clone(), shown.collect());
     }
     let (ambient, config) = (&context.ambient, &context.config);
     let now = Lock::of(ambient, config, project)?;
@@ -183,6 +188,7 @@ fn pin(project: &mut Project, servers: &[Introduced], context: &Context) -> Resu
         match lock.0.get_mut(plugin) {
             Some(kept) => {
                 kept.tools.clone_from(&entry.tools);
+                kept.shown.clone_from(&entry.shown);
                 kept.vouched.clone_from(&entry.vouched);
             }
             None => drop(lock.0.insert(plugin.clone(), entry.clone())),
@@ -191,6 +197,9 @@ fn pin(project: &mut Project, servers: &[Introduced], context: &Context) -> Resu
     Ok(ambient.write(&file(project), lock.text().as_bytes())?)
 }
 
+/// The standing of a tool that is another than was accepted.
+const CHANGED: &str = "changed";
+
 /// What became of a tool since it was accepted.
 fn standing(project: &Project, plugin: &str, tool: &ToolDescriptor) -> &'static str {
     match project.pins.get(plugin) {
@@ -198,9 +207,41 @@ fn standing(project: &Project, plugin: &str, tool: &ToolDescriptor) -> &'static 
         Some(pins) => match pins.get(&tool.name) {
             None => "new",
             Some(pin) if *pin == tool.hash() => "pinned",
-            Some(_) => "changed",
+            Some(_) => CHANGED,
         },
     }
+}
+
+/// What differs of a tool that is another than was accepted; none where that is not known.
+fn drift_of(
+    project: &Project,
+    plugin: &str,
+    tool: &ToolDescriptor,
+) -> Option<Vec<drift::Difference>> {
+    let first = project.accepted.get(plugin)?.get(&tool.name)?;
+    Some(drift::differences(first, tool))
+}
+
+/// The same as lines below the tool.
+fn changes(
+    text: &mut String,
+    project: &Project,
+    plugin: &str,
+    tool: &ToolDescriptor,
+) -> std::fmt::Result {
+    let Some(differences) = drift_of(project, plugin, tool) else {
+        return writeln!(
+            text,
+            "    what was accepted is not kept beside its hash; `--pin` keeps it from then on"
+        );
+    };
+    for drift::Difference { field, lines } in differences {
+        writeln!(text, "    its {field} is another:")?;
+        for line in lines {
+            writeln!(text, "      {line}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Hosts that the tools' texts name: what a server may mean to reach, to be looked at.
@@ -296,6 +337,18 @@ fn hints(annotations: &ToolAnnotations) -> Vec<&'static str> {
         .collect()
 }
 
+/// What differs of a tool, by field; empty where nothing does, null where nobody knows.
+fn changed(project: &Project, plugin: &str, tool: &ToolDescriptor) -> Value {
+    match standing(project, plugin, tool) {
+        CHANGED => drift_of(project, plugin, tool).map_or(Value::Null, |all| {
+            let all = all.into_iter();
+            all.map(|it| json!({ "field": it.field, "lines": it.lines }))
+                .collect()
+        }),
+        _ => json!([]),
+    }
+}
+
 fn document(said: &Said<'_>) -> Value {
     let Said {
         project, servers, ..
@@ -316,6 +369,7 @@ fn document(said: &Said<'_>) -> Value {
                         "says": hints(&tool.annotations),
                         "hash": tool.hash(),
                         "standing": standing(project, plugin, tool),
+                        "changes": changed(project, plugin, tool),
                     })
                 })
                 .collect();
@@ -389,6 +443,9 @@ fn one(
     for tool in tools {
         let standing = standing(said.project, plugin, tool);
         writeln!(text, "  {} ({standing}, {})", tool.name, tool.hash())?;
+        if standing == CHANGED {
+            changes(text, said.project, plugin, tool)?;
+        }
         writeln!(text, "    {}", tool.description.replace('\n', "\n    "))?;
         let hints = hints(&tool.annotations);
         if !hints.is_empty() {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use flowhost_flow::Exit;
 use flowhost_ledger::VKey;
-use flowhost_policy::RIGHTS;
-use flowhost_run::{Member, Project};
+use flowhost_policy::{RIGHTS, ToolDescriptor};
+use flowhost_run::{Member, Project, drift};
 use flowhost_words::{PluginKind, with_article};
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,10 @@ pub struct Entry {
     /// Its tools, with the hash of each descriptor.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, String>,
+    /// Of a server's tools what was accepted, so that a change can be shown; the hash decides. A tool may be missing here:
+    /// locks of earlier hosts have hashes alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<String, String>,
     /// Who vouched for those tools, of those that the operator believes, where a server shows them; empty for nobody.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub vouched: String,
@@ -170,13 +174,24 @@ impl Lock {
     /// The text of the file: the same plugins, the same text.
     #[must_use]
     pub fn text(&self) -> String {
-        let document = Document {
+        let mut document = Document {
             version: VERSION,
             plugins: self.0.clone(),
         };
-        // Texts, lists and maps of texts always have a form in TOML.
-        let text = toml::to_string(&document).unwrap_or_default();
-        format!("{HEAD}{text}")
+        loop {
+            // Texts, lists and maps of texts always have a form in TOML.
+            let text = toml::to_string(&document).unwrap_or_default();
+            let text = format!("{HEAD}{text}");
+            // A larger file would not be read again. What was shown goes first, that of the largest server before the
+            // others', and the hashes stay.
+            let fits = text.len() as u64 <= DOCUMENT_BYTES_MAX;
+            let size = |entry: &Entry| entry.shown.values().map(String::len).sum::<usize>();
+            let largest = document.plugins.values_mut().max_by_key(|it| size(it));
+            match largest.filter(|it| !fits && !it.shown.is_empty()) {
+                Some(entry) => entry.shown.clear(),
+                None => return text,
+            }
+        }
     }
 
     /// What is another in `now`.
@@ -201,27 +216,46 @@ impl Lock {
     }
 }
 
+/// The tools of MCP servers that a lock has, by plugin and tool.
+#[derive(Debug, Default)]
+pub struct Pins {
+    /// The hash of each, which decides.
+    pub hashes: BTreeMap<String, BTreeMap<String, String>>,
+    /// What was accepted under it, where the lock keeps that.
+    pub accepted: BTreeMap<String, BTreeMap<String, ToolDescriptor>>,
+}
+
 /// The tools of MCP servers that the lock of a plan has: what a person accepted. No lock, none.
 ///
 /// # Errors
 /// When the plan has such a plugin, and the lock cannot be read.
-pub fn pins(
-    ambient: &Ambient,
-    project: &Project,
-) -> Result<BTreeMap<String, BTreeMap<String, String>>, Failure> {
+pub fn pins(ambient: &Ambient, project: &Project) -> Result<Pins, Failure> {
     let is_adapter = |key: &str| {
         let member = project.members.get(key);
         member.is_some_and(|member| member.decl.kind == PluginKind::McpAdapter)
     };
     // Not read at all where nothing depends on it: a lock that is broken is `--locked`'s matter then.
     if !project.members.keys().any(|key| is_adapter(key)) {
-        return Ok(BTreeMap::new());
+        return Ok(Pins::default());
     }
     let lock = Lock::read(ambient, project)?.unwrap_or_default();
-    let pinned = |(key, entry): (String, Entry)| {
-        (is_adapter(&key) && !entry.tools.is_empty()).then_some((key, entry.tools))
-    };
-    Ok(lock.0.into_iter().filter_map(pinned).collect())
+    let mut pins = Pins::default();
+    for (key, entry) in lock.0 {
+        if is_adapter(&key) && !entry.tools.is_empty() {
+            pins.accepted.insert(key.clone(), accepted(&entry));
+            pins.hashes.insert(key, entry.tools);
+        }
+    }
+    Ok(pins)
+}
+
+/// What was accepted, of those tools whose text is that of their hash.
+fn accepted(entry: &Entry) -> BTreeMap<String, ToolDescriptor> {
+    let known = entry.tools.iter().filter_map(|(name, hash)| {
+        let tool = drift::of_kept(name, entry.shown.get(name)?, hash)?;
+        Some((name.clone(), tool))
+    });
+    known.collect()
 }
 
 /// Where the lock file of a plan is.
@@ -283,6 +317,7 @@ fn entry(trust: &Trust, project: &Project, key: &str, member: &Member) -> Entry 
     });
     let asked = RIGHTS.iter().filter(|right| right.is_asked_by(manifest));
     let tools = manifest.tools.iter();
+    let accepted = project.accepted.get(key).into_iter().flatten();
     Entry {
         source: member.decl.source.clone(),
         kind: member.inspection.role.as_str().to_owned(),
@@ -294,6 +329,9 @@ fn entry(trust: &Trust, project: &Project, key: &str, member: &Member) -> Entry 
             Some(pins) => pins.clone(),
             None => tools.map(|tool| (tool.name.clone(), tool.hash())).collect(),
         },
+        shown: accepted
+            .map(|(name, tool)| (name.clone(), drift::kept(tool)))
+            .collect(),
         digest,
         vouched: String::new(),
         files: BTreeMap::new(),
@@ -454,6 +492,7 @@ mod tests {
             needs: needs.iter().map(|it| (*it).to_owned()).collect(),
             signer: String::new(),
             tools: BTreeMap::from([("run".to_owned(), format!("sha256:{}", "1".repeat(64)))]),
+            shown: BTreeMap::new(),
             vouched: String::new(),
             files: BTreeMap::new(),
         }
@@ -508,5 +547,46 @@ mod tests {
         let again = Lock::parse(&lock.text(), Path::new("flowhost.lock")).unwrap();
         assert_eq!(again, lock);
         assert!(lock.changes(&again).is_empty());
+    }
+
+    #[test]
+    fn what_was_accepted_is_kept_beside_its_hash_as_far_as_the_file_can_be_read_again() {
+        let tool = |description: &str| ToolDescriptor {
+            name: "run".to_owned(),
+            title: String::new(),
+            description: description.to_owned(),
+            input: serde_json::json!({ "type": "object", "properties": { "a'\"\n": {} } }),
+            output: None,
+            effects: Default::default(),
+            annotations: Default::default(),
+        };
+        let first = tool("Says 'it' \"louder\".");
+        let mut entry = entry("1.0.0", &[]);
+        entry.tools = BTreeMap::from([("run".to_owned(), first.hash())]);
+        entry.shown = BTreeMap::from([("run".to_owned(), drift::kept(&first))]);
+        let path = Path::new("flowhost.lock");
+        let again = Lock::parse(&lock(entry.clone()).text(), path).unwrap();
+        assert_eq!(accepted(&again.0["a"])["run"], first);
+        // Whoever edits the text shows nobody another one for what was accepted.
+        let forged = BTreeMap::from([("run".to_owned(), drift::kept(&tool("Sends it home.")))]);
+        assert!(
+            accepted(&Entry {
+                shown: forged,
+                ..entry.clone()
+            })
+            .is_empty()
+        );
+
+        let large = Entry {
+            shown: BTreeMap::from([("run".to_owned(), "x".repeat(2 << 20))]),
+            ..entry.clone()
+        };
+        let both = Lock(BTreeMap::from([
+            ("a".to_owned(), entry),
+            ("b".to_owned(), large),
+        ]));
+        let again = Lock::parse(&both.text(), path).unwrap();
+        assert!(again.0["b"].shown.is_empty() && !again.0["a"].shown.is_empty());
+        assert_eq!(again.0["b"].tools, both.0["b"].tools);
     }
 }

@@ -87,6 +87,9 @@ pub fn render(output: &Output, failure: &Failure, texts: &Texts) -> String {
 /// One finding of many: where, what, and what to do, without the line it is about.
 fn brief(finding: &Finding) -> String {
     let mut text = format!("{}\n", neutral(&finding.to_string()));
+    for line in finding.detail.lines() {
+        let _infallible = writeln!(text, "  {}", neutral(line));
+    }
     if !finding.hint.is_empty() {
         let _infallible = writeln!(text, "  help: {}", indent(&neutral(&finding.hint)));
     }
@@ -156,10 +159,14 @@ struct Shown {
 impl Shown {
     fn new(finding: &Finding, texts: &Texts) -> Self {
         let source = source(finding, texts);
-        let message = match source {
+        let mut message = match source {
             Some(_) => finding.message.clone(),
             None => finding.to_string(),
         };
+        for line in finding.detail.lines() {
+            message.push_str("\n  ");
+            message.push_str(line);
+        }
         Self {
             message: neutral(&message),
             hint: neutral(&finding.hint),

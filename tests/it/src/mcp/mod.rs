@@ -4,6 +4,7 @@
 
 mod client;
 mod doubts;
+mod drift;
 mod http;
 mod login;
 mod mutual;

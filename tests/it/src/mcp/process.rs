@@ -373,6 +373,10 @@ fn tools_that_were_accepted_are_held_to_until_somebody_accepts_others() {
         refused.all()
     );
     assert!(refused.all().contains("--pin"), "{}", refused.all());
+    let told = refused.json()["problems"][0]["detail"].clone();
+    let told = told.as_str().unwrap();
+    let differs = "description:\n  - Says it louder.\n  + Says it louder, to all.";
+    assert!(told.contains(differs), "{told}");
     // With the option without which it could not be looked at.
     let look = "`flowhost mcp inspect plan.yaml peer --allow-process`";
     assert!(refused.all().contains(look), "{}", refused.all());

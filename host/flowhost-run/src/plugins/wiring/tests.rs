@@ -60,6 +60,7 @@ fn project(budget: &str) -> Project {
         withheld: std::collections::BTreeSet::new(),
         unjudged: std::collections::BTreeSet::new(),
         pins: BTreeMap::new(),
+        accepted: BTreeMap::new(),
         documents: BTreeMap::new(),
     }
 }
