@@ -1,7 +1,9 @@
 //! From what a guest answered, or how it failed, to the planner's words: what decides retry and exit
 //! code.
 
-use flowhost_engine::{CallReport, CallScope, Fault, GuardAction, GuardVerdict, Severity};
+use flowhost_engine::{
+    BUILD_ANEW, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Severity,
+};
 use flowhost_flow::planner::Verdict;
 use flowhost_flow::{CallResult, Failure, FailureClass, Owner};
 use flowhost_ledger::Fact;
@@ -132,7 +134,7 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
         Fault::Guest {
             class: "conflict", ..
         } => FailureClass::Conflict,
-        Fault::Guest { .. } | Fault::Trap { .. } => FailureClass::Failed,
+        Fault::Guest { .. } | Fault::Trap { .. } | Fault::Unfit { .. } => FailureClass::Failed,
         Fault::Cancelled => FailureClass::Cancelled,
         // Whatever a newer engine adds is the host's until somebody says otherwise.
         _ => FailureClass::Internal,
@@ -151,6 +153,7 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
                 None => failure,
             },
         },
+        Fault::Unfit { .. } => failure.with_hint(BUILD_ANEW),
         _ => failure,
     }
 }
