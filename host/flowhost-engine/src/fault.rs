@@ -49,6 +49,14 @@ pub enum Fault {
         /// The guest's text, neutralised and bounded.
         message: String,
     },
+    /// A file of the folder's is wrong, which no guest can help.
+    #[error("{message}")]
+    Folder {
+        /// Which, and what is wrong with it.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// The run was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -85,6 +93,7 @@ impl Fault {
         match self {
             Self::Limit { .. } | Self::Budget(_) => Owner::Limit,
             Self::Denied(_) => Owner::Policy,
+            Self::Folder { .. } => Owner::Plan,
             Self::Trap { .. } | Self::Unfit { .. } | Self::Guest { .. } | Self::Cancelled => {
                 Owner::Guest
             }

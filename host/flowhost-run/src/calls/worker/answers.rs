@@ -134,7 +134,9 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
         Fault::Guest {
             class: "conflict", ..
         } => FailureClass::Conflict,
-        Fault::Guest { .. } | Fault::Trap { .. } | Fault::Unfit { .. } => FailureClass::Failed,
+        Fault::Guest { .. } | Fault::Trap { .. } | Fault::Unfit { .. } | Fault::Folder { .. } => {
+            FailureClass::Failed
+        }
         Fault::Cancelled => FailureClass::Cancelled,
         // Whatever a newer engine adds is the host's until somebody says otherwise.
         _ => FailureClass::Internal,
@@ -154,6 +156,7 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
             },
         },
         Fault::Unfit { .. } => failure.with_hint(BUILD_ANEW),
+        Fault::Folder { hint, .. } => failure.with_hint(hint.as_str()),
         _ => failure,
     }
 }
