@@ -424,7 +424,7 @@ mod tests {
             let text: &'static str = text;
             let error = said(&[("s/default.json", text)], &ask, &who("a", "b", 1));
             assert!(
-                error.starts_with("invalid: ") && error.contains(why),
+                error.starts_with("script: ") && error.contains(why),
                 "{text}: {error}"
             );
         }
