@@ -437,3 +437,20 @@ fn what_other_tools_call_it_is_told_with_our_word() {
         assert!(said.contains(words), "{words}: {said}");
     }
 }
+
+#[test]
+fn a_document_of_the_evidence_that_is_no_map_is_one_problem_and_no_missing_file() {
+    let home = Home::new();
+    home.warm();
+    let plugins = "  markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let steps = "  a: { uses: markdown/headings, stage: one, with: { text: \"# A\" } }\n\
+                 evidence: { spec_id: sp-1, spec: spec.md }";
+    home.file("spec.md", "# A\n");
+    home.file("plan.yaml", plan(plugins, steps));
+    let told = home.flowhost(&["validate", "plan.yaml", "--json"]);
+    let told = told.expect(1).json();
+    let problems = told["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{told:#}");
+    let message = problems[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("spec: expected a map"), "{told:#}");
+}
