@@ -35,6 +35,12 @@ pub enum Fault {
         /// wasmtime's word for it, neutralised.
         message: String,
     },
+    /// The guest's functions have other types than the contract's, whose first version changed before it was closed.
+    #[error("the component {}: {why}", EARLIER_CONTRACT)]
+    Unfit {
+        /// wasmtime's word for the difference, neutralised.
+        why: String,
+    },
     /// The guest answered with an error of its own.
     #[error("the component answered `{class}`: {message}")]
     Guest {
@@ -42,6 +48,14 @@ pub enum Fault {
         class: &'static str,
         /// The guest's text, neutralised and bounded.
         message: String,
+    },
+    /// A file of the folder's is wrong, which no guest can help.
+    #[error("{message}")]
+    Folder {
+        /// Which, and what is wrong with it.
+        message: String,
+        /// What to do about it.
+        hint: String,
     },
     /// The run was cancelled.
     #[error("cancelled")]
@@ -53,6 +67,12 @@ pub enum Fault {
     #[error("host failure: {0}")]
     Host(String),
 }
+
+/// What is said of a component whose types are others than this host's; one for a later contract is refused by its version.
+pub const EARLIER_CONTRACT: &str = "was built against an earlier contract than this host's";
+
+/// What to do about that.
+pub const BUILD_ANEW: &str = "build it anew with the SDK of this flowhost";
 
 /// What is said of a call that began when its time was over already: it used none of a limit that it had none of.
 pub const NO_TIME_LEFT: &str =
@@ -73,7 +93,10 @@ impl Fault {
         match self {
             Self::Limit { .. } | Self::Budget(_) => Owner::Limit,
             Self::Denied(_) => Owner::Policy,
-            Self::Trap { .. } | Self::Guest { .. } | Self::Cancelled => Owner::Guest,
+            Self::Folder { .. } => Owner::Plan,
+            Self::Trap { .. } | Self::Unfit { .. } | Self::Guest { .. } | Self::Cancelled => {
+                Owner::Guest
+            }
             Self::Ledger(_) | Self::Host(_) => Owner::Host,
         }
     }

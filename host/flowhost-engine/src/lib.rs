@@ -36,7 +36,7 @@ pub use content::{
     content_error_of, content_error_value, content_of, content_value, handed_on, handed_on_of,
 };
 pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, Origin};
-pub use fault::{Fault, NO_TIME_LEFT, Owner};
+pub use fault::{BUILD_ANEW, EARLIER_CONTRACT, Fault, NO_TIME_LEFT, Owner};
 pub use inspect::{
     Import, InspectError, Inspected, Inspection, Inspections, InterfaceName, MANIFEST_SECTION,
     ShapeLimits, Version, digest, inspect,

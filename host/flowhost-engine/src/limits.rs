@@ -25,6 +25,9 @@ const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 /// wasmtime's words when a guest holds too many component handles; pinned by a test as well.
 const HANDLES: &str = "store handle limit exceeded";
 
+/// wasmtime's words when an export has other types than the host asks for; pinned by a test as well.
+const OTHER_TYPES: &str = "failed to convert function to given type";
+
 /// Sums memories and tables of one store.
 #[derive(Debug)]
 pub(crate) struct Limiter {
@@ -152,6 +155,14 @@ pub(crate) fn classify(
         return Fault::Host(format!("the instance pool is too small: {error}"));
     }
     let cause = error.root_cause().to_string();
+    if error
+        .chain()
+        .any(|part| part.to_string().contains(OTHER_TYPES))
+    {
+        return Fault::Unfit {
+            why: neutralise(&cause, MESSAGE_CHARS),
+        };
+    }
     if cause.contains(HOSTCALL_FUEL) {
         let allowed = hostcall_bytes.saturating_sub(RESULT_OVERHEAD_BYTES);
         return Fault::Limit {

@@ -13,6 +13,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use crate::capability::{Capability, HostState};
 use crate::engine::{Engine, EngineError, LoadError, LoadedComponent};
+use crate::fault::{BUILD_ANEW, EARLIER_CONTRACT};
 use crate::inspect::{Import, InspectError, Inspection, InterfaceName, Version};
 use crate::instance::Plugin;
 use crate::text::{MESSAGE_CHARS, neutralise};
@@ -244,5 +245,32 @@ impl Engine {
 }
 
 fn unfit(error: &wasmtime::Error) -> LoadError {
-    LoadError::Link(neutralise(&format!("{error:#}"), MESSAGE_CHARS))
+    let why = neutralise(&format!("{error:#}"), MESSAGE_CHARS);
+    // The versions are the same, or inspection had refused it; the standard's interfaces may miss a newer function.
+    LoadError::Link(match why.contains("flowhost:") {
+        true => format!("it {EARLIER_CONTRACT}: {why}\n\nhint: {BUILD_ANEW}"),
+        false => why,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_our_own_interfaces_was_built_against_an_earlier_contract() {
+        let told = |interface: &str| {
+            let why = format!("component imports instance `{interface}`, but it is another one");
+            unfit(&wasmtime::Error::msg(why)).to_string()
+        };
+        let ours = told("flowhost:tools/tools@0.1.0");
+        assert!(
+            ours.starts_with(
+                "the component does not fit this host: it was built against an earlier contract"
+            ),
+            "{ours}"
+        );
+        assert!(ours.ends_with(&format!("\n\nhint: {BUILD_ANEW}")), "{ours}");
+        assert!(!told("wasi:io/poll@0.2.6").contains("earlier"));
+    }
 }

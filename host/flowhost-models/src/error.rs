@@ -37,11 +37,13 @@ pub enum ErrorClass {
     Cut,
     /// The caller said no: nothing was sent.
     Refused,
+    /// The mock's script cannot be used, which neither the caller nor another model can change.
+    Script,
 }
 
 impl ErrorClass {
     /// All, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Transient,
         Self::RateLimited,
         Self::Auth,
@@ -53,6 +55,7 @@ impl ErrorClass {
         Self::Residency,
         Self::Cut,
         Self::Refused,
+        Self::Script,
     ];
 
     /// The word in records.
@@ -70,6 +73,7 @@ impl ErrorClass {
             Self::Residency => "residency",
             Self::Cut => "cut",
             Self::Refused => "refused",
+            Self::Script => "script",
         }
     }
 

@@ -94,7 +94,7 @@ fn may_try_again(class: ErrorClass) -> bool {
 fn may_go_elsewhere(class: ErrorClass) -> bool {
     !matches!(
         class,
-        ErrorClass::Invalid | ErrorClass::Deadline | ErrorClass::Refused
+        ErrorClass::Invalid | ErrorClass::Deadline | ErrorClass::Refused | ErrorClass::Script
     )
 }
 
@@ -150,6 +150,7 @@ mod tests {
             ErrorClass::Invalid,
             ErrorClass::Deadline,
             ErrorClass::Refused,
+            ErrorClass::Script,
         ] {
             assert_eq!(policy().next(&failed(class, 1)), Next::End);
         }

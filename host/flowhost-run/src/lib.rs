@@ -22,6 +22,7 @@ pub use base::nofollow;
 pub use base::state::State;
 pub use before::offers::{self, Offers};
 pub use before::preflight::{Preflight, preflight};
+pub use before::prompts::{ShownPrompt, StepToAsk};
 pub use before::{agents, estimate, functions};
 pub use calls::driver::{Outcome, Paused, StepOutcome, status_word};
 pub use earlier::replay::{Difference, Entry, Recorded, ReplayOptions, Replayed};

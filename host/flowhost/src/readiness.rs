@@ -420,9 +420,11 @@ impl Asked<'_> {
 /// How a model does not answer, with the cure that `run` gives. A provider that says no is there.
 fn refused(error: &ModelError) -> String {
     let how = match error.class {
-        ErrorClass::Auth | ErrorClass::Quota | ErrorClass::Invalid | ErrorClass::Residency => {
-            "refused"
-        }
+        ErrorClass::Auth
+        | ErrorClass::Quota
+        | ErrorClass::Invalid
+        | ErrorClass::Residency
+        | ErrorClass::Script => "refused",
         _ => "offline",
     };
     match error.hint.as_str() {

@@ -80,12 +80,13 @@ fn sync(ctx: &Context, input: &str) -> Result<Accepted, Error> {
     let key = id::key(within, &request.scenario_id, &request.device_id);
     let sync_id = id::from_seed(&ctx.seed, &key)
         .ok_or_else(|| Error::failed("the host gave no seed of 64 hexadecimal digits"))?;
-    // The step that wrote it may write it again: a retry after a lost answer is no duplicate.
-    let owner = format!("{}/{}", ctx.run, ctx.step);
-    let written = state::compare_and_swap(NAMESPACE, &key, "", owner.as_bytes());
+    // The call that wrote it may write it again: a retry after a lost answer is no duplicate. Another call of the same
+    // step has another key, and is one.
+    let owner = ctx.key.as_bytes();
+    let written = state::compare_and_swap(NAMESPACE, &key, "", owner);
     if written.map_err(unavailable)?.is_none() {
         let entry = state::get(NAMESPACE, &key).map_err(unavailable)?;
-        if entry.is_none_or(|entry| entry.value != owner.as_bytes()) {
+        if entry.is_none_or(|entry| entry.value != owner) {
             return Err(conflict(&request));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, HostState, Shortfall, bindings::types, neutralise};
+use flowhost_engine::{CallScope, Fault, HostState, Shortfall, bindings::types, neutralise};
 use flowhost_ledger::records::{Budget, ModelIntent, RecordKind as _};
 use flowhost_ledger::trace;
 use flowhost_models::{
@@ -305,17 +305,25 @@ fn invalid(message: String) -> Refusal {
 /// not in the message.
 fn as_guest_reads(error: ModelError) -> Refusal {
     use ErrorClass as C;
-    let message = match error.hint.as_str() {
-        "" => error.message,
-        hint => format!("{}; {hint}", error.message),
+    let ModelError {
+        class,
+        message,
+        hint,
+        ..
+    } = error;
+    let told = match hint.as_str() {
+        "" => message.clone(),
+        hint => format!("{message}; {hint}"),
     };
-    match error.class {
+    match class {
         C::Transient | C::RateLimited | C::Provider | C::Deadline | C::Unreachable | C::Cut => {
-            types::Error::Transient(message).into()
+            types::Error::Transient(told).into()
         }
-        C::Invalid => types::Error::Invalid(message).into(),
+        C::Invalid => types::Error::Invalid(told).into(),
         // Nothing that the guest could change, and nothing that passes while it waits.
-        C::Auth | C::Quota | C::Residency | C::Refused => types::Error::Failed(message).into(),
+        C::Auth | C::Quota | C::Residency | C::Refused => types::Error::Failed(told).into(),
+        // The guest could only hand it on, as if it were its own failure.
+        C::Script => Refusal::Fault(Fault::Folder { message, hint }),
     }
 }
 

@@ -244,11 +244,12 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Who has to change something: the guest its request, an operator a rule, a limit, or what the host
-/// is connected to.
+/// Who has to change something: the guest its request, the folder its script, an operator a rule, a limit, or what the
+/// host is connected to.
 const fn owner(class: ErrorClass) -> Owner {
     match class {
         ErrorClass::Invalid => Owner::Guest,
+        ErrorClass::Script => Owner::Plan,
         ErrorClass::Residency | ErrorClass::Refused => Owner::Policy,
         ErrorClass::RateLimited | ErrorClass::Quota | ErrorClass::Deadline | ErrorClass::Cut => {
             Owner::Limit

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Fault, HostState, bindings::types};
+use flowhost_engine::{CallScope, EARLIER_CONTRACT, Fault, HostState, bindings::types};
 use flowhost_engine::{canonical_json, neutralise};
 use flowhost_ledger::records::{Asked, Decision, DecisionPart, HostCall};
 use flowhost_policy::decide_tool;
@@ -133,6 +133,7 @@ fn as_caller_reads(scope: &CallScope, name: &str, fault: Fault) -> Refusal {
         }
         // Without the trap's text, which is the tool's own inside.
         Fault::Trap { .. } => types::Error::Failed(format!("`{name}` trapped")).into(),
+        Fault::Unfit { .. } => types::Error::Failed(format!("`{name}` {EARLIER_CONTRACT}")).into(),
         other => Refusal::Fault(other),
     }
 }

@@ -187,6 +187,29 @@ async fn cap_002_a_newer_patch_is_linked_only_when_every_function_exists() {
 }
 
 #[tokio::test]
+async fn a_component_of_an_earlier_contract_is_told_as_such_and_not_as_one_that_trapped() {
+    let now = Guest::default().text();
+    let earlier = now.replace(
+        r#"(field "seed" string) (field "key" string)"#,
+        r#"(field "seed" string)"#,
+    );
+    assert_ne!(now, earlier);
+    let engine = engine();
+    let loaded = engine
+        .load(wat::parse_str(earlier).unwrap().into())
+        .await
+        .unwrap();
+    let plugin = engine.prepare(&loaded, effective(limits())).unwrap();
+    let Err(fault) = call(&plugin).await.result else {
+        panic!("a context without a key was handed over");
+    };
+    assert!(matches!(fault, Fault::Unfit { .. }), "{fault:?}");
+    let told = fault.to_string();
+    assert!(told.contains("an earlier contract"), "{told}");
+    assert!(told.contains("9 fields, found 8"), "{told}");
+}
+
+#[tokio::test]
 async fn cap_018_a_right_that_was_taken_away_is_denied_at_the_next_call() {
     let plugin = granted(&probing("(call $ping)", "(i32.const 16)"), limits()).await;
     assert!(call(&plugin).await.result.is_ok());

@@ -74,6 +74,7 @@ const MODEL_OUTCOMES: &[&str] = &[
     "unreachable",
     "residency",
     "cut",
+    "script",
 ];
 const MESSAGES: &[&str] = &["step.start", "step.end", "message", "message.reply"];
 const ROLES: &[&str] = &["agent", "tool", "guardrail", "mcp_adapter", "host"];

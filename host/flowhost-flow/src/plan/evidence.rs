@@ -95,7 +95,8 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Evidence {
     let documents = ROLES.iter().filter_map(|role| {
         let named = node.get(role)?;
         let document = Document {
-            path: text(named, "path"),
+            // The walk has told of one without a path, and there is no file to look for.
+            path: optional(named, "path")?,
             version: optional(named, "version"),
             at: named.at,
         };

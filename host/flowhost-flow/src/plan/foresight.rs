@@ -403,14 +403,25 @@ impl Plan {
     /// What a template will be, where nothing but the run's inputs decides it.
     #[must_use]
     pub fn known(&self, template: &Template, inputs: &Map<String, Value>) -> Option<Value> {
-        let only_inputs = template
-            .references()
-            .iter()
-            .all(|(_, reference)| reference.root == "inputs");
-        let inputs = Value::Object(inputs.clone());
-        let names = [("inputs", &inputs)];
-        // An expression that fails on these inputs is told of when its step runs.
-        only_inputs.then(|| template.render(&Names::new(&names)).ok())?
+        known_by(template, inputs, &[])
+    }
+
+    /// The input of a step for one of its items, counted from 0, where nothing but that item and the run's inputs
+    /// decides it.
+    #[must_use]
+    pub fn known_of_item(
+        &self,
+        step: &Step,
+        inputs: &Map<String, Value>,
+        (index, item): (usize, &Value),
+    ) -> Option<Value> {
+        let foreach = step.foreach.as_ref()?;
+        let index = Value::from(index);
+        let mut names = vec![("item", item), ("index", &index)];
+        if foreach.name != "item" {
+            names.push((foreach.name.as_str(), item));
+        }
+        known_by(&step.with, inputs, &names)
     }
 
     /// Whether a template asks for inputs while not every input has a value, as where one was refused or comes
@@ -421,4 +432,22 @@ impl Plan {
         let asks = |(_, reference): &(String, &Reference)| reference.root == "inputs";
         !all && template.references().iter().any(asks)
     }
+}
+
+/// What a template will be, where nothing but these inputs and names decides it.
+fn known_by(
+    template: &Template,
+    inputs: &Map<String, Value>,
+    more: &[(&str, &Value)],
+) -> Option<Value> {
+    let is_known = |root: &str| root == "inputs" || more.iter().any(|(name, _)| *name == root);
+    let references = template.references();
+    let all_known = references
+        .iter()
+        .all(|(_, reference)| is_known(&reference.root));
+    let inputs = Value::Object(inputs.clone());
+    let mut names = vec![("inputs", &inputs)];
+    names.extend_from_slice(more);
+    // An expression that fails on these values is told of when its step runs.
+    all_known.then(|| template.render(&Names::new(&names)).ok())?
 }

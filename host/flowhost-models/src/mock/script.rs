@@ -245,11 +245,8 @@ fn entry(line: Line) -> Result<Entry, String> {
 
 fn wrong(path: &str, why: &str) -> Fault {
     let message = format!("the mock's script {path} cannot be used: {why}");
-    Fault::new(
-        ErrorClass::Invalid,
-        message,
-        "see the page on models for the format of scripts",
-    )
+    let hint = format!("mend {path}; docs/models.md says how a script is written");
+    Fault::new(ErrorClass::Script, message, hint)
 }
 
 /// A stage or agent as a file's name: it cannot leave its folder.
@@ -427,7 +424,7 @@ mod tests {
             let text: &'static str = text;
             let error = said(&[("s/default.json", text)], &ask, &who("a", "b", 1));
             assert!(
-                error.starts_with("invalid: ") && error.contains(why),
+                error.starts_with("script: ") && error.contains(why),
                 "{text}: {error}"
             );
         }

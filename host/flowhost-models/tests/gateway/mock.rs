@@ -23,12 +23,17 @@ async fn said(host: Host, prompt: &Prompt, who: &Who<'_>) -> Completion {
 }
 
 #[tokio::test]
-async fn a_script_that_cannot_be_used_is_the_callers_fault() {
+async fn a_script_that_cannot_be_used_is_nobodys_fault_who_asks_and_is_named() {
     let gateway = scripted("[{\"text\": 1}]").gateway(CONFIG);
     let (error, log) = failure(&gateway, &prompt("mock/m")).await;
-    assert_eq!(error.class, ErrorClass::Invalid);
+    assert_eq!(error.class, ErrorClass::Script);
     assert!(error.message.contains("s/stage/agent.json"), "{error}");
-    assert_eq!(log.classes(), ["invalid"]);
+    assert!(
+        error.hint.starts_with("mend s/stage/agent.json;"),
+        "{}",
+        error.hint
+    );
+    assert_eq!(log.classes(), ["script"]);
 }
 
 #[tokio::test]

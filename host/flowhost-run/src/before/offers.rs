@@ -161,7 +161,7 @@ fn is_sure(asked: &Effective, own: &Effective, fault: &Fault) -> bool {
             "deadline" => asked.deadline_ms == own.deadline_ms,
             _ => true,
         },
-        Fault::Denied(_) | Fault::Trap { .. } | Fault::Guest { .. } => true,
+        Fault::Denied(_) | Fault::Trap { .. } | Fault::Unfit { .. } | Fault::Guest { .. } => true,
         // What the host cannot do says nothing of the component.
         _ => false,
     }
@@ -305,6 +305,21 @@ mod tests {
         assert!(matches!(answer, Answer::Tools(tools) if tools[0].name == "read"));
         let answer = judged(&asked, &own, report(Err(trap()), 0));
         assert!(matches!(answer, Answer::Fault(_)), "{answer:?}");
+    }
+
+    #[test]
+    fn a_component_of_an_earlier_contract_is_told_as_such() {
+        let own = Effective::default();
+        let why = "expected record of 7 fields, found 6 fields".to_owned();
+        let answer = judged(&own, &own, report(Err(Fault::Unfit { why }), 0));
+        let Answer::Fault(told) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(
+            told.starts_with("it was built against an earlier contract"),
+            "{told}"
+        );
+        assert!(told.contains("\n\nhint: build it anew"), "{told}");
     }
 
     #[test]

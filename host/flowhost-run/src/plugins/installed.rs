@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use flowhost_caps::mcp_transport::Changes;
 use flowhost_engine::{
-    CallReport, CallScope, Descriptor, Fault, McpTools, Meter, RunScope, Shortfall, ToolContent,
-    Whose,
+    BUILD_ANEW, CallReport, CallScope, Descriptor, EARLIER_CONTRACT, Fault, McpTools, Meter,
+    RunScope, Shortfall, ToolContent, Whose,
 };
 use flowhost_flow::OutputSchema;
 use flowhost_policy::{Effective, LIMITS, Layer, Outcome, ToolDescriptor, TraceEntry};
@@ -629,6 +629,9 @@ fn unheard(fault: &Fault) -> String {
 
 /// Why a component did not say which tools it has, and after `hint:` what to do.
 pub(crate) fn unasked(fault: &Fault) -> String {
+    if let Fault::Unfit { why } = fault {
+        return format!("it {EARLIER_CONTRACT}: {why}\n\nhint: {BUILD_ANEW}");
+    }
     let what = format!("it does not say which tools it has: {fault}");
     match fault {
         Fault::Limit { name, .. } => format!(

@@ -59,6 +59,8 @@ fn described(key: &str, entry: &Entry) -> String {
         tools,
         vouched,
         files,
+        // Of each tool all that a model reads: `mcp inspect` shows it, where it is another now.
+        shown: _,
     } = entry;
     // Without a manifest nothing says which release it is.
     let release = match release.as_str() {

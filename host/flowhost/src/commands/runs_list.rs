@@ -37,9 +37,9 @@ pub(super) fn perform(args: &ListArgs, context: &Context) -> Result<Exit, Failur
     if context.output.json {
         context.output.document(&entries);
     } else if entries.is_empty() {
-        context.output.message(match any {
-            true => "none of the runs is meant by that\n",
-            false => "no run yet\n",
+        context.output.message(&match any {
+            true => format!("{}\n", none_meant(args)),
+            false => "no run yet\n".to_owned(),
         });
     } else {
         for (run, warning) in entries
@@ -53,6 +53,32 @@ pub(super) fn perform(args: &ListArgs, context: &Context) -> Result<Exit, Failur
         context.output.result(&table(&entries));
     }
     Ok(Exit::Ok)
+}
+
+/// That no run is what was asked for.
+fn none_meant(args: &ListArgs) -> String {
+    let filter = &args.filter;
+    let mut asked = Vec::new();
+    if !filter.status.is_empty() {
+        let status = filter.status.join("` or `");
+        asked.push(format!("has the status `{status}`"));
+    }
+    if let Some(plan) = &filter.plan {
+        asked.push(format!("is of the plan `{}`", one_line(plan)));
+    }
+    for (name, value) in &filter.labels {
+        asked.push(format!(
+            "has the label {}",
+            one_line(&format!("{name}={value}"))
+        ));
+    }
+    if let Some(since) = &args.since {
+        asked.push(format!("began since {}", one_line(since)));
+    }
+    match asked.is_empty() {
+        true => "no run is left: `--removed` lists those that were removed".to_owned(),
+        false => format!("no run {}", asked.join(" and ")),
+    }
 }
 
 /// That records are gone of a run that is said to be able to go on. Of those alone: most runs have ended, and each costs a

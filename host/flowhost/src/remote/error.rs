@@ -195,7 +195,7 @@ impl RemoteError {
                                   run `flowhost plugin lock PLAN` and look at what it locks"
                 .to_owned(),
             Self::NotListed { line, file, .. } => format!(
-                "if you want to fetch from there, write into `{file}`: [[sources]] from = \"{line}\""
+                "if you want to fetch from there, write into `{file}`:\n[[sources]]\nfrom = \"{line}\""
             ),
             Self::Transport { .. } | Self::Slow(..) => {
                 "what was fetched once is used without a network; check the address and try again".to_owned()
@@ -203,7 +203,7 @@ impl RemoteError {
             Self::Elsewhere { to, .. } => {
                 let host = url::Url::parse(to).map(|it| it.origin().ascii_serialization());
                 format!(
-                    "if it may, list it too: [[sources]] from = \"{}/\"",
+                    "if it may, list it too:\n[[sources]]\nfrom = \"{}/\"",
                     host.unwrap_or_default()
                 )
             }

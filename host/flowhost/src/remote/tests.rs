@@ -178,6 +178,13 @@ fn registry() -> Server {
         .says(&format!("GET {REGISTRY}/blobs/{}", digest(WASM)), 200, WASM)
 }
 
+/// The source that the lines of a hint list, pasted into a file as they are.
+fn pasted(hint: &str) -> String {
+    let (_, lines) = hint.split_once(":\n").unwrap_or_else(|| panic!("{hint}"));
+    let table: toml::Table = toml::from_str(lines).unwrap_or_else(|why| panic!("{lines}: {why}"));
+    table["sources"][0]["from"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn what_is_not_listed_is_not_asked() {
     let list = lines(LIST);
@@ -444,6 +451,16 @@ fn what_was_fetched_is_used_again_without_asking_and_a_changed_file_is_not() {
     ambient.write(&path, b"\0asm changed").unwrap();
     let refused = remote.component(place, Pin::To(&pin)).unwrap_err();
     assert!(refused.message.contains("do not list it"), "{refused}");
+    assert!(
+        place.starts_with(&pasted(&refused.hint)),
+        "{}",
+        refused.hint
+    );
+    let elsewhere = RemoteError::Elsewhere {
+        from: "https://w.example".to_owned(),
+        to: "https://store.example/a/b".to_owned(),
+    };
+    assert_eq!(pasted(&elsewhere.cure()), "https://store.example/");
     let unsaid = remote.component(place, Pin::Unsaid).unwrap_err();
     assert!(
         unsaid.message.contains("which component is meant"),

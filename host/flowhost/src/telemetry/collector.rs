@@ -1,6 +1,7 @@
 //! The way to the collector: its headers, one bound on the time of a request, and what is told when it fails.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,8 @@ pub(super) struct Trouble {
     first: watch::Sender<Option<String>>,
     /// What becomes of a run then.
     then: OnTelemetryFailure,
+    /// Whether there may be a run by now.
+    has_begun: AtomicBool,
 }
 
 impl Trouble {
@@ -26,7 +29,13 @@ impl Trouble {
         Self {
             first: watch::Sender::new(None),
             then,
+            has_begun: AtomicBool::new(false),
         }
+    }
+
+    /// Hears that the collector has answered, and that a run begins.
+    pub(super) fn begin(&self) {
+        self.has_begun.store(true, Relaxed);
     }
 
     /// The one warning.
@@ -39,7 +48,10 @@ impl Trouble {
         if is_first {
             let then = match self.then {
                 OnTelemetryFailure::Warn => "the run goes on",
-                OnTelemetryFailure::Halt => "the run is halted, as `[telemetry] on_failure` says",
+                OnTelemetryFailure::Halt if self.has_begun.load(Relaxed) => {
+                    "the run is halted, as `[telemetry] on_failure` says"
+                }
+                OnTelemetryFailure::Halt => "no run was begun, as `[telemetry] on_failure` says",
             };
             tracing::warn!("telemetry does not reach the collector: {what}; {then}");
         }

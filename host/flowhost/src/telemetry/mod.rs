@@ -95,7 +95,7 @@ impl Telemetry {
         let config = match OtlpConfig::of(ambient) {
             Ok(config) => config,
             // A variable that is wrong is a collector that is not reached, and must not be the way around `halt`.
-            Err(error) if halts => return Err(unreached(&error.to_string())),
+            Err(error) if halts => return Err(not_begun(&error.to_string())),
             Err(error) => {
                 tracing::warn!(%error, "telemetry is not exported");
                 None
@@ -114,14 +114,15 @@ impl Telemetry {
         let otlp = config.and_then(|config| Otlp::start(&config, ambient, on_failure));
         if halts && wanted {
             let Some(otlp) = &otlp else {
-                return Err(unreached("its exporters cannot be built"));
+                return Err(not_begun("its exporters cannot be built"));
             };
             // Before anything runs: whoever wants no run without telemetry wants no step without it.
             otlp.probe().await;
             // The probe tells its failure where each later one is told, so that there is one place to look.
             if let Some(why) = &*otlp.trouble().borrow() {
-                return Err(unreached(why));
+                return Err(not_begun(why));
             }
+            otlp.begin();
         }
         let (feed, entries, dropped) = Feed::new(feed::FACTS_MAX, ambient.now_ms());
         let pump = Pump {
@@ -224,10 +225,22 @@ impl Drop for Beside {
     }
 }
 
-/// Why a run does not begin, or does not count as ended well, where `on_failure` says `halt`.
+/// Why a run does not count as ended well, where `on_failure` says `halt`.
 #[must_use]
 pub fn unreached(why: &str) -> Failure {
-    Failure::new(Exit::Internal, "telemetry does not reach the collector")
+    halted("telemetry does not reach the collector", why)
+}
+
+/// Why a run does not begin, where `on_failure` says `halt`.
+fn not_begun(why: &str) -> Failure {
+    halted(
+        "no run was begun: telemetry does not reach the collector",
+        why,
+    )
+}
+
+fn halted(what: &str, why: &str) -> Failure {
+    Failure::new(Exit::Internal, what)
         .because(why.to_owned())
         .hint(
             "start the collector, or write `on_failure = \"warn\"` under `[telemetry]` in your own \

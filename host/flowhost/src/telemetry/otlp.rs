@@ -130,6 +130,11 @@ impl Otlp {
         }
     }
 
+    /// Hears that a run begins.
+    pub(super) fn begin(&self) {
+        self.trouble.begin();
+    }
+
     /// What went wrong first.
     pub(super) fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.trouble.first()

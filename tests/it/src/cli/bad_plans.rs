@@ -458,3 +458,20 @@ fn a_label_that_is_too_long_is_told_by_validate_and_run_before_anything_begins()
     home.file("big.txt", "short");
     home.flowhost(&["validate", "plan.yaml"]).expect(0);
 }
+
+#[test]
+fn a_document_of_the_evidence_that_is_no_map_is_one_problem_and_no_missing_file() {
+    let home = Home::new();
+    home.warm();
+    let plugins = "  markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let steps = "  a: { uses: markdown/headings, stage: one, with: { text: \"# A\" } }\n\
+                 evidence: { spec_id: sp-1, spec: spec.md }";
+    home.file("spec.md", "# A\n");
+    home.file("plan.yaml", plan(plugins, steps));
+    let told = home.flowhost(&["validate", "plan.yaml", "--json"]);
+    let told = told.expect(1).json();
+    let problems = told["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{told:#}");
+    let message = problems[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("spec: expected a map"), "{told:#}");
+}

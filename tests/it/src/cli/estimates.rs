@@ -495,11 +495,88 @@ fn a_dry_run_shows_the_inputs_that_are_known_and_what_an_agent_is_asked() {
         .expect(0);
     let step = &ran.json()["steps"][0];
     assert_eq!(step["input"], json!({ "place": "Brest" }));
-    assert_eq!(step["prompt"], "Say whether the tide is high.\n");
+    assert_eq!(step["prompt"], "Say whether the tide is high.");
+    assert_eq!(step["prompts"][0]["as_written"], json!(null));
     let text = home
         .flowhost(&["run", "plan.yaml", "--dry-run"])
         .expect(0)
         .stdout;
     assert!(text.contains("input: {\"place\":\"Brest\"}"), "{text}");
     assert!(text.contains("  | Say whether the tide is high."), "{text}");
+}
+
+#[test]
+fn a_dry_run_fills_in_prompts_as_the_agent_does_and_shows_the_items_of_a_known_list() {
+    let home = asking("{ tokens: 100000 }", "");
+    let prompt = "You are {{ agent }}, a {{ role }}, in {{ step }}.\n{% if input.tide is defined %}No.{% endif %}Is the \
+                  tide high in {{ input.place }}? {{ input.list }} {{ input.place | data }}\n";
+    home.file("prompts/ask.md", prompt);
+    let written = std::fs::read_to_string(home.path().join("plan.yaml")).unwrap();
+    let with = "with: { place: \"${{ inputs.places[0] }}\" }";
+    assert!(written.contains(with), "{written}");
+    let one = written.replace(
+        with,
+        "with: { place: \"${{ inputs.places[0] }}\", list: [1, two] }",
+    );
+    home.file("plan.yaml", &one);
+    let dry = || {
+        let ran = home.flowhost(&["run", "plan.yaml", "--dry-run", "--json"]);
+        ran.expect(0).json()["steps"][0].clone()
+    };
+    let step = dry();
+    let text = step["prompt"].as_str().unwrap().to_owned();
+    assert_eq!(
+        text,
+        "You are asker, a watcher, in ask.\nIs the tide high in Brest? [1,\"two\"] ```json\n\"Brest\"\n```"
+    );
+    // The agent asks the same: the script answers nothing else.
+    let script = json!([{ "when": { "mentions": text }, "json": { "tide": "high" } }]);
+    home.file("scripts/asker.json", script.to_string());
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+
+    let each = "foreach: { items: \"${{ inputs.places }}\", as: place }\n    with: { place: \"${{ place }}\", \
+                list: \"${{ [index] }}\" }";
+    home.file("plan.yaml", written.replace(with, each));
+    let step = dry();
+    assert_eq!(step["each"][1]["path"], "ask[1]");
+    assert_eq!(
+        step["each"][1]["input"],
+        json!({ "place": "Hull", "list": [1] })
+    );
+    let text = home
+        .flowhost(&["run", "plan.yaml", "--dry-run"])
+        .expect(0)
+        .stdout;
+    for part in [
+        "  for each of: [\"Brest\",\"Hull\",\"Ostend\"]\n",
+        "  ask[2]: input: {",
+        "  | You are asker, a watcher, in ask[2].\n  | Is the tide high in Ostend? [2] ```json\n",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let many: Vec<String> = (0..23).map(|at| format!("p{at}")).collect();
+    let many = format!("places={}", json!(many));
+    let ran = home.flowhost(&["run", "plan.yaml", "--dry-run", "--input", &many]);
+    let text = ran.expect(0).stdout;
+    for part in [
+        "  for each of 23 items, of which these are the first 20\n",
+        "  ask[19]: input: ",
+        "  and 3 more items\n",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("ask[20]"), "{text}");
+}
+
+#[test]
+fn a_dry_run_says_why_a_prompt_is_shown_as_the_plan_has_it() {
+    let home = asking("{ tokens: 100000 }", "");
+    home.file("prompts/ask.md", "Is it {{ input.place ~ '?' }}\n");
+    let ran = home.flowhost(&["run", "plan.yaml", "--dry-run"]).expect(0);
+    for part in [
+        "  prompt (as the plan has it: it is filled in by the agent alone, in its sandbox: it has parts that can grow)\n",
+        "  | Is it {{ input.place ~ '?' }}\n",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
 }

@@ -132,6 +132,50 @@ fn reminders_refuse_a_duplicate_within_a_run_as_a_conflict() {
 }
 
 #[test]
+fn reminders_refuse_a_duplicate_within_a_step_and_take_the_same_call_again() {
+    // Accepted by the tool both times, and refused by the step.
+    let again = format!(
+        "{REQUEST}, retry: {{ max_attempts: 2, backoff: {{ initial: 1ms }}, retry_on: [output] }}, output: {{ schema: \
+         {{ type: object, properties: {{ sync_id: {{ type: string, maxLength: 1 }} }} }} }}"
+    );
+    let ran = run(&reminders("", &[("a", &again)]));
+    assert_ne!(ran.code, 0, "{}", ran.all());
+    assert!(!ran.all().contains("409 conflict"), "{}", ran.all());
+    assert_eq!(ran.json()["steps"]["a"]["attempts"], 2, "{}", ran.all());
+
+    let home = Home::new();
+    home.warm();
+    home.file(
+        "flowhost.toml",
+        "[models.providers.mock]\nkind = \"mock\"\nscripts = \"scripts\"\n",
+    );
+    home.file("policies/reminders.toml", PROFILE);
+    home.file(
+        "policies/asker.toml",
+        "version = 1\nname = \"asker\"\nlog = true\nconfig = true\nbudget = true\n[model]\nallow = [\"mock/*\"]\n\
+         tokens = 100_000\nusd = 1.0\n[tools]\ncall = [\"reminders/sync\"]\n",
+    );
+    home.file(
+        "plan.yaml",
+        "flowhost: v1\nkind: workflow\nname: twice\nplugins:\n  reminders: { kind: tool, source: \
+         builtin:reminder-sync-stub, profile: reminders }\n  asker: { kind: agent, source: builtin:llm-agent, \
+         profile: asker, config: { role: clerk, model: mock/asker, prompt: Go. } }\nsteps:\n  ask: { uses: asker }\n",
+    );
+    let sync = |title: &str| {
+        json!([{ "name": "reminders/sync", "arguments": { "device_id": "d1", "scenario_id": "s1",
+            "reminder_payload": { "title": title, "trigger_at": "2026-03-01T09:00:00Z", "priority": "high" } } }])
+    };
+    // The model comes to an end only if it was told of the conflict.
+    let script = json!([
+        { "when": { "turn": 0 }, "tool_calls": sync("water the plants") },
+        { "when": { "turn": 1, "contains": "accepted" }, "tool_calls": sync("feed the cat") },
+        { "when": { "turn": 2, "contains": "409 conflict: scenario `s1`" }, "content": "One was there." },
+    ]);
+    home.file("scripts/asker.json", script.to_string());
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+}
+
+#[test]
 fn reminders_are_accepted_with_an_id_and_again_in_the_next_run_unless_the_scope_is_the_scenario() {
     let home = reminders("", &[("a", REQUEST)]);
     let first = run(&home).expect(0).json()["outputs"]["first"].clone();

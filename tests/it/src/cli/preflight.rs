@@ -123,6 +123,31 @@ fn an_agent_whose_profile_grants_no_tool_works_without_them() {
 }
 
 #[test]
+fn a_mistake_in_a_script_is_told_as_the_folders_and_not_as_the_agents() {
+    let home = Home::new();
+    home.warm();
+    let plugins = "  agent: { kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: { role: \
+                   writer, model: mock/writer } }\n";
+    home.file(
+        "plan.yaml",
+        plan(plugins, "  ask: { uses: agent, with: { text: x } }"),
+    );
+    home.file("scripts/agent.json", r#"[{ "text": "done" }]"#);
+    let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(8);
+    let report = ran.json();
+    assert_eq!(report["error"]["owner"], "plan", "{report:#}");
+    let said = home.flowhost(&["run", "plan.yaml"]).expect(8).stderr;
+    let said = said.replace("\n  │ ", " ");
+    for part in [
+        "the mock's script scripts/agent.json cannot be used: unknown field `text`",
+        "mend scripts/agent.json; docs/models.md says how a script is written",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("`with`"), "{said}");
+}
+
+#[test]
 fn two_shipped_agents_talk_to_each_other() {
     let home = Home::new();
     home.warm();

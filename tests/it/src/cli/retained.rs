@@ -257,7 +257,12 @@ fn runs_are_listed_by_status_plan_label_and_time() {
     let none = home
         .flowhost(&["runs", "list", "--plan", "never"])
         .expect(0);
-    says(&none, "none of the runs is meant by that");
+    says(&none, "no run is of the plan `never`");
+    let none = home.flowhost(&["runs", "list", "--label", "nosuch=1", "--status", "ok"]);
+    says(
+        &none.expect(0),
+        "no run has the status `ok` and has the label nosuch=1",
+    );
 }
 
 #[test]

@@ -603,6 +603,9 @@ fn no_step_runs_without_the_collector_that_the_operator_wants() {
             "{}",
             ran.all()
         );
+        let said = ran.all();
+        assert!(said.contains("no run was begun"), "{said}");
+        assert!(!said.contains("the run is halted"), "{said}");
         assert!(!home.path().join(".flowhost/default/runs").exists());
     }
     let ran = halting(&project(), "http://127.0.0.1:9").expect(1);
@@ -619,6 +622,7 @@ fn a_run_whose_collector_goes_away_is_halted_and_says_so_in_its_record() {
     home.file("plan.yaml", plan(&plugins, steps));
     let collector = Collector::start(Manner::TakesOne);
     let ran = halting(&home, &collector.endpoint()).expect(1);
+    assert!(ran.stderr.contains("the run is halted"), "{}", ran.all());
     let error = ran.json()["error"].clone();
     assert_eq!(error["owner"], "host", "{}", ran.all());
     assert!(

@@ -2,7 +2,8 @@
 //! fail at that step, after everything before it, and one name at a time.
 //!
 //! Which names there are the plugin's manifest says (`[prompt]`); what is in a step's input, its `with:`. A template
-//! that several steps share is held against each. Nothing is rendered here: that is the plugin's, in its sandbox.
+//! that several steps share is held against each. What a run sends is rendered by the plugin, in its
+//! sandbox; for whoever looks before it, `shown` writes out what can be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,10 @@ use crate::before::kinds::promised;
 use crate::given::project::{Member, Project, at_part};
 
 mod asked;
+mod shown;
 mod words;
+
+pub use shown::{ShownPrompt, StepToAsk};
 
 use asked::{ASKED_MAX, Asked, INPUT, Template, Why, is_plain};
 

@@ -1,7 +1,9 @@
 //! From what a guest answered, or how it failed, to the planner's words: what decides retry and exit
 //! code.
 
-use flowhost_engine::{CallReport, CallScope, Fault, GuardAction, GuardVerdict, Severity};
+use flowhost_engine::{
+    BUILD_ANEW, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Severity,
+};
 use flowhost_flow::planner::Verdict;
 use flowhost_flow::{CallResult, Failure, FailureClass, Owner};
 use flowhost_ledger::Fact;
@@ -143,7 +145,9 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
         Fault::Guest {
             class: "conflict", ..
         } => FailureClass::Conflict,
-        Fault::Guest { .. } | Fault::Trap { .. } => FailureClass::Failed,
+        Fault::Guest { .. } | Fault::Trap { .. } | Fault::Unfit { .. } | Fault::Folder { .. } => {
+            FailureClass::Failed
+        }
         Fault::Cancelled => FailureClass::Cancelled,
         // Whatever a newer engine adds is the host's until somebody says otherwise.
         _ => FailureClass::Internal,
@@ -162,6 +166,8 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
                 None => failure,
             },
         },
+        Fault::Unfit { .. } => failure.with_hint(BUILD_ANEW),
+        Fault::Folder { hint, .. } => failure.with_hint(hint.as_str()),
         _ => failure,
     }
 }
