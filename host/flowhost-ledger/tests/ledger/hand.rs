@@ -85,6 +85,8 @@ fn the_recipe_accepts_the_sample_and_our_own_ledgers() {
         let again = letter.repeat(1_000).into_bytes();
         ledger.append(fact(0).payload(again)).unwrap();
     }
+    // No text: it stands there in base64.
+    ledger.append(fact(0).payload(vec![0xff; 700])).unwrap();
     ledger.close_blocking().unwrap();
     let lines = std::fs::read_to_string(dir.path().join("payloads-00000000.jsonl")).unwrap();
     assert!(lines.contains("{\"of\":\"0\""), "stored once");
