@@ -27,7 +27,7 @@ use crate::report::problems::Texts;
 
 pub use kept::KeptRun;
 pub use shipped::{SHIPPED, as_document_name, is_shipped, read_profile};
-use shipped::{TAKEN_CURE, is_another, taken};
+use shipped::{TAKEN_CURE, how_it_is_built, is_another, taken};
 
 /// Bytes of a component: above the engine's own limit, which gives the better message.
 pub const COMPONENT_BYTES_MAX: u64 = 256 << 20;
@@ -256,13 +256,14 @@ impl<'a> Sources<'a> {
                 );
                 let here = self.names_in(folders.iter().map(PathBuf::as_path), ".wasm");
                 let near = flowhost_words::nearest(name, here.iter().map(String::as_str));
-                let cure = match near {
-                    Some(near) => format!("did you mean `builtin:{near}`?"),
-                    None if here.is_empty() => {
+                let cure = match (how_it_is_built(name), near) {
+                    (Some(cure), _) => cure,
+                    (None, Some(near)) => format!("did you mean `builtin:{near}`?"),
+                    (None, None) if here.is_empty() => {
                         "build them with `cargo xtask build-guests`, or set FLOWHOST_PLUGINS"
                             .to_owned()
                     }
-                    None => format!("plugins that are there: {}", here.join(", ")),
+                    (None, None) => format!("plugins that are there: {}", here.join(", ")),
                 };
                 Finding::new("", message).cure(cure)
             })

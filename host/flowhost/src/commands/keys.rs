@@ -24,8 +24,13 @@ pub(crate) fn perform(command: &KeysCommand, context: &Context) -> Result<Exit, 
                 )),
         };
     }
-    // Before the key, or a folder whose key was just made would look like one that came along.
     if !context.ambient.is_file(&path) {
+        // Whoever asks for a key wants the one that something was signed with: a new one, of a host that nobody meant,
+        // would pass for it.
+        if matches!(command, KeysCommand::Show) {
+            return Err(no_key(context));
+        }
+        // Before the key, or a folder whose key was just made would look like one that came along.
         made_here::mark(&context.ambient, &context.state)?;
     }
     let key = HostKey::load_or_create(&path, context.config.host.as_deref())
@@ -39,6 +44,17 @@ pub(crate) fn perform(command: &KeysCommand, context: &Context) -> Result<Exit, 
         }
     };
     Ok(shown(&key, Some(&path), context))
+}
+
+fn no_key(context: &Context) -> Failure {
+    let root = context.state.root().display();
+    let message = format!("the state folder `{root}` has no signing key");
+    Failure::new(Exit::Internal, message)
+        .because("nothing was signed there yet, or it is not the state folder that was meant")
+        .hint(
+            "name the state folder (`.flowhost`) that the runs were made in: `flowhost keys show --state DIR`; where \
+             this is a new host, its first run makes the key, and so does `keys rotate`",
+        )
 }
 
 fn shown(key: &HostKey, file: Option<&Path>, context: &Context) -> Exit {

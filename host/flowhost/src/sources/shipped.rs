@@ -1,5 +1,6 @@
 //! The profiles that are part of this build: they mean the same everywhere, and no other file takes their names. A profile
-//! of anybody's is read here, because it may not be one of them under the same name.
+//! of anybody's is read here, because it may not be one of them under the same name. Of the plugins that come along the names
+//! are known, so that one which was not built is told from one that never was.
 
 use std::path::Path;
 
@@ -46,6 +47,41 @@ pub const SHIPPED: &[(&str, &str)] = &[
         include_str!("../../../../policies/mcp-local.toml"),
     ),
 ];
+
+/// The plugins in `plugins/` of the repository.
+const PLUGINS: &[&str] = &[
+    "books-sample",
+    "code",
+    "files",
+    "http-fetch",
+    "http-send",
+    "keyword-scan",
+    "llm-agent",
+    "markdown",
+    "mcp-client",
+    "process-tool",
+    "redact",
+    "reminder-sync-stub",
+    "schema-check",
+];
+
+/// Those of them that are no Rust: `cargo xtask demo` does not build them.
+const PLUGINS_BY_NPM: &[&str] = &["code"];
+
+/// How a plugin of this project comes to be there; nothing for another one.
+pub(super) fn how_it_is_built(plugin: &str) -> Option<String> {
+    let with = if PLUGINS_BY_NPM.contains(&plugin) {
+        ", with npm of Node 20 or later"
+    } else {
+        ""
+    };
+    PLUGINS.contains(&plugin).then(|| {
+        format!(
+            "it is part of flowhost and was not built: `cargo xtask build-guests` builds it{with}; or name the folder \
+             that it is in by FLOWHOST_PLUGINS"
+        )
+    })
+}
 
 /// Whether a plan that names this profile means a shipped one.
 #[must_use]
@@ -119,4 +155,24 @@ pub fn read_profile(text: &str, file: &str) -> Result<Profile, Vec<Finding>> {
         );
     }
     Ok(profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::ambient::Ambient;
+
+    #[test]
+    fn every_plugin_of_the_repository_is_known_by_its_name_and_by_what_builds_it() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+        let ambient = Ambient::with(BTreeMap::new(), folder.clone(), None);
+        let has = |name: &str, file: &str| ambient.is_file(&folder.join(name).join(file));
+        let mut there = ambient.list(&folder).unwrap();
+        there.retain(|name| has(name, "plugin.toml"));
+        assert_eq!(there, PLUGINS);
+        there.retain(|name| has(name, "package.json"));
+        assert_eq!(there, PLUGINS_BY_NPM);
+    }
 }

@@ -249,6 +249,21 @@ fn finds_shipped_plugins_in_the_variable_and_in_the_builds_own_output() {
     );
 }
 
+#[test]
+fn a_plugin_of_this_project_that_is_not_there_is_told_with_what_builds_it() {
+    // Where others are, one whose name is like it is not what was meant.
+    with(&[("more/coda.wasm", "")], |sources, dir| {
+        let cure = |source: &str| find(sources, source, dir).unwrap_err().hint;
+        for (source, told) in [
+            ("builtin:code", "build-guests` builds it, with npm"),
+            ("builtin:markdown", "build-guests` builds it; or name"),
+            ("builtin:cod", "did you mean `builtin:coda`?"),
+        ] {
+            assert!(cure(source).contains(told), "{source}: {}", cure(source));
+        }
+    });
+}
+
 fn manifest(
     sources: &Sources<'_>,
     component: &Path,

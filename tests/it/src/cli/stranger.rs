@@ -81,11 +81,33 @@ fn a_folder_does_not_say_where_the_operators_key_goes() {
     );
 }
 
+/// A verifier in the folder of a run would else get the key of a host that was made at that moment, and blame the run.
+#[test]
+fn a_key_is_shown_where_there_is_one_and_is_not_made_for_that() {
+    let home = Home::new();
+    for arguments in [
+        &["keys", "show"][..],
+        &["keys", "show", "--json"],
+        &["keys", "show", "--state", "other"],
+    ] {
+        let ran = home.flowhost(arguments).expect(1);
+        for said in ["has no signing key", "--state DIR", "`keys rotate`"] {
+            assert!(ran.all().contains(said), "{}", ran.all());
+        }
+        assert!(!ran.stdout.contains("+A"), "{}", ran.all());
+    }
+    for folder in [".flowhost/host", "other"] {
+        assert!(!home.path().join(folder).exists(), "{folder} was made");
+    }
+    let made = home.flowhost(&["keys", "rotate"]).expect(0).stdout;
+    assert_eq!(home.flowhost(&["keys", "show"]).expect(0).stdout, made);
+}
+
 /// The attack: an archive brings `.flowhost` along, whose keys its author has as well.
 #[test]
 fn a_state_folder_that_came_with_its_keys_is_refused_until_the_operator_names_it() {
     let (theirs, ours) = (Home::new(), Home::new());
-    let shown = theirs.flowhost(&["keys", "show"]).expect(0).stdout;
+    let shown = theirs.flowhost(&["keys", "rotate"]).expect(0).stdout;
     assert_eq!(theirs.flowhost(&["keys", "show"]).expect(0).stdout, shown);
     super::examples::copy(
         &theirs.path().join(".flowhost/host"),

@@ -29,9 +29,11 @@ fn run(home: &Home, arguments: &[&str]) -> Ran {
     home.ran(&command.output().unwrap(), arguments)
 }
 
-/// This host's public key.
+/// This host's public key, which is made where nothing was signed yet.
 fn key(home: &Home) -> String {
-    let shown = run(home, &["keys", "show"]).expect(0).stdout;
+    let is_made = home.path().join(".flowhost/host/signing.key").exists();
+    let word = if is_made { "show" } else { "rotate" };
+    let shown = run(home, &["keys", word]).expect(0).stdout;
     shown
         .lines()
         .find(|line| line.contains("+A"))

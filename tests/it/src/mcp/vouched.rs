@@ -31,9 +31,14 @@ fn server() -> (Server, Arc<AtomicBool>) {
 
 /// Has the operator believe this host's own key, or another one, and ask for signatures or not.
 fn believe(home: &Home, signed: bool, own: bool) {
-    let shown = home.flowhost(&["keys", "show", "--json"]).expect(0).json();
     let key = match own {
-        true => shown["key"].as_str().unwrap().to_owned(),
+        true => {
+            // Where nothing was signed yet, this makes the key.
+            let is_made = home.path().join(".flowhost/host/signing.key").exists();
+            let word = if is_made { "show" } else { "rotate" };
+            let shown = home.flowhost(&["keys", word, "--json"]).expect(0).json();
+            shown["key"].as_str().unwrap().to_owned()
+        }
         false => flowhost_ledger::HostKey::from_seed("other.example", [7; 32])
             .unwrap()
             .vkey()
