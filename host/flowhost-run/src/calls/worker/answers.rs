@@ -35,11 +35,18 @@ pub(crate) fn failed(failure: Failure) -> CallResult {
 /// What a call came to that had asked something outside to do something.
 pub(super) fn left(result: CallResult, scope: &CallScope) -> CallResult {
     match result {
-        CallResult::Failed(failure) if scope.is_unanswered() => {
+        CallResult::Failed(failure) if is_in_doubt(scope, failure.class) => {
             CallResult::Failed(failure.left_in_doubt())
         }
         result => result,
     }
+}
+
+/// Whether a call failed so while something that it had asked had not answered. Of one that the host ended that is known
+/// without it, and a replay takes its end from the record, in which nothing is asked.
+fn is_in_doubt(scope: &CallScope, class: FailureClass) -> bool {
+    use FailureClass::{Cancelled, Internal, Timeout};
+    scope.is_unanswered() && !matches!(class, Cancelled | Internal | Timeout)
 }
 
 pub(super) fn output_of(text: &str) -> Result<CallResult, Failure> {
@@ -121,7 +128,7 @@ pub(crate) fn failed_fact(scope: &CallScope, result: ToolResult, fault: &Fault) 
         status: "failed".to_owned(),
         owner: Some(fault.owner()),
         class: Some(unplaced(fault).class.word().to_owned()),
-        in_doubt: scope.is_unanswered().then_some(true),
+        in_doubt: is_in_doubt(scope, unplaced(fault).class).then_some(true),
         ..result
     };
     scope.said(failed).payload(fault.to_string().into_bytes())
