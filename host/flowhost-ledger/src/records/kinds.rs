@@ -3,9 +3,7 @@
 //! `Option` means that a record of the kind may lack the field: it says nothing then, or an older host
 //! wrote it. Groups (`…Part`) are fields that several kinds share.
 
-use std::any::Any;
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::{any::Any, collections::BTreeMap, sync::LazyLock};
 
 use super::field::{Field, FieldDoc, FieldError};
 use super::parts::lent::Part;

@@ -100,7 +100,8 @@ fn find<'r>(
         let mut calls = resumed.rebuilt.open.values();
         if calls.any(|call| call.path == path && resumed.takes_a_word(call)) {
             let step = shell_word(path);
-            let why = "it is no gate but a step of which nobody knows whether it had its effect";
+            let why =
+                "it is a step of which nobody knows whether it had its effect, and not a gate";
             return Err(refused(path, why).hint(format!(
                 "look whether it happened, then `flowhost runs settle {run} {step} --as done` (or `failed`, or `retry`)"
             )));
