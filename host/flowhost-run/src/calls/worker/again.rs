@@ -37,6 +37,21 @@ pub(super) fn again(order: &Order, found: Found) -> Again {
     }
 }
 
+/// What a call came to that was stopped. It may have come to its end in that moment, and then that is on record: whoever
+/// stopped it is told no other.
+pub(super) fn stopped(order: &Order, found: Found, used: Detail) -> (CallResult, Detail) {
+    match found {
+        Found::Ended(recalled) => {
+            let used = recalled.used;
+            (result_of(order, recalled).unwrap_or_else(failed), used)
+        }
+        Found::Nothing | Found::Begun | Found::Heard => {
+            let failure = Failure::new(FailureClass::Cancelled, "the call was stopped");
+            (failed(failure), used)
+        }
+    }
+}
+
 fn answer(result: CallResult, used: Detail) -> Again {
     Again::Answer(Box::new(result), used)
 }
@@ -216,6 +231,24 @@ mod tests {
         // Who asked for a step of a session is told all of it.
         let whole: Value = serde_json::from_str(content).unwrap();
         assert_eq!(output(PluginKind::Tool, true, content), whole);
+    }
+
+    #[test]
+    fn a_call_that_is_stopped_in_the_moment_of_its_end_has_ended_as_the_record_says() {
+        let mut order = order(7);
+        order.kind = PluginKind::Agent;
+        let of = |found| stopped(&order, found, Detail::default()).0;
+        let ended = of(Found::Ended(recalled("", "", r#"{"n":1}"#)));
+        assert_eq!(ended, CallResult::Output(json!({ "n": 1 })));
+        let late = of(Found::Ended(recalled("limit", "timeout", "late")));
+        assert!(matches!(late, CallResult::Failed(it) if it.class == FailureClass::Timeout));
+        for found in [Found::Nothing, Found::Begun, Found::Heard] {
+            let stopped = of(found);
+            assert!(
+                matches!(&stopped, CallResult::Failed(it) if it.class == FailureClass::Cancelled),
+                "{stopped:?}"
+            );
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ use crate::plugins::installed::{Installed, invalid};
 use crate::plugins::registry::Registry;
 use crate::plugins::wiring::Machinery;
 
-use again::{Again, again};
+use again::{Again, again, stopped};
 pub(crate) use answers::{failed, failed_fact, recorded, unplaced, verdict_of};
 use answers::{failure_of, finish, left, misgiven, output_of};
 use inbox::deliveries;
@@ -234,7 +234,7 @@ impl Worker {
         self.calls.end(call);
         let failure = match done {
             Ok(Ok(done)) => return done,
-            Err(Aborted) => Failure::new(FailureClass::Cancelled, "the call was stopped"),
+            Err(Aborted) => return stopped(order, self.recall.found(call), metered(&meter)),
             Ok(Err(_panic)) => Failure::new(
                 FailureClass::Internal,
                 "the host failed while it made the call",
