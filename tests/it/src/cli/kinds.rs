@@ -18,7 +18,6 @@ type Test = (&'static str, &'static str);
 const ELSEWHERE: &[(Kind, Test)] = &[
     (Kind::RunSettle, SETTLED),
     (Kind::Reload, SWAPPED),
-    (Kind::Message, EMITTED),
     (Kind::SecretUse, TOLD),
     (Kind::McpHandshake, SERVED),
     (Kind::McpToolRegister, SERVED),
@@ -32,10 +31,6 @@ const SETTLED: Test = (
 const SWAPPED: Test = (
     "held.rs",
     "a_call_ends_on_the_build_that_it_began_with_and_the_next_takes_the_new_one",
-);
-const EMITTED: Test = (
-    "cli/lives.rs",
-    "a_message_that_a_step_emits_is_read_again_by_the_agent_that_read_it",
 );
 const TOLD: Test = (
     "cli/stranger.rs",
