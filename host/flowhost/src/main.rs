@@ -91,7 +91,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::from(output::ended(Exit::Ok).code());
     }
     // The line was not understood, so that nobody knows what belongs to what: whoever wrote it anywhere wants JSON.
-    if std::env::args().any(|argument| argument == "--json") {
+    if usage::wants_json(std::env::args_os()) {
         let told = Told::of(&error.render().to_string());
         let mut hints: Vec<String> = elsewhere(error).into_iter().collect();
         hints.extend(told.hints);

@@ -3,6 +3,8 @@
 //! Owns no text of its own: what is missing and what would be possible stand below the parser's first line, and a program
 //! that reads only that line could not ask again in the right way. Must never guess at what was meant.
 
+use std::ffi::OsString;
+
 /// What the parser said.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Told {
@@ -10,6 +12,11 @@ pub(crate) struct Told {
     pub(crate) message: String,
     /// What the parser proposes, and how the command is used.
     pub(crate) hints: Vec<String>,
+}
+
+/// Whether one of the words asks for JSON; what else is among them may be no text at all.
+pub(crate) fn wants_json(mut words: impl Iterator<Item = OsString>) -> bool {
+    words.any(|word| word == "--json")
 }
 
 /// How the parser begins the line with the command's form.
@@ -66,6 +73,15 @@ mod tests {
         let message = "invalid value 'pdf' for '--format <FORMAT>' [possible values: text, svg]";
         assert_eq!(told.message, message);
         assert_eq!(told.hints, ["a similar value exists: 'svg'"]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_word_that_is_no_text_ends_nobody() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let words = || [OsString::from_vec(vec![0xff]), OsString::from("--json")].into_iter();
+        assert!(wants_json(words()));
+        assert!(!wants_json(words().take(1)));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::{
     error::Error as _,
     io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -135,9 +138,8 @@ impl Sender {
             }
             exchange.deliver(injected, response).await
         };
-        timeout_at(exchange.deadline, whole)
-            .await
-            .unwrap_or(Err(SendError::Timeout("deadline")))
+        let answer = timeout_at(exchange.deadline, whole).await;
+        answer.unwrap_or_else(|_| Err(exchange.late()))
     }
 
     /// The same, but that the body may hold echoes of what was put into the request: whoever reads it as
@@ -149,9 +151,8 @@ impl Sender {
         request: Outgoing,
     ) -> Result<(Option<Injected>, Response<AnyBody>), SendError> {
         let exchange = self.begin(scope, interface, &request);
-        timeout_at(exchange.deadline, exchange.run(request))
-            .await
-            .unwrap_or(Err(SendError::Timeout("deadline")))
+        let answer = timeout_at(exchange.deadline, exchange.run(request)).await;
+        answer.unwrap_or_else(|_| Err(exchange.late()))
     }
 
     /// Lets a login hear that its token was not taken. Gives whether there is another one to be tried.
@@ -175,6 +176,7 @@ impl Sender {
             scope,
             interface,
             deadline: request.deadline.min(scope.deadline),
+            is_sent: AtomicBool::new(false),
         }
     }
 }
@@ -210,9 +212,19 @@ struct Exchange<'a> {
     scope: &'a CallScope,
     interface: &'static str,
     deadline: Instant,
+    /// Whether the server may have anything of the request.
+    is_sent: AtomicBool,
 }
 
 impl Exchange<'_> {
+    /// The time is up: what was not sent yet has done nothing, and nobody has to wonder whether it has.
+    fn late(&self) -> SendError {
+        SendError::Timeout(match self.is_sent.load(Ordering::Relaxed) {
+            true => "deadline",
+            false => "connect",
+        })
+    }
+
     /// The answer, its head without echoes of what was put into the request, its body as it comes.
     async fn run(
         &self,
@@ -417,6 +429,7 @@ impl Exchange<'_> {
                 tracing::debug!(%error, "connection ended");
             }
         });
+        self.is_sent.store(true, Ordering::Relaxed);
         let response = match timeout_at(first_byte, sending.send_request(request)).await {
             Err(_) => return Err(SendError::Timeout("first byte")),
             Ok(Err(error)) => {

@@ -142,7 +142,8 @@ fn trusting(
 fn refused(error: &io::Error) -> SendError {
     let why = unvouched(error).or_else(|| turned_away(error));
     match (is_broken(error.kind()), why) {
-        (true, _) => SendError::Broken(format!("TLS: {error}")),
+        // Nothing of a request was sent before it was over: it is no connection that broke under one.
+        (true, _) => SendError::Connect(format!("TLS: {error}")),
         (false, Some(why)) => SendError::Tls(why),
         (false, None) => SendError::Tls(error.to_string()),
     }

@@ -240,7 +240,8 @@ async fn send(
     );
     let work = told(async {
         if let Some(remote) = remote {
-            return remote.send(scope, frame, &headers).await.map(Some);
+            let said = remote.send(scope, frame, &headers).await;
+            return said.map(Some).map_err(asks_nothing);
         }
         let peer = seat.taken(&services, scope).await?;
         peer.write(frame).await.map_err(unsent)?;
@@ -248,6 +249,14 @@ async fn send(
     });
     let said: Option<Head> = heard(scope, scope.outside(INTERFACE, "send", frame, work).await)?;
     said.map(head).transpose()
+}
+
+/// A notification and an answer ask nobody to do something: where nothing says that they came, no effect is in doubt.
+fn asks_nothing(error: Refusal) -> Refusal {
+    match error {
+        Refusal::Unanswered(why) => types::Error::Transient(why).into(),
+        error => error,
+    }
 }
 
 async fn listen(

@@ -182,7 +182,7 @@ impl Outward for Scripted {
         self.asked.lock().unwrap().push(asked);
         let next = self.answers.lock().unwrap().pop_front();
         let Some((status, kind, session, body)) = next else {
-            return Err(types::Error::Transient("nobody is there".to_owned()).into());
+            return Err(Refusal::Unanswered("nobody is there".to_owned()));
         };
         let mut headers = vec![("content-type".to_owned(), kind.to_owned())];
         headers.extend(session.map(|id| ("mcp-session-id".to_owned(), id.to_owned())));
@@ -372,6 +372,22 @@ async fn a_server_that_is_away_is_waited_for_and_then_no_longer() {
     assert_eq!(said[4], "nobody is there");
     assert!(said[5].contains("5 times in a row"), "{}", said[5]);
     assert_eq!(script.methods().len(), 5, "the sixth was not sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_tool_that_was_called_and_did_not_answer_leaves_something_in_doubt() {
+    let (call, script) = (granted(), Scripted::answering([]));
+    let (mut store, _transport) = at(&call, &script).await;
+    let notification = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}";
+    let mut borrowed = &mut store;
+    let said = borrowed.send(notification.to_owned(), Vec::new()).await;
+    assert!(matches!(said, Ok(Err(types::Error::Transient(_)))));
+    answer(&mut store, INITIALIZE).await;
+    assert!(!call.scope.is_unanswered());
+    let tool =
+        "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/call\",\"params\":{\"name\":\"pay\"}}";
+    answer(&mut store, tool).await;
+    assert!(call.scope.is_unanswered());
 }
 
 #[tokio::test(start_paused = true)]

@@ -267,6 +267,9 @@ async fn a_handshake_that_the_network_breaks_is_transient() {
             matches!(&result, Err(types::Error::Transient(why)) if why.contains("TLS")),
             "{result:?}"
         );
+        // Nothing of a request was sent, so that nobody has to wonder whether it had its effect.
+        let posted = host::send(&bench.sender, &bench.scope, request("POST", API)).await;
+        assert!(!posted.expect_err("no connection").is_unanswered());
     }
 }
 

@@ -170,6 +170,28 @@ async fn a_silent_server_ends_at_the_calls_own_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_what_was_sent_may_have_had_its_effect() {
+    let bench = Bench::with(vec![rule(PLAIN)], public(), raw(""), |_| {});
+    let post = |timeout_ms| {
+        let asked = wit::Request {
+            timeout_ms,
+            ..request("POST", PLAIN)
+        };
+        host::send(&bench.sender, &bench.scope, asked)
+    };
+    // More than may be in flight, so that the one behind them waits for a place until its time is up.
+    let many = futures::future::join_all((0..40).map(|_| post(10_000.0)));
+    let behind = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        post(2_000.0).await
+    };
+    let (many, behind) = tokio::join!(many, behind);
+    assert!(!behind.expect_err("no place").is_unanswered());
+    let first = many.into_iter().next().expect("forty");
+    assert!(first.expect_err("no answer").is_unanswered());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_address_ends_after_ten_seconds() {
     struct Never;
     #[async_trait::async_trait]

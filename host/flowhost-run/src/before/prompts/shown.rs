@@ -111,7 +111,9 @@ impl StepToAsk<'_> {
             (Work::Consensus(_), Some(Value::Null)) => Some(&nothing),
             (_, input) => input,
         };
-        if asks.contains(INPUT) && input.is_none() {
+        // The engine does not look for names in what is cut out of a text or list.
+        let shows_input = asks.contains(INPUT) || has_word(source, INPUT);
+        if shows_input && input.is_none() {
             return Err("it shows the step's input, which the run will know".to_owned());
         }
         if asks.contains("step") && self.path.is_none() {
@@ -125,7 +127,7 @@ impl StepToAsk<'_> {
             "" => of_step.unwrap_or_default(),
             own => own,
         };
-        let input = input.filter(|_| asks.contains(INPUT));
+        let input = input.filter(|_| shows_input);
         let values = json!({
             "agent": name, "input": input, "prompt_version": version, "role": text_of(config, "role"),
             "step": self.path,
@@ -138,8 +140,17 @@ fn text_of<'a>(config: &'a Value, name: &str) -> &'a str {
     config.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Whether a tag of the template has this word.
+fn has_word(source: &str, word: &str) -> bool {
+    let tokens = tokenize(source, false, SyntaxConfig::default()).map_while(Result::ok);
+    let mut words = tokens.map(|(token, _)| matches!(token, Token::Ident(it) if it == word));
+    words.any(|is_it| is_it)
+}
+
 fn filled_in(source: &str, values: &Value) -> Result<String, String> {
-    let bytes = u64::try_from(values.to_string().len()).unwrap_or(u64::MAX);
+    // A text that the template itself has can be looked at as often as one of the input.
+    let bytes = source.len().saturating_add(values.to_string().len());
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     let mut engine = engine();
     engine.set_fuel(Some(FUEL.min(LOOKED_AT_MAX / bytes.max(1))));
     let mut text = Bounded::default();
@@ -227,19 +238,25 @@ impl io::Write for Bounded {
 }
 
 /// Whether a template can make a value that is larger than those it is given: by joining texts, by keeping what a block
-/// wrote, or by a list or map with a variable in it, which can hold the same one again and again.
+/// wrote, by a list or map with a variable in it, which can hold the same one again and again, or by writing what was written
+/// as data as data once more. Or one that is a part of a part of a part: each is a level to go down in, and there would be no
+/// end of them.
 fn may_grow(source: &str) -> bool {
     /// Words behind which a bracket opens a list, and is no place in one.
     const BEFORE_LISTS: [&str; 8] = ["and", "elif", "else", "if", "in", "is", "not", "or"];
     let mut tag = "";
     let (mut opens, mut keeps, mut in_list) = (false, false, false);
     let mut is_value = false; // whether what stands before is one, so that a bracket behind it is a place in it
+    let mut made = Made::default();
     for token in tokenize(source, false, SyntaxConfig::default()) {
         let Ok((token, _)) = token else {
             return false; // nobody reads on behind it, and that it cannot be read is told by whoever does
         };
         let was_value = std::mem::replace(&mut is_value, false);
         let at_name = std::mem::replace(&mut opens, false);
+        if made.is_too_much(&token, tag) {
+            return true;
+        }
         match token {
             Token::BlockStart => (opens, tag, in_list) = (true, "", false),
             Token::VariableStart => (tag, in_list) = ("", false),
@@ -263,6 +280,39 @@ fn may_grow(source: &str) -> bool {
         }
     }
     false
+}
+
+/// What one tag makes of a value by the ways that are bounded once, and not when each takes what the one before it made.
+#[derive(Default)]
+struct Made {
+    has_data: bool,
+    /// Whether the tag has a part of a text or list, from one place up to another, and whether its bracket was closed.
+    has_part: bool,
+    is_closed: bool,
+}
+
+impl Made {
+    /// Takes the next token of a tag with this name, or of one without a name. What a tag keeps under a name, the next one
+    /// could take up.
+    fn is_too_much(&mut self, token: &Token<'_>, tag: &str) -> bool {
+        let keeps = ["set", "with"].contains(&tag);
+        match token {
+            Token::BlockStart | Token::VariableStart => {
+                *self = Self::default();
+                false
+            }
+            Token::Ident("data") => std::mem::replace(&mut self.has_data, true) || keeps,
+            Token::Colon => {
+                self.has_part = true;
+                self.is_closed || keeps
+            }
+            Token::BracketClose => {
+                self.is_closed |= self.has_part;
+                false
+            }
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -299,6 +349,15 @@ mod tests {
     }
 
     #[test]
+    fn the_input_is_asked_for_where_a_part_of_it_is_cut_out_too() {
+        assert!(has_word("{{ input.path[:3] }}", INPUT));
+        assert!(!has_word(
+            "input {{ role }} {% raw %}{{ input }}{% endraw %}",
+            INPUT
+        ));
+    }
+
+    #[test]
     fn what_is_not_there_is_no_prompt() {
         let told = filled_in("{{ input.x }}", &values()).expect_err("no value");
         assert!(told.starts_with("it cannot be filled in: "), "{told}");
@@ -319,12 +378,19 @@ mod tests {
             "{% set x = {\"a\": role} %}",
             "{% for x in [role and role] %}{% endfor %}",
             "{% for x in input.list recursive %}{% endfor %}",
+            "{% set x = role | data %}{% set x = x | data %}",
+            "{{ role | data | data }}",
+            "{% set x = input.list[:] %}{% set x = x[:] %}",
+            "{% with x = role[1:] %}{% endwith %}",
+            "{{ input.list[1:][1:] }}",
         ] {
             assert!(may_grow(source), "{source}");
         }
         for source in [
             "{% for k, v in input.list %}{% endfor %}",
             "{{ input.list[0] }}, {{ input[role] }}",
+            "{{ role | data }}, {{ input.path[:1] | data }}, {{ role[::2] }}",
+            "{% set x = input.path %}{% for y in input.list[1:] %}{{ y | data }}{% endfor %}",
             "a, b + c * [d, e]",
         ] {
             assert!(!may_grow(source), "{source}");
@@ -341,6 +407,14 @@ mod tests {
         assert!(told.contains("more than 1048576 bytes"), "{told}");
         let nested = "{% for a in input %}{% for b in input %}x{% endfor %}{% endfor %}";
         let told = filled_in(nested, &json!({ "input": vec![0; 2_000] })).expect_err("fuel");
+        assert!(told.contains("fuel"), "{told}");
+        // Also where the template brought the text itself.
+        let own = format!(
+            "{{% set p = \"{}\" %}}{}",
+            "x".repeat(200_000),
+            "{% if p in p %}{% endif %}".repeat(2_000)
+        );
+        let told = filled_in(&own, &json!({})).expect_err("fuel");
         assert!(told.contains("fuel"), "{told}");
     }
 }
