@@ -146,6 +146,8 @@ impl Kept {
             // By its digest: where it is there already, it need not be the same any more, which may be why another is named.
             let there = self.ambient.read(&kept, COMPONENT_BYTES_MAX);
             if !there.is_ok_and(|there| *there == *bytes) {
+                // Whoever lost a component may have lost the folder of them all.
+                self.ambient.create_dir(&self.state.components_dir())?;
                 self.ambient.write(&kept, &bytes)?;
             }
             let signature = signature_file(path);

@@ -279,3 +279,14 @@ fn a_run_that_waits_and_lost_a_component_is_ended_with_one_that_is_named() {
     let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
     assert_eq!(listed[0]["status"], "cancelled", "{listed:#}");
 }
+
+#[test]
+fn a_component_is_taken_in_the_place_of_one_that_was_lost_with_its_folder() {
+    let home = waiting();
+    std::fs::remove_dir_all(home.path().join(".flowhost/components")).unwrap();
+    let refused = home.flowhost(&["runs", "cancel", "latest"]).expect(1);
+    says(&refused, "is not kept any more");
+    let named = ["--plugin", "ok_echo=ok_echo.wasm"];
+    home.flowhost(&[&["runs", "cancel", "latest"][..], &named].concat())
+        .expect(0);
+}
