@@ -344,7 +344,7 @@ impl Failure {
     /// The same of a call that ended by itself, and that had asked for something and got no answer.
     #[must_use]
     pub fn unanswered() -> Self {
-        let message = "nobody knows whether it had its effect: what it had asked did not answer";
+        let message = "nobody knows whether it had its effect: what it had asked gave no answer that could be taken";
         Self::new(FailureClass::Cancelled, message).with_hint(LOOK)
     }
 

@@ -67,7 +67,15 @@ pub(super) async fn recorded(
             body: response.body.into(),
         })
     });
-    let came = heard(scope, scope.outside(INTERFACE, "send", &asked, ask).await)?;
+    let came = heard(scope, scope.outside(INTERFACE, "send", &asked, ask).await);
+    // It has answered, and more than could be taken: what became of it nobody has read.
+    if changes
+        && let Err(Refusal::Guest(types::Error::Limit(limit))) = &came
+        && limit.name == "http.response"
+    {
+        scope.asks();
+    }
+    let came = came?;
     let headers = came.headers.into_iter();
     Ok(wit::Response {
         status: came.status,

@@ -169,8 +169,8 @@ fn what_is_keyed_is_tried_again_with_its_key_when_its_time_was_up_and_in_doubt_a
     super::again::replays(&home);
 }
 
-const UNANSWERED: &str = "b: nobody knows whether it had its effect: what it had asked did not answer; look whether it \
-                          happened, and take it back by hand if it must not stay";
+const UNANSWERED: &str = "b: nobody knows whether it had its effect: what it had asked gave no answer that could be \
+                          taken; look whether it happened, and take it back by hand if it must not stay";
 
 #[test]
 fn what_must_not_happen_twice_is_not_tried_again_when_its_request_got_no_answer() {

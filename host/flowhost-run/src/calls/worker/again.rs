@@ -239,7 +239,7 @@ mod tests {
         order.kind = PluginKind::Agent;
         let of = |found| stopped(&order, found, Detail::default()).0;
         let ended = of(Found::Ended(recalled("", "", r#"{"n":1}"#)));
-        assert_eq!(ended, CallResult::Output(json!({ "n": 1 })));
+        assert!(matches!(ended, CallResult::Output(it) if it == json!({ "n": 1 })));
         let late = of(Found::Ended(recalled("limit", "timeout", "late")));
         assert!(matches!(late, CallResult::Failed(it) if it.class == FailureClass::Timeout));
         for found in [Found::Nothing, Found::Begun, Found::Heard] {
