@@ -49,7 +49,12 @@ pub(super) fn named(
             .take_while(|path| path.starts_with(step));
         alike.any(|path| is_part_of(path, step))
     };
-    let whole: BTreeSet<&str> = lost.into_iter().filter(|step| !stays(step)).collect();
+    // What was taken back as a whole was so, also where a part of it that called nothing, such as a gate, is still done.
+    let was_back = |step: &str| taken_back.iter().any(|back| back == step);
+    let whole = lost.into_iter();
+    let whole: BTreeSet<&str> = whole
+        .filter(|step| was_back(step) || !stays(step))
+        .collect();
     let outermost = whole
         .iter()
         .filter(|step| around(step).all(|outer| outer == **step || !whole.contains(outer)));

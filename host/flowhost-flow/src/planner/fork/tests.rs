@@ -239,6 +239,14 @@ fn a_step_stands_for_its_parts_where_all_of_them_are_done_anew() {
 }
 
 #[test]
+fn what_was_taken_back_as_a_whole_is_named_so_though_a_gate_in_it_stays() {
+    let set =
+        |paths: &[&str]| -> BTreeSet<String> { paths.iter().map(|it| (*it).to_owned()).collect() };
+    let (before, after) = (set(&["sub", "sub/ok", "sub/pay"]), set(&["sub/ok"]));
+    assert_eq!(anew::named(&["sub".to_owned()], &before, &after), ["sub"]);
+}
+
+#[test]
 fn what_takes_a_step_back_is_no_step_to_begin_at() {
     let plan = Arc::new(harness::plan(BODY));
     let refused = forked(&plan, &plan, "a!compensate").unwrap_err();
