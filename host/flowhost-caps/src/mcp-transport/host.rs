@@ -211,6 +211,10 @@ impl TransportState {
             // The last piece of a large frame is no frame by itself. What a server says before its answer is small.
             Came::Frame(json) => route(json.as_bytes()).is_none_or(|it| it.answers),
             Came::Head(head) => head.status >= 300,
+            // An answer that is larger than may be taken has come, and nobody has read it.
+            Came::Failed(Told::Limit { name, .. }) => {
+                name != "http.response" && name != "mcp.frame"
+            }
             Came::Failed(told) => !matches!(told, Told::Unanswered(_)),
             // Over the standard streams it comes behind the answer.
             Came::Piece(_) | Came::Closed | Came::Broken(_) => false,
