@@ -240,7 +240,7 @@ impl io::Write for Bounded {
 /// Whether a template can make a value that is larger than those it is given: by joining texts, by keeping what a block
 /// wrote, by a list or map with a variable in it, which can hold the same one again and again, or by writing what was written
 /// as data as data once more. Or one that is a part of a part of a part: each is a level to go down in, and there would be no
-/// end of them.
+/// end of them. Or whether it calls something: nothing that a prompt shows has to be called.
 fn may_grow(source: &str) -> bool {
     /// Words behind which a bracket opens a list, and is no place in one.
     const BEFORE_LISTS: [&str; 8] = ["and", "elif", "else", "if", "in", "is", "not", "or"];
@@ -273,6 +273,8 @@ fn may_grow(source: &str) -> bool {
             Token::BracketOpen if in_list => return true,
             Token::BracketOpen => in_list = !was_value,
             Token::BracketClose => (in_list, is_value) = (false, true),
+            // A call, such as `loop.cycle()`, of which the engine panics where it is given nothing.
+            Token::ParenOpen if was_value => return true,
             Token::ParenClose => is_value = true,
             // What a `for` counts by may be two names; elsewhere it would be a list without brackets.
             Token::Comma if !in_list && tag != "for" => return true,
@@ -377,6 +379,7 @@ mod tests {
             "{% with x = role[1:] %}{% endwith %}",
             "{{ input.list[1:][1:] }}",
             "{{ role[::-9223372036854775808] }}",
+            "{% for x in input.list %}{{ loop.cycle() }}{% endfor %}",
         ] {
             assert!(may_grow(source), "{source}");
         }
@@ -384,6 +387,7 @@ mod tests {
             "{% for k, v in input.list %}{% endfor %}",
             "{{ input.list[0] }}, {{ input[role] }}",
             "{{ role | data }}, {{ input.path[:1] | data }}",
+            "{% if not (role == step) and (role) %}{% endif %}{% for x in (input.list) %}{% endfor %}",
             "{% set x = input.path %}{% for y in input.list[1:] %}{{ y | data }}{% endfor %}",
             "a, b + c * [d, e]",
         ] {
