@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::firsts;
 use crate::keys::{self, KEY_VARIABLE};
 use crate::output::counted;
-use crate::sources::{SHIPPED, Sources};
+use crate::sources::{PLUGINS, SHIPPED, Sources};
 use crate::state::{FindRuns as _, State};
 
 /// How a check came out.
@@ -60,24 +60,6 @@ impl Check {
         self
     }
 }
-
-/// The plugins that ship with this version.
-/// By name and not by what lies in a folder: one that is missing is to be found.
-pub const PLUGINS: [&str; 13] = [
-    "books-sample",
-    "code",
-    "files",
-    "http-fetch",
-    "http-send",
-    "keyword-scan",
-    "llm-agent",
-    "markdown",
-    "mcp-client",
-    "process-tool",
-    "redact",
-    "reminder-sync-stub",
-    "schema-check",
-];
 
 /// Programs that authors of plugins use; running a plan needs none of them.
 const AUTHOR_TOOLS: [&str; 4] = ["cargo", "rustup", "node", "python3"];

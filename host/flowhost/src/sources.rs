@@ -26,7 +26,7 @@ use crate::remote::{Pin, Remote};
 use crate::report::problems::Texts;
 
 pub use kept::KeptRun;
-pub use shipped::{SHIPPED, as_document_name, is_shipped, read_profile};
+pub use shipped::{PLUGINS, SHIPPED, as_document_name, is_shipped, read_profile};
 use shipped::{TAKEN_CURE, how_it_is_built, is_another, taken};
 
 /// Bytes of a component: above the engine's own limit, which gives the better message.

@@ -241,19 +241,7 @@ fn a_disk_that_fills_while_a_run_goes_on_loses_nothing_and_the_run_goes_on_later
     home.flowhost(RUN).expect(9);
     home.flowhost(&["runs", "approve", "latest", "review", "--by", "ann"])
         .expect(0);
-    let exe = crate::support::executable();
-    // No file grows beyond what the ledger has by now, which is how a full disk says no (in KiB).
-    let ledger = run_dir(&home).join("seg-00000000.jsonl");
-    let most = ledger.metadata().unwrap().len() >> 10;
-    let script = format!(
-        "ulimit -f {most}; exec '{}' runs resume latest --allow-private-network --json",
-        exe.display()
-    );
-    let mut full = std::process::Command::new("bash");
-    full.args(["-c", &script]).current_dir(home.path());
-    full.env_clear().env("PATH", "/usr/bin:/bin");
-    full.stdin(Stdio::null());
-    let full = full.output().unwrap();
+    let full = without_room(&home, "runs resume latest --allow-private-network --json");
     assert_eq!(full.status.code(), Some(1), "{full:?}");
     let told = String::from_utf8_lossy(&full.stdout).into_owned();
     assert!(told.contains("check free space and the disk"), "{told}");
@@ -269,23 +257,26 @@ fn a_disk_that_fills_while_a_run_goes_on_loses_nothing_and_the_run_goes_on_later
     home.flowhost(&["verify", ".flowhost"]).expect(0);
 }
 
+/// What a command comes to where no file grows beyond what the ledger has by now, which is how a full disk says no (in
+/// KiB).
+fn without_room(home: &Home, command: &str) -> std::process::Output {
+    let exe = crate::support::executable();
+    let ledger = run_dir(home).join("seg-00000000.jsonl");
+    let most = ledger.metadata().unwrap().len() >> 10;
+    let script = format!("ulimit -f {most}; exec '{}' {command}", exe.display());
+    let mut full = std::process::Command::new("bash");
+    full.args(["-c", &script]).current_dir(home.path());
+    full.env_clear().env("PATH", "/usr/bin:/bin");
+    full.stdin(Stdio::null());
+    full.output().unwrap()
+}
+
 #[test]
 fn a_word_that_a_full_disk_met_is_not_said_to_be_nowhere() {
     let server = Counting::new();
     let home = home(&server, REVIEW);
     home.flowhost(RUN).expect(9);
-    let exe = crate::support::executable();
-    let ledger = run_dir(&home).join("seg-00000000.jsonl");
-    let most = ledger.metadata().unwrap().len() >> 10;
-    let script = format!(
-        "ulimit -f {most}; exec '{}' runs approve latest review --by ann",
-        exe.display()
-    );
-    let mut full = std::process::Command::new("bash");
-    full.args(["-c", &script]).current_dir(home.path());
-    full.env_clear().env("PATH", "/usr/bin:/bin");
-    full.stdin(Stdio::null());
-    let full = full.output().unwrap();
+    let full = without_room(&home, "runs approve latest review --by ann");
     assert_eq!(full.status.code(), Some(1), "{full:?}");
     let told = String::from_utf8_lossy(&full.stderr).into_owned();
     for words in [

@@ -40,6 +40,16 @@ fn run(home: &Home) -> Ran {
     home.flowhost(&["run", "plan.yaml", "--allow-process", "--json"])
 }
 
+/// The same folder, where a call may take three seconds.
+fn hurried(home: Home) -> Home {
+    let profile = home.read("policies/peer.toml");
+    home.file(
+        "policies/peer.toml",
+        profile.replace("deadline = \"20s\"", "deadline = \"3s\""),
+    );
+    home
+}
+
 /// The records of a kind.
 fn of_kind(home: &Home, kind: &str) -> Vec<Value> {
     let mut records = home.records();
@@ -218,14 +228,7 @@ fn a_server_that_never_answers_costs_its_call_and_nothing_else() {
     if !confines() {
         return;
     }
-    let home = plan("never", "", STEP);
-    let profile = home.path().join("policies/peer.toml");
-    let text = std::fs::read_to_string(&profile).unwrap();
-    std::fs::write(
-        &profile,
-        text.replace("deadline = \"20s\"", "deadline = \"3s\""),
-    )
-    .unwrap();
+    let home = hurried(plan("never", "", STEP));
     let ran = run(&home);
     assert!(
         ran.all().contains("did not answer in time"),
@@ -242,14 +245,7 @@ fn a_call_that_a_server_took_and_did_not_answer_is_in_doubt_and_not_made_twice()
     let once = "  a: { uses: peer/shout, with: { text: hello }, effects: once, retry: { max_attempts: 3, \
                 backoff: { initial: 10ms } } }";
     for mode in ["never", "dies"] {
-        let home = plan(mode, "", once);
-        let profile = home.path().join("policies/peer.toml");
-        let text = std::fs::read_to_string(&profile).unwrap();
-        std::fs::write(
-            &profile,
-            text.replace("deadline = \"20s\"", "deadline = \"3s\""),
-        )
-        .unwrap();
+        let home = hurried(plan(mode, "", once));
         let ran = run(&home);
         let told = ran.json();
         assert!(ran.code != 0, "{}", ran.all());
