@@ -319,6 +319,18 @@ pub struct StepEntry {
     /// The record that says why it failed, with the commitment to its payload.
     #[serde(skip)]
     pub why: Option<(u64, String)>,
+    /// Who took back by hand, behind the end of the run, what this compensation could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
+}
+
+/// Whose word it is that something was done by hand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Settled {
+    /// The name that they gave.
+    pub by: String,
+    /// When it was recorded, RFC 3339.
+    pub at: String,
 }
 
 /// The steps of a run, in the order in which they began.
@@ -326,8 +338,20 @@ pub struct StepEntry {
 pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
     let mut steps: Vec<StepEntry> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut over = false;
     for record in records {
         let Some(said) = &record.said else { continue };
+        over |= matches!(said, Record::RunEnd(_));
+        if let Record::RunSettle(word) = said
+            && over
+            && let Some(place) = places.get(&word.path)
+            && let Some(step) = steps.get_mut(*place)
+        {
+            step.settled = Some(Settled {
+                by: word.by.clone().unwrap_or_default(),
+                at: record.ts.clone(),
+            });
+        }
         // Everything else is about a step that one of these has begun or ended.
         if !matches!(
             said,

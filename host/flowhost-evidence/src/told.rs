@@ -18,6 +18,8 @@ const MESSAGE: &str = "message";
 const OPENED: &str = "opened";
 /// The verdict of a person on a step that had no effect.
 const FAILED: &str = "failed";
+/// The end of a compensation's path. Nobody reads what one hands on, so that a text there is a note.
+const COMPENSATION: &str = "!compensate";
 /// Characters of a note that a line shows. The record has all of it.
 const NOTE_MAX: usize = 200;
 /// The one who performs the plan.
@@ -104,8 +106,12 @@ impl Told {
             }
             Record::RunSettle(word) => {
                 let what = format!("step `{}`: settled as {}", word.path, word.r#as);
-                // What a step that is done handed on is its output, and no note.
-                let note = (word.r#as == FAILED).then(payload).flatten();
+                let note = match word.r#as.as_str() {
+                    FAILED => payload(),
+                    _ if word.path.ends_with(COMPENSATION) => payload().and_then(|it| noted(&it)),
+                    // What a step that is done handed on is its output, and no note.
+                    _ => None,
+                };
                 Some(word_of(what, word.by.as_deref(), note))
             }
             _ => None,
@@ -143,6 +149,12 @@ impl Told {
         }
         line
     }
+}
+
+/// The note of a person who took something back by hand, which stands as JSON in the place of an output.
+fn noted(payload: &[u8]) -> Option<Vec<u8>> {
+    let note = serde_json::from_slice::<String>(payload).ok()?;
+    Some(note.into_bytes())
 }
 
 /// What a person said, who it was, and what they said besides.
@@ -326,6 +338,16 @@ mod tests {
                 "step `pay`: settled as done by ann",
                 "step `pay`: settled as failed by ann: two sets",
             ]
+        );
+        let by_hand = Record::RunSettle(RunSettle {
+            path: "pay!compensate".to_owned(),
+            r#as: "done".to_owned(),
+            by: Some("ann".to_owned()),
+            ..RunSettle::default()
+        });
+        assert_eq!(
+            lines(&[entry("host", by_hand)], "\"refund 12\""),
+            ["step `pay!compensate`: settled as done by ann: refund 12"]
         );
         let long = "x".repeat(500);
         let line = lines(&[entry("host", gate("rejected", Some("bob")))], &long);

@@ -481,7 +481,7 @@ pub(crate) struct SettleArgs {
     /// A run's id, an unambiguous beginning of it, or `latest`
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
-    /// The step's path, as `runs resume` names it
+    /// The step's path, as `runs resume` names it; of a run that has ended, `STEP!compensate` of what was not taken back
     #[arg(value_name = "STEP")]
     pub(crate) step: String,
     /// What became of it
@@ -490,14 +490,9 @@ pub(crate) struct SettleArgs {
     /// What a step that is done would have handed on, as JSON [default: null]
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub(crate) output: Option<serde_json::Value>,
-    /// Why, for a step that failed
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "settled as failed",
-        value_parser = remark
-    )]
-    pub(crate) note: String,
+    /// Why, for a step that failed [default: settled as failed]; how, for what was taken back by hand
+    #[arg(long, value_name = "TEXT", value_parser = remark)]
+    pub(crate) note: Option<String>,
     /// Who says so, for the record
     #[arg(long, value_name = "NAME", value_parser = person)]
     pub(crate) by: Option<String>,

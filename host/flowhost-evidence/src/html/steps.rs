@@ -142,7 +142,10 @@ fn row(step: &Step, name: Option<&String>) -> Markup {
                 @if let Some(name) = name { " " span.of { (name) } }
                 @if !step.stage.is_empty() { " " span.tag { (step.stage) } }
             }
-            td { (status(&step.status)) }
+            td {
+                (status(&step.status))
+                @if !step.settled_by.is_empty() { " " span.of { "settled by hand by " (step.settled_by) } }
+            }
             td.n { (words::count(step.attempts_total)) }
             td.n { (words::millis(step.duration_ms)) }
             td.n { (words::count(step.calls)) }

@@ -72,6 +72,8 @@ impl Gather {
             Record::GuardVerdict(verdict) => self.verdicts.record(record, verdict),
             Record::Consensus(consensus) => self.verdicts.ruling(record, consensus),
             Record::Budget(budget) => self.spend.record(record, budget),
+            Record::RunEnd(_) => self.steps.over(),
+            Record::RunSettle(word) => self.steps.settled(word),
             Record::Erasure(erasure) => self.erased.extend(&erasure.seqs),
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flowhost_ledger::LentRecord;
 use flowhost_ledger::records::Owner;
-use flowhost_ledger::records::lent::{AttemptEnd, Record, StepEnd, StepPart};
+use flowhost_ledger::records::lent::{AttemptEnd, Record, RunSettle, StepEnd, StepPart};
 
 use super::head::Stands;
 use super::stored::{Held, Shelf, brief, short, text};
@@ -63,6 +63,8 @@ pub struct Step {
     pub peaks: BTreeMap<&'static str, Peak>,
     /// Its calls of tools and models, for the timeline: `(start, end)` and whether of a model.
     pub marks: Vec<(u64, u64, bool)>,
+    /// Who took back by hand, behind the end of the run, what this compensation could not; empty for nobody.
+    pub settled_by: String,
 }
 
 /// One attempt.
@@ -131,6 +133,8 @@ impl Steps {
 pub(super) struct StepsOf {
     all: Vec<Building>,
     places: HashMap<String, usize>,
+    /// Whether the run has ended.
+    over: bool,
 }
 
 #[derive(Default)]
@@ -159,6 +163,21 @@ impl StepsOf {
             Record::AttemptStart(start) => building.attempt(start.attempt, at_us),
             Record::AttemptEnd(end) => building.attempt_end(record, end, at_us),
             _ => {}
+        }
+    }
+
+    /// The run has ended: a word behind this is about what was not taken back.
+    pub(super) fn over(&mut self) {
+        self.over = true;
+    }
+
+    pub(super) fn settled(&mut self, word: &RunSettle<'_>) {
+        let path = brief(&word.path);
+        let mut all = self.all.iter_mut();
+        if self.over
+            && let Some(building) = all.find(|it| it.step.path == path)
+        {
+            building.step.settled_by = text(word.by.as_ref());
         }
     }
 

@@ -19,7 +19,7 @@ use crate::earlier::resume::unreadable;
 use crate::given::process::Process;
 
 /// The end of a compensation's path, behind that of its step.
-const COMPENSATION: &str = "!compensate";
+pub(crate) const COMPENSATION: &str = "!compensate";
 
 /// What another run took back.
 #[derive(Debug)]
@@ -140,7 +140,13 @@ impl Effects {
             }
             let wanted = matches!(
                 record.kind(),
-                Some(Kind::RunStart | Kind::CallReuse | Kind::StepStart | Kind::StepEnd)
+                Some(
+                    Kind::RunStart
+                        | Kind::CallReuse
+                        | Kind::StepStart
+                        | Kind::StepEnd
+                        | Kind::RunSettle
+                )
             );
             if wanted && let Ok(Some(said)) = record.read() {
                 effects.take(said);
@@ -171,6 +177,12 @@ impl Effects {
                 }
                 None => {}
             },
+            // Behind the end of the run a person took it back by hand. Before, the compensation's own end follows.
+            Record::RunSettle(word) if word.r#as == "done" => {
+                if let Some(step) = word.path.strip_suffix(COMPENSATION) {
+                    self.back.insert(step.to_owned(), false);
+                }
+            }
             _ => {}
         }
     }

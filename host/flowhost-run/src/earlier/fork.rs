@@ -66,6 +66,8 @@ pub(crate) struct Parent {
     second_keys: BTreeSet<String>,
     /// What other runs took back of it.
     taken_back: Vec<TakenBack>,
+    /// Steps that a person took back by hand behind its end.
+    by_hand: BTreeSet<String>,
 }
 
 /// An agent of the new run: its key, and what it subscribes to.
@@ -107,9 +109,11 @@ pub(crate) fn read(host: &Process, of: &Of) -> Result<Parent, Failure> {
         ..failure.named("RUN", &of.run)
     };
     let key = of.kept.key(&dir).map_err(cannot)?;
-    let mut second_keys = BTreeSet::new();
+    let (mut second_keys, mut by_hand, mut over) = (BTreeSet::new(), BTreeSet::new(), false);
     let fed = Fed::read_whole(&dir, key.as_ref(), &mut |record, _| {
         second_keys.extend(turned(record));
+        over |= record.kind() == Some(Kind::RunEnd);
+        by_hand.extend(taken_back_by_hand(record).filter(|_| over));
         Ok(())
     });
     let fed = fed.map_err(|error| cannot(error.into()))?;
@@ -132,7 +136,17 @@ pub(crate) fn read(host: &Process, of: &Of) -> Result<Parent, Failure> {
         sources,
         second_keys,
         taken_back,
+        by_hand,
     })
+}
+
+/// The step of which a person says in this record that its effect, which was not taken back, is gone.
+fn taken_back_by_hand(record: &StoredRecord) -> Option<String> {
+    if record.kind() != Some(Kind::RunSettle) || record.text("as") != Some("done") {
+        return None;
+    }
+    let step = record.text("path")?.strip_suffix(family::COMPENSATION)?;
+    Some(step.to_owned())
 }
 
 /// The second keys that a process of a run had turned, if this is the record that says so.
@@ -196,6 +210,7 @@ pub(crate) fn branch(
         started: Time(began),
         events: &parent.fed.events,
         ends: &parent.fed.ends,
+        by_hand: &parent.by_hand,
     };
     let prefix = fork(&recorded, plan.clone(), setup.clone(), started, &of.at)
         .map_err(|error| refused(of, &plan, &error))?;

@@ -3,6 +3,7 @@
 //! Must hold no logic that a control API would need as well; that is the library's.
 
 mod archived;
+mod by_hand;
 mod cancel;
 mod completion;
 mod dev;
@@ -168,7 +169,9 @@ fn settle(context: &Context) {
     };
     for run in flowhost::report::page::finish(state, ambient, &key) {
         if !context.output.json {
-            let text = format!("note: an erasure in run {run} was cut off; it is finished now\n");
+            let text = format!(
+                "note: an erasure in run {run}, or a word behind its end, was cut off; it is finished now\n"
+            );
             context.output.message(&text);
         }
     }

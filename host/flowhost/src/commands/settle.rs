@@ -1,4 +1,5 @@
-//! `flowhost runs settle RUN STEP --as done|failed|retry`.
+//! `flowhost runs settle RUN STEP --as done|failed|retry`: what became of a step of a run that goes on. What is said of one
+//! that has ended is in `by_hand`.
 
 use flowhost::failure::Failure;
 use flowhost_flow::Exit;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{SettleArgs, VerdictArg};
 use crate::commands::standing::resume_command;
-use crate::commands::{Context, resume};
+use crate::commands::{Context, by_hand, resume};
 
 pub(crate) fn perform(args: &SettleArgs, context: &Context) -> Result<Exit, Failure> {
     if args.output.is_some() && args.verdict != VerdictArg::Done {
@@ -16,9 +17,15 @@ pub(crate) fn perform(args: &SettleArgs, context: &Context) -> Result<Exit, Fail
             .hint("say `--as done` with it"));
     }
     let run = resume::found(&args.run, context)?;
+    if let Some(ended) = by_hand::Ended::read(&context.state.run_dir(&run)) {
+        return by_hand::perform(args, &run, &ended, context);
+    }
     let verdict = match args.verdict {
         VerdictArg::Done => Verdict::Done(args.output.clone().unwrap_or(Value::Null)),
-        VerdictArg::Failed => Verdict::Failed(args.note.clone()),
+        VerdictArg::Failed => {
+            let why = args.note.as_deref().unwrap_or("settled as failed");
+            Verdict::Failed(why.to_owned())
+        }
         VerdictArg::Retry => Verdict::Retry,
     };
     let said = Settlement {

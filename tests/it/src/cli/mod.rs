@@ -11,6 +11,7 @@ mod bad_input;
 mod bad_plans;
 mod begin;
 mod budgets;
+mod by_hand;
 mod by_word;
 mod code;
 mod consensus;

@@ -74,6 +74,9 @@ fn recorded_with(plan: &Arc<Plan>, fails: &str) -> Left {
     (branch.events, ends)
 }
 
+/// Nothing was taken back by hand.
+static NOTHING: BTreeSet<String> = BTreeSet::new();
+
 /// The run of this plan that left this.
 fn parent<'l>(plan: &Arc<Plan>, (events, ends): &'l Left) -> Parent<'l> {
     Parent {
@@ -82,6 +85,7 @@ fn parent<'l>(plan: &Arc<Plan>, (events, ends): &'l Left) -> Parent<'l> {
         started: Time(1_000),
         events,
         ends,
+        by_hand: &NOTHING,
     }
 }
 
@@ -162,6 +166,22 @@ fn what_could_not_be_taken_back_still_counts_as_done() {
     };
     let prefix = saga(&plan, refused).unwrap();
     assert_eq!((prefix.anew.len(), prefix.calls.len()), (0, 2));
+}
+
+#[test]
+fn what_a_person_took_back_by_hand_is_done_anew() {
+    let plan = Arc::new(harness::plan(SAGA));
+    let mut left = recorded_with(&plan, "c");
+    let back = left.1.values_mut().next_back().unwrap();
+    back.result = CallResult::Failed(Failure::new(FailureClass::Failed, "no"));
+    let by_hand = BTreeSet::from(["a".to_owned()]);
+    let run = Parent {
+        by_hand: &by_hand,
+        ..parent(&plan, &left)
+    };
+    let prefix = begin(&run, &plan, "c").unwrap();
+    assert_eq!(prefix.anew, ["a"]);
+    assert_eq!(prefix.calls.len(), 1);
 }
 
 /// A step that is taken back, one behind it of this kind, which nothing takes back, a gate behind that, and one beside.

@@ -31,6 +31,7 @@ impl Lives {
         let mut lives = Self::default();
         // The records of calls that have not ended, by the planner's number.
         let mut open: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut over = false;
         for (place, entry) in entries.iter().enumerate() {
             let record = &entry.record;
             match record.kind() {
@@ -54,7 +55,8 @@ impl Lives {
                     }
                     lives.complete = false;
                 }
-                Some(Kind::RunSettle) if record.text("as") != Some("retry") => {
+                // Behind the end the call has had its end, and nobody went on by the word.
+                Some(Kind::RunSettle) if !over && record.text("as") != Some("retry") => {
                     let call = record.text("call").unwrap_or_default();
                     lives.settled.insert(call.to_owned());
                 }
@@ -62,7 +64,10 @@ impl Lives {
                     let call = record.text("call").unwrap_or_default();
                     lives.made_elsewhere.insert(call.to_owned());
                 }
-                Some(Kind::RunEnd | Kind::RunPause) => lives.complete = true,
+                Some(kind @ (Kind::RunEnd | Kind::RunPause)) => {
+                    lives.complete = true;
+                    over |= kind == Kind::RunEnd;
+                }
                 _ if super::script::is_host(&record.actor) => {}
                 _ => {
                     let call = record.text("call").unwrap_or_default();

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 
 use flowhost::output::{counted, neutral, one_line};
 use flowhost_evidence::places::Places;
-use flowhost_evidence::runs::{RecordEntry, StepEntry};
+use flowhost_evidence::runs::{RecordEntry, Settled, StepEntry};
 use flowhost_flow::StepStatus;
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_ledger::records::Record;
 
-use super::time_of_day;
+use super::{seconds, time_of_day};
 use crate::commands::tables::plain_table;
 
 /// Items of one `foreach` whose failures are told, as the terminal does after a run.
@@ -77,7 +77,8 @@ impl Line<'_> {
     /// `400 items: 3 failed`.
     fn told(&self) -> String {
         if self.items.is_empty() {
-            return String::new();
+            let settled = self.step.settled.as_ref();
+            return settled.map_or_else(String::new, by_hand);
         }
         let mut others: BTreeMap<&str, usize> = BTreeMap::new();
         for item in self
@@ -163,6 +164,12 @@ pub(super) fn failures(
     text
 }
 
+/// Who says that a person took back what the run could not.
+fn by_hand(settled: &Settled) -> String {
+    let at = seconds(&settled.at);
+    format!("settled by hand by {}, {at}", one_line(&settled.by))
+}
+
 fn has_failed(step: &StepEntry) -> bool {
     step.status == StepStatus::Failed.word()
 }
@@ -176,7 +183,9 @@ fn failure(step: &StepEntry, why: &dyn Fn(&StepEntry) -> Option<String>) -> Stri
     let class = one_line(&class.unwrap_or_default());
     let why = why(step).map(|why| neutral(&why).replace('\n', "\n  "));
     let why = why.unwrap_or_else(|| "no record says why".to_owned());
-    format!("`{}` failed{class}: {why}\n", one_line(&step.path))
+    let settled = step.settled.as_ref();
+    let settled = settled.map_or_else(String::new, |it| format!("\n  {}", by_hand(it)));
+    format!("`{}` failed{class}: {why}{settled}\n", one_line(&step.path))
 }
 
 /// A row for each record.

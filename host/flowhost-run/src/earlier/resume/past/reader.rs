@@ -149,7 +149,10 @@ impl<'p> Reader<'p> {
                 self.past.fork_fed();
                 self.event(&event);
             }
-            Some(Record::RunSettle(settle)) => self.settled(record, &settle)?,
+            // Behind the end a word is about what was not taken back, and no call goes on by it.
+            Some(Record::RunSettle(settle)) if self.past.ended.is_none() => {
+                self.settled(record, &settle)?;
+            }
             Some(Record::Gate(gate)) => self.gate(record, &gate)?,
             Some(Record::Message(message)) => {
                 if message.r#type == MESSAGE && record.actor.ends_with("/host") {

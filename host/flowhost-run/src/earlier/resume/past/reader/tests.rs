@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowhost_ledger::records::{
-    GuardVerdict, PlannerEvent, RecordKind as _, RunResume, RunSettle, StepEnd, StepStart,
+    GuardVerdict, PlannerEvent, RecordKind as _, RunEnd, RunResume, RunSettle, StepEnd, StepStart,
     ViewWrite,
 };
 use flowhost_ledger::{Fact, HostKey, Ledger, LedgerOptions, Recorder as _};
@@ -102,4 +102,17 @@ fn what_a_person_said_and_nobody_can_read_is_not_handed_on_as_null() {
     );
     let unreadable = settled(r#"{"n":"#).unwrap_err();
     assert_eq!(unreadable.message, "the run cannot be resumed");
+}
+
+#[test]
+fn a_word_behind_the_end_is_about_no_call_that_goes_on_and_may_have_lost_its_note() {
+    let end = by_host(RunEnd::default());
+    let word = by_host(RunSettle {
+        call: 7,
+        r#as: "done".to_owned(),
+        ..RunSettle::default()
+    });
+    // Without its payload, as where the note was erased.
+    let past = past(vec![end, word]).unwrap();
+    assert!(past.ended.is_some() && past.calls.is_empty());
 }
