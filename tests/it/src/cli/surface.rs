@@ -90,7 +90,7 @@ fn a_usage_error_for_a_program_names_what_is_missing_and_what_is_possible() {
         assert_eq!(told["message"], message, "{told:#}");
     }
     let told = home.flowhost(&["runs", "fork", "x", "--json"]).json();
-    let usage = "usage: flowhost runs fork --at <STEP> <RUN>";
+    let usage = "usage: flowhost runs fork --at <STEP> --json <RUN>";
     assert_eq!(told["hints"], serde_json::json!([usage]), "{told:#}");
     let told = home.flowhost(&["rum", "--json"]).expect(64).json();
     let hints = told["hints"].to_string();
