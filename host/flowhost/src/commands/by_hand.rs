@@ -123,7 +123,7 @@ fn chosen<'e>(args: &'e SettleArgs, ended: &'e Ended) -> Result<(&'e Back, &'e s
         };
         let status = &ended.status;
         let why = format!(
-            "the run has ended: {status}, and `{}` is no compensation of it that failed",
+            "the run has ended: {status}, and no compensation of it that failed is `{}`",
             args.step
         );
         return Err(unsettled(Exit::Internal, why).because(named));
