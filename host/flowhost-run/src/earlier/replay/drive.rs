@@ -262,12 +262,11 @@ impl Replay {
             return None;
         }
         self.script.ended(Some(&id));
-        // What nobody knew of it the driver said, and not its guest.
-        let doubt = matches!(&told, CallResult::Failed(failure) if failure.in_doubt);
-        let result = match result {
-            CallResult::Failed(failure) if doubt => CallResult::Failed(failure.left_in_doubt()),
-            CallResult::Failed(failure) => CallResult::Failed(failure.without_doubt()),
-            result => result,
+        let result = match (result, &told) {
+            (CallResult::Failed(failure), CallResult::Failed(told)) => {
+                CallResult::Failed(as_told(failure, told))
+            }
+            (result, _) => result,
         };
         let said = self.journal.kept(&result);
         if said != self.journal.kept(&told) {
@@ -367,6 +366,19 @@ impl Replay {
                 .note(Difference::new(seq, what, Some(expected), Some(got)));
         }
     }
+}
+
+/// The failure of a guest, as far as what the driver added to it or left out is the record's: what nobody knew of it the
+/// driver said, and a failure that was read back from the call's own record has no cure.
+fn as_told(
+    mut failure: flowhost_flow::Failure,
+    told: &flowhost_flow::Failure,
+) -> flowhost_flow::Failure {
+    failure.in_doubt = told.in_doubt;
+    if told.hint.is_empty() {
+        failure.hint.clear();
+    }
+    failure
 }
 
 /// Whether the planner heard of a call that it was stopped, whatever its guest had come to by then.
